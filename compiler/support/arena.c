@@ -1,0 +1,99 @@
+/* Arenas: chunks of growing size, bumped; or one malloc an object with RNNC_ARENA_MALLOC. */
+#include "support/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Chunk {
+    struct Chunk *next;
+    size_t size, used;
+    max_align_t data[];
+} Chunk;
+
+struct Arena {
+    Chunk *chunks;
+    jmp_buf *oom;
+    size_t used;
+};
+
+enum { FIRST_CHUNK = 1 << 16, LARGEST_CHUNK = 1 << 22 };
+
+Arena *arena_new(jmp_buf *oom) {
+    Arena *arena = calloc(1, sizeof *arena);
+    if (arena) arena->oom = oom;
+    return arena;
+}
+
+void arena_free(Arena *arena) {
+    if (!arena) return;
+    for (Chunk *c = arena->chunks; c;) {
+        Chunk *next = c->next;
+        free(c);
+        c = next;
+    }
+    free(arena);
+}
+
+static Chunk *add_chunk(Arena *arena, size_t least) {
+    size_t size = least;
+#ifndef RNNC_ARENA_MALLOC
+    size_t grown = arena->chunks ? arena->chunks->size * 2 : (size_t)FIRST_CHUNK;
+    if (grown > LARGEST_CHUNK) grown = LARGEST_CHUNK;
+    if (size < grown) size = grown;
+#endif
+    Chunk *c = size <= SIZE_MAX - sizeof(Chunk) ? calloc(1, sizeof(Chunk) + size) : NULL;
+    if (!c) longjmp(*arena->oom, 1);
+    c->size = size;
+    c->next = arena->chunks;
+    arena->chunks = c;
+    return c;
+}
+
+void *arena_alloc(Arena *arena, size_t size) {
+    size_t unit = sizeof(max_align_t);
+    if (size > SIZE_MAX - unit) longjmp(*arena->oom, 1);
+    size_t rounded = size ? (size + unit - 1) / unit * unit : unit;
+    Chunk *c = arena->chunks;
+    if (!c || c->size - c->used < rounded) c = add_chunk(arena, rounded);
+    void *at = (char *)c->data + c->used;
+    c->used += rounded;
+    arena->used += rounded;
+    return at;
+}
+
+void *arena_array(Arena *arena, size_t count, size_t size) {
+    if (size && count > SIZE_MAX / size) longjmp(*arena->oom, 1);
+    return arena_alloc(arena, count * size);
+}
+
+void *arena_copy(Arena *arena, const void *from, size_t size) {
+    void *to = arena_alloc(arena, size);
+    if (size) memcpy(to, from, size);
+    return to;
+}
+
+char *arena_strndup(Arena *arena, const char *text, size_t length) {
+    char *to = arena_alloc(arena, length + 1);
+    if (length) memcpy(to, text, length);
+    return to;
+}
+
+char *arena_printf(Arena *arena, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0) n = 0;
+    char *to = arena_alloc(arena, (size_t)n + 1);
+    vsnprintf(to, (size_t)n + 1, format, again);
+    va_end(again);
+    return to;
+}
+
+size_t arena_used(const Arena *arena) {
+    return arena->used;
+}
