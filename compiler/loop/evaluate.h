@@ -1,0 +1,20 @@
+/* The Loop evaluator: executes Loop IR one lane after the other, with the host's IEEE arithmetic and
+ * fma; gives the bits that every backend must give. For tests: it checks every index against the
+ * buffer's bounds, every alignment, and that nothing is read before it was written. */
+#ifndef RNNC_LOOP_EVALUATE_H
+#define RNNC_LOOP_EVALUATE_H
+
+#include "loop/loop.h"
+
+typedef struct LoopValue {
+    int64_t integer; /* scalar argument */
+    void *pointer;   /* pointer argument */
+    size_t bytes;    /* behind the pointer: accesses are checked against it */
+} LoopValue;
+
+/* Calls a function by name with one value per argument. Returns false with a message in *error on a
+ * defect of the program (index out of bounds, read of an unwritten local …); *result is its return value. */
+bool loop_evaluate(Arena *arena, const LoopModule *module, const char *function, const LoopValue *args,
+                   int arg_count, int64_t *result, const char **error);
+
+#endif
