@@ -9,9 +9,12 @@ library only. A family whose data is absent leaves one row of the kind `skip`.
 import os
 import sys
 
+import audio_cases
 import cases
+import keras_cases
 import number_cases
 import onnx_cases
+import speech_cases
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
@@ -19,6 +22,14 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 FAMILIES = [
     ("numbers", [], number_cases.add),
     ("onnx", ["onnx_rnn_nodes", "onnx_rnn_multistep"], onnx_cases.add),
+    ("keras", ["kerasjs_layers"], keras_cases.add),
+    ("rtneural", ["rtneural"], audio_cases.add_rtneural),
+    ("klon", ["amp_klon"], audio_cases.add_klon),
+    ("nam", ["amp_nam"], audio_cases.add_nam),
+    ("charrnn", ["charrnn_ml5_shakespeare"], speech_cases.add_charrnn),
+    ("mnist", ["tflm_mnist_lstm"], speech_cases.add_mnist),
+    ("rnnoise", ["rnnoise_v0.1"], speech_cases.add_rnnoise),
+    ("silero", ["silero_vad"], speech_cases.add_silero),
 ]
 
 

@@ -113,7 +113,7 @@ def _bytes(t):
 
 
 def write_npy(path, t):
-    shape = "(%s)" % "".join("%d, " % d for d in t.shape).strip()
+    shape = repr(tuple(t.shape))
     descr = "<f4" if t.kind == "f" else "<i4"
     head = "{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, shape)
     head += " " * (63 - (len(head) + 10) % 64) + "\n"
