@@ -73,7 +73,8 @@ typedef enum LStmtKind {
     LS_RETURN,   /* value, or NULL in a void function */
     LS_PARALLEL, /* body once on every thread: var is the thread, var2 the number of threads */
     LS_BARRIER,  /* all threads of the region meet */
-    LS_CALL,     /* a function of the same module: callee, args */
+    LS_CALL,     /* a function of the same module: callee, args (for a pointer: a LOAD of one lane, whose address is meant);
+                  * var: declared for the result, or -1 */
     LS_COMMENT   /* text, for readers of what is emitted */
 } LStmtKind;
 
@@ -201,8 +202,13 @@ LStmt *loop_if(LoopModule *module, LBlock *block, LExpr *condition);
 void loop_return(LoopModule *module, LBlock *block, LExpr *value);
 void loop_break(LoopModule *module, LBlock *block);
 void loop_comment(LoopModule *module, LBlock *block, const char *text);
+LStmt *loop_parallel(LoopModule *module, LFunction *function, LBlock *block); /* variables: thread, threads */
+void loop_barrier(LoopModule *module, LBlock *block);
+/* Calls module->functions[callee]; gives the variable of the result, -1 of a void function. */
+int loop_call(LoopModule *module, LFunction *function, LBlock *block, int callee, LExpr *const *args, int count);
 
-/* Arguments and buffers. */
+/* Arguments and buffers. A scalar gives its variable, a pointer its place in `args` (what LBuffer.arg wants);
+ * a nullable pointer gets its `var` here. */
 int loop_arg_scalar(LoopModule *module, LFunction *function, const char *name, LoopType type, const char *doc);
 int loop_arg_pointer(LoopModule *module, LFunction *function, const char *name, LoopType type, bool written,
                      bool nullable, const char *doc);
