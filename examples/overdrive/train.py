@@ -18,7 +18,7 @@ import wave
 import numpy as np
 import torch
 
-RATE, HIDDEN, STREAMS, CHUNK = 48000, 16, 64, 1024
+RATE, HIDDEN, STREAMS, CHUNK = 48000, 16, 64, 512
 
 
 def sweep(rng, n):
@@ -138,7 +138,7 @@ def evaluate(net, pair):
 
 
 def main():
-    options = {"epochs": 60, "seed": 1, "check": ""}
+    options = {"epochs": 160, "seed": 1, "check": ""}
     files = []
     for argument in sys.argv[1:]:
         name, equals, value = argument[2:].partition("=")

@@ -83,7 +83,13 @@ class Table:
         """A row that only says why the cases of that name are not here."""
         self.rows.append([name, "skip"] + ["-"] * 6 + ["1", "-", why])
 
-    def write(self):
-        with open(os.path.join(self.folder, "cases.tsv"), "w") as f:
-            for row in [COLUMNS] + self.rows:
+    def write(self, replace=None):
+        """Writes cases.tsv; with `replace`, only the rows whose names start so are replaced."""
+        path, kept = os.path.join(self.folder, "cases.tsv"), []
+        if replace is not None and os.path.exists(path):
+            with open(path) as f:
+                rows = [line.rstrip("\n").split("\t") for line in f][1:]
+            kept = [row for row in rows if not row[0].startswith(replace)]
+        with open(path, "w") as f:
+            for row in [COLUMNS] + sorted(kept + self.rows):
                 f.write("\t".join(row) + "\n")

@@ -9,6 +9,8 @@ library only. A family whose data is absent leaves one row of the kind `skip`.
 import os
 import sys
 
+sys.dont_write_bytecode = True
+
 import audio_cases
 import cases
 import keras_cases

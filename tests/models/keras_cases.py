@@ -48,7 +48,7 @@ def add(table, data):
                 # Keras gives the sequence in the order of computation, rnnc in that of time.
                 kind = "Backward"
                 want = want.flip() if attrs["return_sequences"] else want
+            weights = _weights(op, [_tensor(w) for w in vector["weights"]])
             table.add("kerasjs_layers/" + name.replace("recurrent.", ""), "models/keras.rnn",
-                      kind + _cell(op, attrs), _weights(op, [_tensor(w) for w in vector["weights"]]),
-                      {"x": x}, {out: want}, {"I": x.shape[1], "H": attrs["units"]},
-                      runs=2 if attrs["stateful"] else 1)
+                      kind + _cell(op, attrs), weights, {"x": x}, {out: want},
+                      {"I": x.shape[1], "H": attrs["units"]}, runs=2 if attrs["stateful"] else 1)

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Runs every case of one or more tables through `rnnc run` and compares what comes out.
 
-    run.py [--rnnc=build/rnnc] [--backend=interp] [--only=TEXT] [--keep=FOLDER] FOLDER ... [-- ARG ...]
+    run.py [--rnnc=build/rnnc] [--backend=interp] [--only=TEXT] [--keep=WHERE] FOLDER ...
+           [-- ARG ...]
 
-FOLDER holds a cases.tsv (see cases.py). A case of the kind `close` passes when every element
-satisfies |a - b| <= tolerance * max(1, |b|); one of the kind `accuracy` when the share of equal
-labels reaches what its row asks. ARGs go to rnnc as they are. Exit status 1 if a case fails or
-if none ran. Standard library only.
+FOLDER holds a cases.tsv (see cases.py); WHERE keeps the outputs. A case of the kind `close` passes
+when every element satisfies |a - b| <= tolerance * max(1, |b|); one of the kind `accuracy` when
+the share of equal labels reaches what its row asks. ARGs go to rnnc as they are. Exit status 1 if
+a case fails or none ran. Standard library only.
 """
 import os
 import subprocess
 import sys
 import tempfile
+
+sys.dont_write_bytecode = True
 
 import cases
 import tensors
