@@ -148,7 +148,6 @@ static LExpr *fold_offset(LoopModule *module, LExpr *a, int64_t constant) {
     LExpr *base = split_offset(a, &inner);
     if (__builtin_add_overflow(inner, constant, &sum) || sum == INT64_MIN) return NULL;
     if (sum == 0) return base;
-    if (base == a && inner == 0 && sum != constant) return NULL;
     return sum > 0 ? raw_op(module, SOP_ADD, base, loop_int(module, sum), NULL)
                    : raw_op(module, SOP_SUB, base, loop_int(module, -sum), NULL);
 }
