@@ -154,8 +154,8 @@ RtStatus rt_npy_write_stream(FILE *stream, const char *name, const RtTensor *ten
 
 /* Reads all tensors, in the order of their data. Strict: the ranges must fill the data without
  * hole or overlap, names are distinct, nothing unknown stands in the header. On failure *set is
- * empty. A file never makes the reader allocate more than 32 times its size, plus 64 KiB
- * (a file whose header is short against its data: twice). */
+ * empty. A file, beside its own bytes, never makes the reader take more memory than 32 times its
+ * size and 64 KiB (its size once more, where the header is small against the data). */
 RtStatus rt_safetensors_read(const char *path, RtTensorSet *set, char *error, size_t error_size);
 RtStatus rt_safetensors_read_stream(FILE *stream, const char *name, RtTensorSet *set, char *error,
                                     size_t error_size);

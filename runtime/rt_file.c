@@ -67,16 +67,15 @@ RtStatus rt_file_read(const char *path, unsigned char **bytes, size_t *size, cha
 
 /* ---- Output --------------------------------------------------------------- */
 
-/* Opens "FOLDER/.NAME.PID-N.tmp" for a number N that is free, and keeps its name. */
+/* Opens "FOLDER/.rt-PID-N.tmp" for a number N that is free, and keeps its name. */
 static FILE *open_temporary(const char *path, char **temporary) {
     const char *slash = strrchr(path, '/');
-    size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0, size = strlen(path) + 48;
+    size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0, size = folder + 64;
     char *name = malloc(size);
     *temporary = NULL;
     if (name == NULL) return NULL;
     for (unsigned number = 0; number < 1000; number++) {
-        snprintf(name, size, "%.*s.%s.%ld-%u.tmp", (int)folder, path, path + folder,
-                 (long)getpid(), number);
+        snprintf(name, size, "%.*s.rt-%ld-%u.tmp", (int)folder, path, (long)getpid(), number);
         int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (file < 0 && errno == EEXIST) continue;
         if (file < 0) break;
@@ -122,6 +121,10 @@ RtStatus rt_output_open(RtOutput *output, const char *path, char *error, size_t 
         }
         if (output->path != NULL) {
             output->stream = open_temporary(output->path, &output->temporary);
+        }
+        if (output->stream != NULL && exists) {
+            /* Who may read the old file may read the new one, and nobody else. */
+            (void)fchmod(fileno(output->stream), about.st_mode & 07777);
         }
     }
     if (output->stream == NULL) {

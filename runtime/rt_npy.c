@@ -11,7 +11,7 @@ static const char MAGIC[6] = {'\x93', 'N', 'U', 'M', 'P', 'Y'};
 
 /* NumPy's names; bfloat16 has none. One-byte types have no byte order. */
 static const struct {
-    const char *descr;
+    char descr[4];
     RtDtype dtype;
 } DESCRS[] = {
     {"<f4", RT_F32}, {"<f8", RT_F64}, {"<f2", RT_F16}, {"|b1", RT_BOOL}, {"<i4", RT_I32},

@@ -10,7 +10,7 @@
 static const char METADATA[] = "__metadata__";
 
 static const struct {
-    const char *name;
+    char name[8];
     RtDtype dtype;
 } DTYPES[] = {
     {"F32", RT_F32}, {"F64", RT_F64}, {"F16", RT_F16}, {"BF16", RT_BF16},

@@ -34,7 +34,7 @@ RtStatus rt_fail(char *error, size_t error_size, RtStatus status, const char *fo
 /* ---- Types ---------------------------------------------------------------- */
 
 static const struct {
-    const char *name;
+    char name[16];
     size_t size;
 } DTYPES[] = {
     [RT_F32] = {"float32", 4}, [RT_F64] = {"float64", 8}, [RT_F16] = {"float16", 2},
