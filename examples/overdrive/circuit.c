@@ -10,10 +10,11 @@
  *
  * reads a mono 16-bit WAV of any rate and writes what went in and what came out, both [T, 1]
  * float32. Full scale of the file is `level` volts (default 0.5); the output is in volts too: the
- * diodes hold it within about one volt. Only libc and libm.
+ * diodes hold it within about one volt. With wav.c; only libc and libm.
  */
+#include "wav.h"
+
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,62 +156,7 @@ static void simulate(const float *in, float *out, long count, double rate, doubl
             c.newton);
 }
 
-static uint32_t little(const unsigned char *p, int bytes) {
-    uint32_t v = 0;
-    for (int i = bytes; i-- > 0;) {
-        v = v << 8 | p[i];
-    }
-    return v;
-}
-
-/* The samples of a mono 16-bit WAV in volts; the caller frees. */
-static float *read_wav(const char *name, double level, long *count, double *rate) {
-    unsigned char head[12], chunk[8], format[16] = {0};
-    FILE *f = fopen(name, "rb");
-    if (f == NULL) {
-        die("cannot be opened", name);
-    }
-    if (fread(head, 1, 12, f) != 12 || memcmp(head, "RIFF", 4) != 0 ||
-        memcmp(head + 8, "WAVE", 4) != 0) {
-        die("is not a WAV file", name);
-    }
-    while (fread(chunk, 1, 8, f) == 8) {
-        const uint32_t size = little(chunk + 4, 4);
-        if (memcmp(chunk, "fmt ", 4) == 0 && size >= 16) {
-            if (fread(format, 1, 16, f) != 16) {
-                die("ends too early", name);
-            }
-            fseek(f, (long)(size - 16 + size % 2), SEEK_CUR);
-        } else if (memcmp(chunk, "data", 4) == 0) {
-            if (little(format, 2) != 1 || little(format + 2, 2) != 1 || little(format + 14, 2) != 16) {
-                die("is not mono 16-bit PCM", name);
-            }
-            *rate = little(format + 4, 4);
-            unsigned char *raw = malloc(size + 1);
-            if (raw == NULL) {
-                die("does not fit into memory", name);
-            }
-            *count = (long)(fread(raw, 1, size, f) / 2);
-            float *samples = malloc((size_t)*count * sizeof *samples + 1);
-            if (samples == NULL) {
-                die("does not fit into memory", name);
-            }
-            for (long i = 0; i < *count; i++) {
-                const int v = (int)little(raw + 2 * i, 2);
-                samples[i] = (float)(level / 32768.0 * (v < 32768 ? v : v - 65536));
-            }
-            free(raw);
-            fclose(f);
-            return samples;
-        } else {
-            fseek(f, (long)(size + size % 2), SEEK_CUR);
-        }
-    }
-    die("has no samples", name);
-    return NULL;
-}
-
-/* Writes [count, 1] float32; little-endian machines only, as the format wants it. */
+/* Writes [count, 1] float32; little-endian machines only. */
 static void write_npy(const char *name, const float *data, long count) {
     char head[128];
     int used = snprintf(head + 10, sizeof head - 10,
@@ -242,7 +188,10 @@ int main(int argc, char **argv) {
             return 2;
         }
     }
-    float *in = read_wav(argv[1], level, &count, &rate);
+    float *in = wav_read(argv[1], level, &count, &rate);
+    if (in == NULL) {
+        return 1;
+    }
     float *out = malloc((size_t)count * sizeof *out + 1);
     if (out == NULL) {
         die("does not fit into memory", argv[1]);

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Trains overdrive.rnn on what circuit.c answers to synthetic signals; writes overdrive.safetensors.
+"""Trains overdrive.rnn on what circuit.c answers to synthetic signals.
 
     train.py CIRCUIT OUT.safetensors [--epochs=N] [--seed=N] [--check=FILE.wav]
 
-CIRCUIT is the compiled circuit.c. Needs numpy and PyTorch. Nothing recorded is used: the
-excitation is sweeps, noise bursts and plucked strings at many levels. The error-to-signal ratio
-sum (y - target)^2 / sum target^2 is printed for excitation from another seed, and for a check file.
+CIRCUIT is the compiled circuit.c; OUT gets the weights under the names of overdrive.rnn. Needs
+numpy and PyTorch. Nothing recorded is used: the excitation is sweeps, noise bursts and plucked
+strings at many levels. The error-to-signal ratio, sum (y - target)^2 / sum target^2, is printed
+for excitation from another seed, and for a check file that took no part in training.
 """
 import json
 import os
@@ -157,8 +158,8 @@ def main():
     net = Net()
     chunks = x.shape[0] // CHUNK
     adam = torch.optim.Adam(net.parameters(), lr=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, 1e-2, total_steps=options["epochs"] * chunks,
-                                                   pct_start=0.05, final_div_factor=1e3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        adam, 1e-2, total_steps=options["epochs"] * chunks, pct_start=0.05, final_div_factor=1e3)
     for epoch in range(options["epochs"]):
         state, total = None, 0.0
         for k in range(chunks):
