@@ -368,6 +368,21 @@ static void failed_output_leaves_nothing(void **state) {
     rt_tensor_free(&tensor);
 }
 
+/* A file that others may not read stays so when it is replaced. */
+static void modes_are_kept(void **state) {
+    int64_t const shape[1] = {3};
+    struct stat about;
+    RtTensor tensor;
+    (void)state;
+    rt_tensor_init(&tensor, NULL, RT_F32, 1, shape, NULL, 0);
+    assert_int_equal(rt_npy_write(path, &tensor, message, sizeof message), RT_OK);
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(rt_npy_write(path, &tensor, message, sizeof message), RT_OK);
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    rt_tensor_free(&tensor);
+}
+
 /* A symbolic link stays one: the file behind it is replaced. */
 static void links_stay_links(void **state) {
     int64_t const shape[1] = {3};
@@ -402,6 +417,7 @@ int main(void) {
         cmocka_unit_test(conversions),
         cmocka_unit_test(files_that_cannot_be),
         cmocka_unit_test(failed_output_leaves_nothing),
+        cmocka_unit_test(modes_are_kept),
         cmocka_unit_test(links_stay_links),
     };
     return cmocka_run_group_tests_name("rt_npy", tests, enter, leave);
