@@ -182,6 +182,10 @@ static void headers(void **state) {
     expect(RT_ERR_UNSUPPORTED, "Fortran order", 1, f, 24);
     f = "{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }";
     expect(RT_ERR_UNSUPPORTED, "big-endian ('>f4')", 1, f, 24);
+    f = "{'descr': '>i1', 'fortran_order': False, 'shape': (6,), }";
+    expect(RT_ERR_UNSUPPORTED, "big-endian ('>i1')", 1, f, 6);
+    f = "{'descr': 'xi1', 'fortran_order': False, 'shape': (6,), }";
+    expect(RT_ERR_UNSUPPORTED, "element type 'xi1'", 1, f, 6);
     f = "{'descr': '<U5', 'fortran_order': False, 'shape': (2, 3), }";
     expect(RT_ERR_UNSUPPORTED, "element type '<U5'", 1, f, 24);
     f = "{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }";
