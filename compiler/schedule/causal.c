@@ -1,0 +1,74 @@
+/* E-CAUSAL: the words for a graph that no order of loops can evaluate. */
+#include "schedule/depend.h"
+
+static const char *name_for(Arena *arena, const Graph *graph, int id) {
+    const Node *node = graph->nodes.at[id];
+    if (!node->name) return NULL;
+    Text text = text_new(arena);
+    text_puts(&text, node->name);
+    if (node->domain_count) {
+        text_puts(&text, "[");
+        for (int d = 0; d < node->domain_count; d++)
+            text_printf(&text, "%s%s", d ? "," : "", graph->indices.at[node->domain[d]].name);
+        text_puts(&text, "]");
+    }
+    return text_string(&text);
+}
+
+/* The named nodes along the cycle, the first again at the end; the span of the first in *span. */
+static const char *cycle_text(Arena *arena, const Graph *graph, const DepResult *result, Span *span) {
+    Text text = text_new(arena);
+    const char *first = NULL;
+    *span = graph->nodes.at[result->cycle.at[0]]->span;
+    for (int i = 0; i < result->cycle.count; i++) {
+        const char *name = name_for(arena, graph, result->cycle.at[i]);
+        if (!name || graph->nodes.at[result->cycle.at[i]]->op == OP_READ) continue;
+        if (!first) {
+            first = name;
+            *span = graph->nodes.at[result->cycle.at[i]]->span;
+            text_puts(&text, name);
+        } else {
+            text_printf(&text, " -> %s", name);
+        }
+    }
+    if (!first) return "(unnamed)";
+    text_printf(&text, " -> %s", first);
+    return text_string(&text);
+}
+
+bool schedule_causal(Arena *arena, const Graph *graph, Diags *diags) {
+    DepEdges edges = depend_graph(arena, graph);
+    DepResult result = depend_nests(arena, graph->nodes.count, &edges, graph->axes.count);
+    Span span = {0};
+    switch (result.failure) {
+    case DEP_OK: return true;
+    case DEP_INSTANT: {
+        const char *cycle = cycle_text(arena, graph, &result, &span);
+        Diag *diag = diag_error(diags, "E-CAUSAL", span, "instantaneous cycle: %s", cycle);
+        diag_note(diags, diag, span, "a value may read itself at an earlier or a later position only");
+        return false;
+    }
+    case DEP_ALL: {
+        const Node *reader = graph->nodes.at[result.edge.to];
+        const Node *source = graph->nodes.at[result.edge.from];
+        const char *name = name_for(arena, graph, result.edge.from);
+        Diag *diag = diag_error(diags, "E-CAUSAL", reader->span,
+                                "%s needs its own whole sequence", name ? name : "this value");
+        diag_note(diags, diag, source->span, "the recurrence passes through here");
+        return false;
+    }
+    case DEP_RATE: {
+        const Node *reader = graph->nodes.at[result.edge.to];
+        Diag *diag = diag_error(diags, "E-CAUSAL", reader->span,
+                                "a recurrence crosses rates; `every` on an equation holds a value instead");
+        diag_note(diags, diag, graph->nodes.at[result.edge.from]->span, "the recurrence passes through here");
+        return false;
+    }
+    case DEP_BOTH: {
+        const char *cycle = cycle_text(arena, graph, &result, &span);
+        diag_error(diags, "E-CAUSAL", span, "past and future of a sequence in one recurrence: %s", cycle);
+        return false;
+    }
+    }
+    return true;
+}
