@@ -2,11 +2,12 @@
  * player.c: plays a sound through a compiled model of an amplifier, one sample in, one out.
  *
  *     player IN.wav WEIGHTS.safetensors OUT.wav PICTURE.svg
- *            [--level=V] [--unit=volt] [--target=T.npy] [--reference=R.npy] [--title=TEXT]
+ *            [--level=V] [--unit=volt] [--rate=HZ] [--target=T.npy]
+ *            [--reference=R.npy] [--title=TEXT]
  *
  * Full scale of IN.wav is `level` (default 0.5, the volts that circuit.c takes), in `unit`s.
  * --target is what the real thing answers, --reference what `rnnc run --backend=interp` computes,
- * both [T, 1].
+ * both [T, 1]. IN may also be such a .npy, taken as it is, at --rate.
  * Prints the errors and the real-time factor; OUT.wav is scaled to just below full scale.
  *
  * Compile with the generated .c, wav.c, svg.c and the files of runtime/, and for another model
@@ -37,7 +38,7 @@ static void die(const char *what) {
     exit(1);
 }
 
-/* Memory aligned as packed weights, state and workspace want it; freed when the program ends. */
+/* Memory aligned as packed weights, state and workspace want it; the system frees it at the end. */
 static void *aligned(size_t bytes) {
     char *raw = malloc(bytes + 64);
     if (raw == NULL) {
@@ -130,18 +131,19 @@ static double real_time(Player *p, int stepwise, long count, const float *in, fl
     return seconds(start) / (double)runs / ((double)count / rate);
 }
 
-/* A [T, 1] or [T] .npy of the right length. */
-static float *read_signal(const char *name, long count) {
+/* A [T, 1] or [T] .npy of *count samples, or of any number if that is 0. */
+static float *read_signal(const char *name, long *count) {
     char error[512];
     RtTensor t;
     if (rt_npy_read(name, &t, error, sizeof error) != RT_OK) {
         die(error);
     }
-    if (t.count != (size_t)count) {
-        fprintf(stderr, "player: %s has %zu samples, not %ld\n", name, t.count, count);
+    if (*count != 0 && t.count != (size_t)*count) {
+        fprintf(stderr, "player: %s has %zu samples, not %ld\n", name, t.count, *count);
         exit(1);
     }
-    float *out = aligned((size_t)count * sizeof *out);
+    *count = (long)t.count;
+    float *out = aligned(t.count * sizeof *out);
     rt_tensor_to_f32(&t, out);
     rt_tensor_free(&t);
     return out;
@@ -213,6 +215,8 @@ int main(int argc, char **argv) {
             level = atof(argv[i] + 8);
         } else if (strncmp(argv[i], "--unit=", 7) == 0) {
             unit = argv[i] + 7;
+        } else if (strncmp(argv[i], "--rate=", 7) == 0) {
+            rate = atof(argv[i] + 7);
         } else if (strncmp(argv[i], "--target=", 9) == 0) {
             target_file = argv[i] + 9;
         } else if (strncmp(argv[i], "--reference=", 12) == 0) {
@@ -225,17 +229,23 @@ int main(int argc, char **argv) {
     }
     if (argc < 5) {
         fprintf(stderr, "usage: player IN.wav WEIGHTS.safetensors OUT.wav PICTURE.svg [--level=V] "
-                        "[--unit=volt] [--target=T.npy] [--reference=R.npy] [--title=TEXT]\n");
+                        "[--unit=volt] [--rate=HZ] [--target=T.npy] [--reference=R.npy] "
+                        "[--title=TEXT]\n");
         return 2;
     }
-    float *in = wav_read(argv[1], level, &count, &rate);
+    const size_t length = strlen(argv[1]);
+    const int npy = length > 4 && strcmp(argv[1] + length - 4, ".npy") == 0;
+    const float *in = npy ? read_signal(argv[1], &count) : wav_read(argv[1], level, &count, &rate);
     if (in == NULL) {
         return 1;
     }
+    if (!(rate > 0.0) || count < 1) {
+        die("the sound has no samples or no rate (--rate=HZ with a .npy)");
+    }
     float *out = aligned((size_t)count * sizeof *out);
     float *stepped = aligned((size_t)count * sizeof *stepped);
-    const float *target = target_file != NULL ? read_signal(target_file, count) : NULL;
-    const float *reference = reference_file != NULL ? read_signal(reference_file, count) : NULL;
+    const float *target = target_file != NULL ? read_signal(target_file, &count) : NULL;
+    const float *reference = reference_file != NULL ? read_signal(reference_file, &count) : NULL;
     Player p;
     player_open(&p, argv[2], count);
     const double whole = real_time(&p, 0, count, in, out, rate);
@@ -254,6 +264,5 @@ int main(int argc, char **argv) {
     if (wav_write(argv[3], out, peak > 0.0 ? peak / 0.9 : 1.0, count, rate) != 0) {
         return 1;
     }
-    free(in);
     return same ? 0 : 1;
 }
