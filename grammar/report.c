@@ -36,6 +36,7 @@ static int words_for(const char *const *expected, int count, const char **words)
     bool operators = is_among("'@'", expected, count);
     bool statement = is_among("'param'", expected, count);
     bool line = is_among("end of line", expected, count);
+    bool begins = statement || is_among("'model'", expected, count);
     int n = 0;
     if (statement) words[n++] = "statement";
     if (value) {
@@ -48,7 +49,7 @@ static int words_for(const char *const *expected, int count, const char **words)
         if (!is_covered(expected[i], value, operators, statement, line) &&
             strcmp(expected[i], "end of line") != 0)
             words[n++] = expected[i];
-    if (line && !statement) words[n++] = "end of line";
+    if (line && !begins) words[n++] = "end of line";
     return n;
 }
 
