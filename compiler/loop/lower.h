@@ -1,0 +1,19 @@
+/* From a Schedule to Loop code: buffers, tiles, lanes, packing, and the functions of the interface. */
+#ifndef RNNC_LOOP_LOWER_H
+#define RNNC_LOOP_LOWER_H
+
+#include "loop/interface.h"
+#include "schedule/schedule.h"
+
+typedef struct LowerOptions {
+    Target target;
+    LoopType real;      /* LT_F32 or LT_F64 */
+    const char *prefix; /* of every symbol */
+} LowerOptions;
+
+/* The whole module with its functions, before math is expanded. Never fails on a verified schedule but for
+ * operations that are not lowered yet (E-LOWER, located): then NULL. */
+Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
+                          const LowerOptions *options, Diags *diags);
+
+#endif

@@ -1,0 +1,89 @@
+/* The build of a Schedule, step by step, and what its parts share. */
+#include "schedule/schedule.h"
+
+void schedule_uses(const Schedule *schedule, const Value *value, UseVisit visit, void *user) {
+    for (int i = 0; i < value->terms.count + value->uses.count; i++) {
+        const Use *pair[2] = {NULL, NULL};
+        if (i < value->terms.count) {
+            const Term *term = &value->terms.at[i];
+            pair[0] = &term->a;
+            pair[1] = term->pair ? &term->b : NULL;
+        } else {
+            pair[0] = &value->uses.at[i - value->terms.count];
+        }
+        for (int j = 0; j < 2; j++) {
+            if (!pair[j]) continue;
+            visit(user, pair[j], false);
+            if (pair[j]->access < 0) continue;
+            int boundary = schedule->accesses.at[pair[j]->access].boundary;
+            if (boundary >= 0) visit(user, &(Use){boundary, -1}, true);
+        }
+    }
+}
+
+typedef struct Liveness {
+    Schedule *schedule;
+    VEC(int) pending;
+} Liveness;
+
+static void mark(void *user, const Use *use, bool boundary) {
+    Liveness *liveness = user;
+    Value *value = liveness->schedule->values.at[use->value];
+    (void)boundary;
+    value->readers++;
+    if (value->live) return;
+    value->live = true;
+    vec_push(liveness->schedule->arena, &liveness->pending, value->id);
+}
+
+void schedule_liveness(Schedule *schedule) {
+    Liveness liveness = {.schedule = schedule};
+    for (int i = 0; i < schedule->values.count; i++) {
+        schedule->values.at[i]->live = false;
+        schedule->values.at[i]->readers = 0;
+    }
+    for (int i = 0; i < schedule->outputs.count; i++) mark(&liveness, &(Use){schedule->outputs.at[i], -1}, false);
+    for (int i = 0; i < schedule->stops.count; i++) mark(&liveness, &(Use){schedule->stops.at[i], -1}, false);
+    for (int i = 0; i < liveness.pending.count; i++)
+        schedule_uses(schedule, schedule->values.at[liveness.pending.at[i]], mark, &liveness);
+}
+
+int schedule_loop_index(const Schedule *schedule, const Value *value, int axis) {
+    int found = -1;
+    for (int i = 0; i < value->domain_count; i++) {
+        int index = value->domain[i];
+        if (schedule->graph->indices.at[index].axis != axis) continue;
+        if (found < 0 || (schedule->relations[found].partner >= 0 && schedule->relations[index].partner < 0))
+            found = index;
+    }
+    return found;
+}
+
+bool schedule_same_use(const Schedule *schedule, Use a, Use b) {
+    if (a.value != b.value) return false;
+    if (a.access < 0 || b.access < 0) return a.access == b.access;
+    const Access *x = &schedule->accesses.at[a.access], *y = &schedule->accesses.at[b.access];
+    if (x->boundary != y->boundary || x->at_count != y->at_count || x->carry != y->carry) return false;
+    for (int i = 0; i < x->at_count; i++) {
+        const At *p = &x->at[i], *q = &y->at[i];
+        if (p->kind != q->kind || p->offset != q->offset) return false;
+        if ((p->kind == AT_INDEX || p->kind == AT_SCALE || p->kind == AT_DIV) && p->index != q->index) return false;
+        if ((p->kind == AT_SCALE || p->kind == AT_DIV) && p->factor != q->factor) return false;
+    }
+    return true;
+}
+
+Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags) {
+    Schedule *schedule = ARENA_NEW(arena, Schedule);
+    schedule->arena = arena;
+    schedule->graph = graph;
+    schedule->relations = depend_relations(arena, graph);
+    if (!normal_values(schedule, diags)) return NULL;
+    if (!normal_nests(schedule)) {
+        diag_error(diags, "internal", (Span){0}, "the normal form has lost an order that the graph had");
+        return NULL;
+    }
+    stage_blocks(schedule);
+    storage_decide(schedule);
+    return schedule;
+}

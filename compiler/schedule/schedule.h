@@ -1,0 +1,173 @@
+/* The Schedule: which values are computed in which loop, in which direction, in which stage and together
+ * with which others; no addresses and no lanes.
+ *
+ * A value is what an operation of the Graph computes, in the normal form of docs/internals (sums are
+ * n-ary and hold their products, products name a view of a parameter, reads are part of the use).
+ * A block is what runs at one position of the loops around it; within a block, a stage is what runs
+ * between two points where whole vectors must be complete ("full reads"); within a stage, a family is
+ * the values of one length, which become one loop over tiles of units. Nothing here knows a cell. */
+#ifndef RNNC_SCHEDULE_SCHEDULE_H
+#define RNNC_SCHEDULE_SCHEDULE_H
+
+#include "graph/graph.h"
+#include "schedule/depend.h"
+
+typedef enum ValueKind {
+    VALUE_INPUT,   /* the caller's tensor: slot */
+    VALUE_PARAM,   /* elements of a parameter: view */
+    VALUE_CONST,   /* number, in every element */
+    VALUE_LEAF,    /* INDEX, LENGTH, IOTA: computed where it is used */
+    VALUE_SUM,     /* terms */
+    VALUE_PRODUCT, /* view @ uses[0] */
+    VALUE_POINT,   /* op on uses, element by element; VAR is a copy */
+    VALUE_ROW      /* op on uses that reads whole rows: reductions, rearrangements, gathers */
+} ValueKind;
+
+/* Where a use reads when not at its own position. */
+typedef struct Access {
+    int at_count;
+    At at[MAX_DOMAIN]; /* for each index of the source's domain */
+    int boundary;      /* value read outside of the sequence, or -1 */
+    int carry;         /* 1 + graph->carries, 0: none */
+} Access;
+
+typedef struct Use {
+    int value;
+    int access; /* in schedule->accesses; -1: own position */
+} Use;
+
+typedef struct Term {
+    int sign; /* 1 or -1 */
+    Use a, b; /* a, or with `pair` a*b */
+    bool pair;
+} Term;
+
+/* Elements of parameter `param`: offset + Σ i_d * stride[d]. */
+typedef struct View {
+    int param;
+    int64_t offset;
+    int rank;
+    int64_t dim[MAX_RANK], stride[MAX_RANK];
+} View;
+
+/* Decided by storage; see lowering.md's table in docs/internals. */
+typedef enum Storage {
+    STORE_NONE,    /* lives in registers of its family, or is read where it lies (inputs, parameters) */
+    STORE_SINGLE,  /* one row a sequence: written and read within one position of the loops */
+    STORE_INPLACE, /* one row a sequence that carries the value to the next position */
+    STORE_HISTORY  /* a row for each position, and rows before and after for boundary values */
+} Storage;
+
+typedef struct Value {
+    int id;
+    ValueKind kind;
+    Op op;
+    Type type;
+    int64_t count; /* elements */
+    int domain_count;
+    int domain[MAX_DOMAIN];
+    bool batched;
+    VEC(Term) terms;
+    VEC(Use) uses;
+    View view;
+    double number;
+    int slot;
+    const Attr *attr;
+    Name name; /* or NULL */
+    Span span;
+
+    bool live;
+    int readers;   /* uses by live values, outputs, stops, losses */
+    int block, stage, family; /* -1 before they are decided; family -1: a prologue of its stage */
+    int nest;      /* innermost loop that it is in, by number; -1 */
+    int acc;       /* PRODUCT: the accumulator's value (itself or its sum) */
+    Storage storage;
+    int pre, post; /* HISTORY: rows before position 0 and after the last, on the axis `lag_axis` */
+} Value;
+
+/* Products of a family that read the same vector at the same place: one loop over k. */
+typedef struct Segment {
+    Use operand;
+    int64_t length; /* K */
+    int chains;     /* KS at batch 1 */
+    VEC(int) products;
+} Segment;
+
+typedef struct Family {
+    int number, stage;
+    int64_t count; /* units */
+    int domain_count; /* map indices: those that no loop around binds */
+    int domain[MAX_DOMAIN];
+    bool batched;
+    VEC(int) values; /* in topological order */
+    VEC(int) accs;   /* values */
+    VEC(Segment) segments;
+} Family;
+
+typedef struct Block {
+    int number;
+    int stages;
+    VEC(int) values;    /* topological order */
+    VEC(int) prologues; /* values computed row by row at the start of their stage, in order */
+    VEC(int) families;  /* in schedule->families, by stage */
+    int loops[MAX_DOMAIN], loop_count; /* axes of the loops around, outermost first */
+} Block;
+
+typedef struct SNest SNest;
+struct SNest {
+    NestKind kind;
+    int number;
+    Block *block; /* BLOCK */
+    int axis;     /* LOOP */
+    bool backward;
+    bool scan;    /* linear and elementwise in its own values */
+    VEC(int) members;
+    VEC(SNest *) children;
+};
+
+typedef struct Schedule {
+    Arena *arena;
+    const Graph *graph;
+    const Relation *relations;
+    VEC(Value *) values;
+    VEC(Access) accesses;
+    VEC(int) outputs; /* value of each graph output */
+    VEC(int) stops;   /* value of each graph stop */
+    VEC(SNest *) nests;
+    VEC(Block *) blocks;
+    VEC(Family *) families;
+} Schedule;
+
+/* Builds the schedule of a graph that went through the passes (composites expanded). NULL after an error:
+ * E-LOWER for an operation that is not lowered yet, with its place. */
+Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags);
+
+/* --emit=schedule */
+void schedule_print(const Schedule *schedule, Text *out);
+
+/* Every rule of docs/internals, section "Schedule"; reports with code "internal". */
+bool schedule_verify(const Schedule *schedule, Diags *diags);
+
+/* The index of `value` that a loop over `axis` binds, or -1. */
+int schedule_loop_index(const Schedule *schedule, const Value *value, int axis);
+
+/* Whether two uses read the same values. */
+bool schedule_same_use(const Schedule *schedule, Use a, Use b);
+
+/* Steps of the build, in order; each in its file. */
+bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
+bool normal_nests(Schedule *schedule);                /* nests.c: components, N4, blocks */
+void stage_blocks(Schedule *schedule);                /* stages.c: stages, partial sums, families, segments */
+void storage_decide(Schedule *schedule);              /* storage.c */
+
+/* A new value in `schedule`, alive, undecided. */
+Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type);
+
+/* Calls `visit` for each use of a value (terms, uses, and the boundaries of their accesses). */
+typedef void (*UseVisit)(void *user, const Use *use, bool boundary);
+void schedule_uses(const Schedule *schedule, const Value *value, UseVisit visit, void *user);
+
+/* Counts readers and marks what reaches an output or a stop. */
+void schedule_liveness(Schedule *schedule);
+
+#endif
