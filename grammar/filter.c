@@ -97,7 +97,7 @@ static void report_open(Grammar *grammar, Span span) {
 static int give_up_brackets(Grammar *grammar) {
     report_open(grammar, grammar->brackets[grammar->bracket_count - 1]);
     grammar->bracket_count = 0;
-    return TOK_RNN_YY_error;
+    return TOK_ERROR;
 }
 
 static int stop(Grammar *grammar, Span span, const char *what) {
@@ -137,7 +137,7 @@ static int open_or_close(Grammar *grammar, const Token *token) {
     return token->kind;
 }
 
-/* What the front of the look-ahead, a newline, stands for: TOK_EOL, TOK_RNN_YY_error, or nothing. */
+/* What the front of the look-ahead, a newline, stands for: TOK_EOL, TOK_ERROR, or nothing. */
 static int newline(Grammar *grammar) {
     drop(grammar);
     if (grammar->bracket_count > 0) {
@@ -176,7 +176,7 @@ static int next(Grammar *grammar, RNN_YY_STYPE *value, Span *span) {
             if (grammar->bracket_count == 0) break;
             drop(grammar);
             diag_error(grammar->diags, "E-SYNTAX", token.span, "unexpected ';' inside of brackets");
-            return TOK_RNN_YY_error;
+            return TOK_ERROR;
         case TOK_NAME:
             if (!grammar->begins || !statement_word(&token)) break;
             switch (peek(grammar, 1)->kind) {

@@ -16,6 +16,9 @@
  * is written out ends at 256 operators: no walk over a tree can then run out of stack. */
 enum { GRAMMAR_NESTING = 256, GRAMMAR_BYTES = 16 << 20 };
 
+/* What the scanner returns for what cannot be a token and was reported: the parser recovers. */
+#define TOK_ERROR TOK_RNN_YY_error
+
 /* A token as the scanner gives it. */
 typedef struct Token {
     int kind;
@@ -41,7 +44,7 @@ struct Grammar {
     bool begins;      /* a statement begins with the next token */
     bool line_ends;   /* an EOL is owed to the parser */
     bool block_reported; /* one block that the end of the file leaves open was reported */
-    bool stopped;     /* a limit was met: nothing but the end of the file comes, without complaint */
+    bool stopped;     /* a limit was met: only the end of the file comes, without complaint */
 };
 
 /* Readies the scanner for the source of grammar->ast. */

@@ -92,13 +92,13 @@ typedef struct Init {
 #define YYMALLOC(size) ((void)(size), NULL)
 #define YYFREE(block) ((void)(block))
 
-#define YYLLOC_DEFAULT(current, rhs, n)                                                             \
-    do {                                                                                            \
-        (current) = YYRHSLOC(rhs, (n) ? 1 : 0);                                                     \
-        if (n)                                                                                      \
-            (current).end = YYRHSLOC(rhs, n).end;                                                   \
-        else                                                                                        \
-            (current).begin = (current).end;                                                        \
+#define YYLLOC_DEFAULT(current, rhs, n)                                                            \
+    do {                                                                                           \
+        (current) = YYRHSLOC(rhs, (n) ? 1 : 0);                                                    \
+        if (n)                                                                                     \
+            (current).end = YYRHSLOC(rhs, n).end;                                                  \
+        else                                                                                       \
+            (current).begin = (current).end;                                                       \
     } while (0)
 
 static void yyerror(const Span *span, Grammar *grammar, const char *message);
@@ -405,16 +405,18 @@ static ExprValue leaf(Expr *expr) {
     return (ExprValue){expr, expr ? 1 : 0};
 }
 
-/* An expression above others of depth `below`; one too deep is reported and a leaf instead. */
+/* An expression above others of depth `below`. One too deep is reported and an error instead, and
+ * so is, without another word, all that stands above it. */
 static ExprValue level(Grammar *grammar, Expr *expr, int below) {
     if (below < GRAMMAR_NESTING) return (ExprValue){expr, below + 1};
-    diag_error(grammar->diags, "E-LIMIT", expr->span,
-               "expression has more than %d levels of operators, name a part of it",
-               GRAMMAR_NESTING);
+    if (below == GRAMMAR_NESTING)
+        diag_error(grammar->diags, "E-LIMIT", expr->span,
+                   "expression has more than %d levels of operators, name a part of it",
+                   GRAMMAR_NESTING);
     Expr *instead = ARENA_NEW(grammar->arena, Expr);
     instead->kind = EXPR_ERROR;
     instead->span = expr->span;
-    return leaf(instead);
+    return (ExprValue){instead, GRAMMAR_NESTING + 1};
 }
 
 static ExprValue binary(Grammar *grammar, Span span, AstOp op, ExprValue a, ExprValue b) {

@@ -1,4 +1,4 @@
-/* Equality of trees. The names of two trees may come from different tables, so strings are compared. */
+/* Equality of trees. Their names may come from different tables, so strings are compared. */
 #include <string.h>
 
 #include "ast/ast.h"

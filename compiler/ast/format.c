@@ -234,7 +234,7 @@ static int indent_of(const Format *format, int first, bool goes, int *inside) {
 
 static void lay_out(Format *format) {
     const Token *before = NULL; /* the last token that is no comment */
-    int pending = 0;            /* lines above that hold a comment alone and wait for their indent */
+    int pending = 0; /* lines above that hold a comment alone and wait for their indent */
     for (int i = 0; i < format->tokens.count; i++) {
         Token *token = &format->tokens.at[i];
         bool fresh = i == 0 || token->newlines > 0;

@@ -80,8 +80,8 @@ static inline char *read_file(const char *path, size_t *length) {
     return bytes;
 }
 
-/* Calls `visit` with the path of each file of `folder`, under RNNC_TESTS or ./tests, whose name ends
- * in `ending`; the number of them. */
+/* Calls `visit` with the path of each file of `folder`, under RNNC_TESTS or ./tests, whose name
+ * ends in `ending`; the number of them. */
 static inline int for_each_file(const char *folder, const char *ending,
                                 void (*visit)(const char *path)) {
     const char *root = getenv("RNNC_TESTS");

@@ -129,7 +129,8 @@ static void layout(void **state) {
          "model A() -> y: [] {\n    loss -y; loss (y)\n    loss[t] = (y)\n"
          "    for g in 0:n-1 {\n        u = 1 }\n}\n"},
         {"model A() -> y: [] {\nx,y~normal(1)\nq = f(a,\n# in\nb\n)\ny = if a\nthen b\nelse c\n}",
-         "model A() -> y: [] {\n    x, y ~ normal(1)\n    q = f(a,\n        # in\n        b\n    )\n"
+         "model A() -> y: [] {\n    x, y ~ normal(1)\n    q = f(a,\n        # in\n        b\n"
+         "    )\n"
          "    y = if a\n        then b\n        else c\n}\n"},
         {"size A = 1 # one\nsize BB = 22 # two\n\nsize C = 3 # three",
          "size A = 1    # one\nsize BB = 22  # two\n\nsize C = 3  # three\n"},

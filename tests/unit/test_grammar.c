@@ -132,6 +132,29 @@ static void blocks_are_limited(void **state) {
     }
 }
 
+/* The deepest that is allowed, blocks and levels at once, fits the parser's stack; one chain that
+ * is too long is one error. */
+static void limits_add_up(void **state) {
+    (void)state;
+    Text text = text_new(arena_new(&case_oom));
+    text_puts(&text, "model A() -> y: [] {\n");
+    for (int i = 0; i < 255; i++) text_puts(&text, "z = 1\nfor g in 0:2 {\n");
+    text_puts(&text, "y = a, z\ny = 1 + ");
+    for (int i = 0; i < 254; i++) text_puts(&text, "x[1, i in 2:");
+    text_puts(&text, "1");
+    for (int i = 0; i < 254; i++) text_puts(&text, "]");
+    for (int i = 0; i <= 255; i++) text_puts(&text, "\n}");
+    Case c = case_string(text_string(&text));
+    assert_string_equal(
+        case_errors(&c),
+        "E-SYNTAX 512:6 unexpected ',', expected operator, 'every' or end of line\n");
+    case_free(&c);
+    Case chain = parse_repeated("", 100000, " + a");
+    assert_int_equal(chain.diags->errors, 1);
+    case_free(&chain);
+    arena_free(text.arena);
+}
+
 /* A wide tree is no deep one. */
 static void width_is_free(void **state) {
     (void)state;
@@ -335,6 +358,7 @@ int main(void) {
         cmocka_unit_test(programs_parse),
         cmocka_unit_test(nesting_is_limited),
         cmocka_unit_test(blocks_are_limited),
+        cmocka_unit_test(limits_add_up),
         cmocka_unit_test(width_is_free),
         cmocka_unit_test(large_files),
         cmocka_unit_test(long_tokens),
