@@ -18,7 +18,9 @@ typedef enum InterpStatus {
     INTERP_MEMORY   /* more would be needed than `memory_limit` */
 } InterpStatus;
 
-/* The state that `carry` keeps, for one variable: `lags` values, oldest first. */
+/* The state that `carry` keeps, for one variable: `lags` values, oldest first. The position of an
+ * instance (`l1.t`; `t` alone for an instance without name) has one lag and one element. A slot before
+ * the reset holds the boundary value; it is zero where that depends on the position, and not read. */
 typedef struct InterpState {
     Name name;     /* of the variable (`l1.h`), or `l1.t`: the position */
     int lags;
@@ -28,10 +30,11 @@ typedef struct InterpState {
 
 typedef struct InterpCall {
     bool single; /* round to float after every operation */
-    int64_t batch;
+    bool reduce_sum; /* the loss is the sum over the batch, not the mean */
+    int64_t batch; /* at least 1 */
     int64_t **lengths;       /* [axis][batch]; NULL for fixed and slow axes; on a generated axis the bound */
     const double **inputs;   /* [graph->inputs]: [positions…, batch, shape…] with positions up to the longest; NULL: absent */
-    const double **params;   /* [graph->params] */
+    const double **params;   /* [graph->params]; in single precision they are rounded first */
     uint64_t seed;
     const InterpState *state; /* what an earlier chunk left; NULL: reset */
     int state_count;
@@ -45,13 +48,17 @@ typedef struct InterpResult {
     Span span;
     int64_t **lengths;    /* [axis][batch], as found (generated axes too) */
     double **outputs;     /* [graph->outputs], laid out as inputs; zero beyond each length */
-    double loss;          /* with losses: as the language defines it (mean over the batch) */
+    double loss;          /* with losses: as the language defines it (mean or sum over the batch) */
     double *loss_of;      /* [batch]: sum of the losses without `per`, for each sequence */
-    InterpState *state;
+    InterpState *state; /* with want_state: each variable that the graph reads at a lag, each position */
     int state_count;
 } InterpResult;
 
-/* Runs a graph on one batch. All of the result lives in `arena`. */
+/* Runs a graph on one batch. All of the result lives in `arena`; what the evaluation needs beside it is
+ * freed before the return. Memory: 8 bytes for each element of each value that is read at another
+ * position, over one sequence, and a small cache for each other value. The caller keeps every rule of
+ * graph_verify. `single`: elementwise formulas are computed in double and rounded once; sums and
+ * products are rounded after every addition and multiplication; ctc is double inside. */
 InterpResult *interpret(Arena *arena, const Graph *graph, const InterpCall *call);
 
 #endif
