@@ -17,4 +17,13 @@ typedef struct LoopValue {
 bool loop_evaluate(Arena *arena, const LoopModule *module, const char *function, const LoopValue *args,
                    int arg_count, int64_t *result, const char **error);
 
+/* The same in two steps, for many calls: verifies and translates the module once. NULL with a message on a
+ * module that is not sound. A program runs one call at a time. */
+typedef struct LoopProgram LoopProgram;
+LoopProgram *loop_program_new(Arena *arena, const LoopModule *module, const char **error);
+
+/* As loop_evaluate; only a message is allocated, in `arena`. */
+bool loop_program_call(LoopProgram *program, Arena *arena, const char *function, const LoopValue *args,
+                       int arg_count, int64_t *result, const char **error);
+
 #endif

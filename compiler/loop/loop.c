@@ -1,6 +1,6 @@
-/* Builders of the Loop IR: expressions (with the folding of index arithmetic), statements, arguments and
- * buffers. They trust their caller; loop_verify finds what does not fit. Nodes may be shared: no builder
- * changes an operand. */
+/* Builders of the Loop IR: expressions (with the folding of index arithmetic), statements,
+ * arguments and buffers. They trust their caller; loop_verify finds what does not fit. Nodes may be
+ * shared: no builder changes an operand. */
 #include "loop/loop.h"
 
 #include <limits.h>
@@ -155,7 +155,8 @@ static LExpr *fold_offset(LoopModule *module, LExpr *a, int64_t constant) {
 /* The simpler form of an operation on I64, or NULL. */
 static LExpr *fold(LoopModule *module, ScalarOp op, LExpr *a, LExpr *b) {
     int64_t value;
-    if (a->kind == LE_INT && b->kind == LE_INT && fold_constants(op, a->integer, b->integer, &value))
+    if (a->kind == LE_INT && b->kind == LE_INT &&
+        fold_constants(op, a->integer, b->integer, &value))
         return loop_int(module, value);
     if (a->kind == LE_INT && (op == SOP_ADD || op == SOP_MUL)) {
         LExpr *swap = a;
@@ -166,7 +167,8 @@ static LExpr *fold(LoopModule *module, ScalarOp op, LExpr *a, LExpr *b) {
     case SOP_ADD:
         return b->kind == LE_INT ? fold_offset(module, a, b->integer) : NULL;
     case SOP_SUB:
-        if (b->kind == LE_INT && b->integer != INT64_MIN) return fold_offset(module, a, -b->integer);
+        if (b->kind == LE_INT && b->integer != INT64_MIN)
+            return fold_offset(module, a, -b->integer);
         return NULL;
     case SOP_MUL:
         if (is_int(b, 0)) return b;
@@ -217,15 +219,18 @@ static LStmt *new_stmt(LoopModule *module, LBlock *block, LStmtKind kind) {
     return s;
 }
 
-static int new_var(LoopModule *module, LFunction *function, const char *name, LoopType type, int lanes,
-                   bool mutable_) {
+static int new_var(LoopModule *module, LFunction *function, const char *name, LoopType type,
+                   int lanes, bool mutable_) {
     vec_push(module->arena, &function->vars,
-             (LVar){.name = name_of(module->names, name), .type = type, .lanes = lanes, .mutable_ = mutable_});
+             (LVar){.name = name_of(module->names, name),
+                    .type = type,
+                    .lanes = lanes,
+                    .mutable_ = mutable_});
     return function->vars.count - 1;
 }
 
-static int declare(LoopModule *module, LFunction *function, LBlock *block, const char *name, LExpr *value,
-                   LStmtKind kind) {
+static int declare(LoopModule *module, LFunction *function, LBlock *block, const char *name,
+                   LExpr *value, LStmtKind kind) {
     int var = new_var(module, function, name, value->type, value->lanes, kind == LS_MUTABLE);
     LStmt *s = new_stmt(module, block, kind);
     s->var = var;
@@ -233,11 +238,13 @@ static int declare(LoopModule *module, LFunction *function, LBlock *block, const
     return var;
 }
 
-int loop_let(LoopModule *module, LFunction *function, LBlock *block, const char *name, LExpr *value) {
+int loop_let(LoopModule *module, LFunction *function, LBlock *block, const char *name,
+             LExpr *value) {
     return declare(module, function, block, name, value, LS_LET);
 }
 
-int loop_mutable(LoopModule *module, LFunction *function, LBlock *block, const char *name, LExpr *value) {
+int loop_mutable(LoopModule *module, LFunction *function, LBlock *block, const char *name,
+                 LExpr *value) {
     return declare(module, function, block, name, value, LS_MUTABLE);
 }
 
@@ -247,7 +254,8 @@ void loop_set(LoopModule *module, LBlock *block, int var, LExpr *value) {
     s->value = value;
 }
 
-void loop_store(LoopModule *module, LBlock *block, int buffer, LExpr *index, LExpr *value, bool aligned) {
+void loop_store(LoopModule *module, LBlock *block, int buffer, LExpr *index, LExpr *value,
+                bool aligned) {
     LStmt *s = new_stmt(module, block, LS_STORE);
     s->buffer = buffer;
     s->index = index;
@@ -255,8 +263,8 @@ void loop_store(LoopModule *module, LBlock *block, int buffer, LExpr *index, LEx
     s->aligned = aligned;
 }
 
-LStmt *loop_for(LoopModule *module, LFunction *function, LBlock *block, const char *name, LExpr *low,
-                LExpr *high, int64_t step) {
+LStmt *loop_for(LoopModule *module, LFunction *function, LBlock *block, const char *name,
+                LExpr *low, LExpr *high, int64_t step) {
     LStmt *s = new_stmt(module, block, LS_FOR);
     s->var = new_var(module, function, name, LT_I64, 1, false);
     s->low = low;
@@ -295,8 +303,8 @@ void loop_barrier(LoopModule *module, LBlock *block) {
     new_stmt(module, block, LS_BARRIER);
 }
 
-int loop_call(LoopModule *module, LFunction *function, LBlock *block, int callee, LExpr *const *args,
-              int count) {
+int loop_call(LoopModule *module, LFunction *function, LBlock *block, int callee,
+              LExpr *const *args, int count) {
     LStmt *s = new_stmt(module, block, LS_CALL);
     LoopType result = module->functions.at[callee]->result;
     s->callee = callee;
@@ -315,11 +323,12 @@ int loop_arg_scalar(LoopModule *module, LFunction *function, const char *name, L
     return var;
 }
 
-int loop_arg_pointer(LoopModule *module, LFunction *function, const char *name, LoopType type, bool written,
-                     bool nullable, const char *doc) {
+int loop_arg_pointer(LoopModule *module, LFunction *function, const char *name, LoopType type,
+                     bool written, bool nullable, const char *doc) {
     int var = -1;
     if (nullable)
-        var = new_var(module, function, arena_printf(module->arena, "has_%s", name), LT_I32, 1, false);
+        var = new_var(module, function, arena_printf(module->arena, "has_%s", name), LT_I32, 1,
+                      false);
     vec_push(module->arena, &function->args,
              (LArg){.name = name_of(module->names, name),
                     .type = type,

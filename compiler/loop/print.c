@@ -1,10 +1,10 @@
 /* The text form of the Loop IR; parse.c reads it back. A variable is spelled `name.id`, a buffer
- * `name#id`, a pointer argument `name$place`, so that the text says which of two equal names is meant.
- * Index arithmetic is infix, every other operation is a call:
+ * `name#id`, a pointer argument `name$place`, so that the text says which of two equal names is
+ * meant. Index arithmetic is infix, every other operation is a call:
  *
  *     let y.7: f32x8 = fma(load.f32x8.aligned w#0[g.3*256 + k.4*8], splat(h.5, 8), acc.6)
  */
-#include "loop/loop.h"
+#include "loop/text_form.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -18,7 +18,8 @@ typedef struct Printer {
     Text *out;
 } Printer;
 
-/* A word of letters, digits, '_' and '.', beginning with a letter or '_': what parse.c takes as a name. */
+/* A word of letters, digits, '_' and '.', beginning with a letter or '_': what parse.c takes as a
+ * name. */
 static void print_word(Text *out, const char *name) {
     if (!name || !*name) {
         text_puts(out, "_");
@@ -102,7 +103,8 @@ static void print_op(Printer *p, const LExpr *e, int binding) {
         return;
     }
     text_puts(p->out, scalar_op_info[e->op].text);
-    if (scalar_op_info[e->op].kind == SK_CONVERT) text_printf(p->out, ".%s", loop_type_text(e->type));
+    if (scalar_op_info[e->op].kind == SK_CONVERT)
+        text_printf(p->out, ".%s", loop_type_text(e->type));
     const LExpr *operands[] = {e->a, e->b, e->c};
     for (int i = 0; i < 3 && operands[i]; i++) {
         text_puts(p->out, i ? ", " : "(");
@@ -269,6 +271,18 @@ static void print_block(Printer *p, const LBlock *block, int depth) {
     for (int i = 0; i < block->count; i++) print_stmt(p, block->at[i], depth);
 }
 
+void loop_print_head(const LoopModule *module, const LFunction *function, const LStmt *stmt,
+                     Text *out) {
+    LStmt head = *stmt;
+    head.body.count = head.otherwise.count = 0;
+    Text text = text_new(out->arena);
+    Printer p = {.module = module, .function = function, .out = &text};
+    print_stmt(&p, &head, 0);
+    const char *line = text_string(&text);
+    text_write(out, line, strcspn(line, "\n{"));
+    while (out->length && out->at[out->length - 1] == ' ') out->at[--out->length] = '\0';
+}
+
 /* ---- functions ---- */
 
 static void print_arg(Printer *p, const LArg *arg) {
@@ -315,8 +329,9 @@ static void print_declaration(Printer *p, int buffer) {
     switch (b->base) {
     case LB_ARG:
         text_puts(out, " in ");
-        print_word(out, b->arg >= 0 && b->arg < p->function->args.count ? p->function->args.at[b->arg].name
-                                                                        : "unknown");
+        print_word(out, b->arg >= 0 && b->arg < p->function->args.count
+                            ? p->function->args.at[b->arg].name
+                            : "unknown");
         text_printf(out, "$%d", b->arg);
         if (b->offset) {
             text_puts(out, " at ");
@@ -362,8 +377,8 @@ void loop_print(const LoopModule *module, Text *out) {
     print_string(out, module->prefix);
     text_printf(out, " %s\ntarget ", loop_type_text(module->real));
     print_string(out, target->name);
-    text_printf(out, " lanes %d%s registers %d l2 %" PRId64 "\n", target->lanes, target->fma ? " fma" : "",
-                target->registers, target->l2_bytes);
+    text_printf(out, " lanes %d%s registers %d l2 %" PRId64 "\n", target->lanes,
+                target->fma ? " fma" : "", target->registers, target->l2_bytes);
     for (int i = 0; i < module->functions.count; i++) {
         Printer p = {.module = module, .function = module->functions.at[i], .out = out};
         print_function(&p, p.function);
