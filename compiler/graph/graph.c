@@ -87,7 +87,7 @@ static bool fixed_axis(const Graph *graph, int axis) {
     for (int steps = 0; steps <= graph->axes.count; steps++) {
         if (axis < 0 || axis >= graph->axes.count) return false;
         const Axis *a = &graph->axes.at[axis];
-        if (a->fixed > 0) return true;
+        if (a->fixed > 0) return !a->generated; /* a stop may come before the bound */
         if (a->kind == AXIS_RUN) return false;
         axis = a->base;
     }
