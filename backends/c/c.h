@@ -1,0 +1,104 @@
+/* The C backend, inside: one C99 file from a Loop module. emit.c orders the file, stmt.c and expr.c have
+ * one case a node, live.c finds what would be unused, prelude.c prints what the rest turned out to need. */
+#ifndef RNNC_BACKENDS_C_C_H
+#define RNNC_BACKENDS_C_C_H
+
+#include "../backend.h"
+#include "../identifier.h"
+
+extern const Backend c_backend;
+
+/* What the printed functions need of the prelude, for each type and lane count. */
+typedef enum CUse {
+    USE_VECTOR = 1,      /* typedef f32x16 */
+    USE_UNALIGNED = 2,   /* typedef f32x16_any, at an element's alignment */
+    USE_UNSIGNED = 4,    /* typedef u32x16 (of I32, I64) */
+    USE_SPLAT = 8,
+    USE_SELECT = 16,
+    USE_MIN = 32,
+    USE_MAX = 64,
+    USE_FMA = 128,
+    USE_ALIAS = 256,     /* lanes 1: typedef f32_any, for memory behind a void pointer */
+    USE_FROM_BITS = 512, /* lanes 1: f32_of_bits */
+    USE_TO_BITS = 1024,  /* lanes 1: bits_of_f32 */
+    USE_ABS = 2048       /* lanes 1: abs_f32 */
+} CUse;
+
+enum { C_LANE_LEVELS = 7 }; /* 1, 2, 4 … 64 lanes */
+
+typedef struct CUses {
+    unsigned of[LT_VOID + 1][C_LANE_LEVELS];
+} CUses;
+
+/* What of a function is printed: the rest would be unused. */
+typedef struct CLive {
+    bool *vars, *buffers;
+    bool *wraps; /* integer variables that hold bits (hashes): their arithmetic is printed unsigned */
+} CLive;
+
+/* What one statement knows of an expression: how often it is used, and the constant that holds it. */
+typedef struct CNode {
+    const LExpr *expr;
+    int uses;
+    bool prepared;
+    const char *name;
+} CNode;
+
+typedef VEC(CNode) CNodes;
+
+typedef struct CScopeName {
+    Name name, hint;
+} CScopeName;
+
+typedef struct EmitC {
+    const LoopModule *module;
+    const LFunction *function;
+    Arena *arena;
+    Text *out;
+    Diags *diags;
+    int depth; /* of indentation, 4 blanks each */
+    CUses uses;
+    CLive live;
+    const char **vars, **buffers; /* their identifiers, once declared */
+    VEC(CScopeName) scope;        /* identifiers that are visible */
+    CNode *nodes;                 /* of the statement being printed: open hash table */
+    int node_count, node_room;
+} EmitC;
+
+/* live.c */
+CLive c_live(Arena *arena, const LFunction *function);
+bool c_stmt_live(const CLive *live, const LFunction *function, const LStmt *stmt);
+bool c_wraps(const CLive *live, const LExpr *expr);
+
+/* Whether the statement, or one in it, loads or stores the buffer. */
+bool c_stmt_uses_buffer(const LStmt *stmt, int buffer);
+
+/* expr.c. A statement calls c_expr_begin, c_expr_count on each of its expressions, c_expr_prepare on each
+ * (which prints the constants that must stand before the statement; with a hint, the expression itself
+ * becomes one), then c_expr. */
+void c_expr_begin(EmitC *c);
+void c_expr_count(EmitC *c, const LExpr *expr);
+void c_expr_prepare(EmitC *c, const LExpr *expr, const char *hint);
+void c_expr(EmitC *c, Text *out, const LExpr *expr);
+
+/* `*(const f32x16 *)(w + i)`, or `w[i]`. */
+void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, bool aligned, bool written);
+
+/* A constant of C of this type. */
+void c_number(Text *out, LoopType type, double value);
+void c_integer(Text *out, LoopType type, int64_t value);
+
+/* f32x16, or float for lanes 1. */
+const char *c_type(EmitC *c, LoopType type, int lanes);
+void c_use(EmitC *c, LoopType type, int lanes, unsigned use);
+
+/* stmt.c. Declares an identifier that nothing visible has; c_line ends and writes one line of code. */
+const char *c_declare(EmitC *c, const char *hint);
+void c_line(EmitC *c, Text *line);
+void c_function(EmitC *c, const LFunction *function);
+
+/* prelude.c */
+void c_prelude(const CUses *uses, const LoopModule *module, Text *out);
+void c_soft_fma(LoopType type, Text *out);
+
+#endif

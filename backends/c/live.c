@@ -1,0 +1,117 @@
+/* What of a function is printed. Compilers warn of what is computed and never read, so a variable that no
+ * store, return, branch or call depends on is left out, and so is a local array that is only written. The
+ * same walk finds the integer variables that hold bits rather than counts: they may wrap. */
+#include "c.h"
+
+bool c_wraps(const CLive *live, const LExpr *e) {
+    if (!e) return false;
+    switch (e->kind) {
+    case LE_FLOAT:
+    case LE_LOAD: return false;
+    case LE_INT: return e->integer > INT32_MAX || e->integer < INT32_MIN;
+    case LE_VAR: return live->wraps[e->var];
+    case LE_SPLAT:
+    case LE_LANE: return c_wraps(live, e->a);
+    case LE_OP: break;
+    }
+    if (scalar_op_info[e->op].kind == SK_CONVERT) return e->op == SOP_BITCAST || c_wraps(live, e->a);
+    if (scalar_op_info[e->op].kind == SK_BITS && e->op != SOP_MOD) return true;
+    if (scalar_op_info[e->op].kind == SK_COMPARE) return false;
+    return c_wraps(live, e->a) || c_wraps(live, e->b) || c_wraps(live, e->c);
+}
+
+/* ---- marks ---- */
+
+typedef struct Marker {
+    CLive *live;
+    const LFunction *function;
+    bool changed;
+} Marker;
+
+static void mark(bool *flag, Marker *m) {
+    if (!*flag) m->changed = true;
+    *flag = true;
+}
+
+static void mark_expr(Marker *m, const LExpr *e) {
+    if (!e) return;
+    if (e->kind == LE_VAR) mark(&m->live->vars[e->var], m);
+    if (e->kind == LE_LOAD) mark(&m->live->buffers[e->buffer], m);
+    mark_expr(m, e->a);
+    mark_expr(m, e->b);
+    mark_expr(m, e->c);
+}
+
+bool c_stmt_live(const CLive *live, const LFunction *function, const LStmt *s) {
+    switch (s->kind) {
+    case LS_LET:
+    case LS_MUTABLE:
+    case LS_SET: return live->vars[s->var];
+    case LS_STORE: return function->buffers.at[s->buffer].base != LB_LOCAL || live->buffers[s->buffer];
+    case LS_FOR:
+    case LS_IF:
+    case LS_BREAK:
+    case LS_RETURN:
+    case LS_PARALLEL:
+    case LS_CALL:
+    case LS_COMMENT: return true;
+    case LS_BARRIER: return false;
+    }
+    return true;
+}
+
+static void mark_block(Marker *m, const LBlock *block) {
+    /* From the end, so that a use is met before its definition and one round does nearly all. */
+    for (int i = block->count - 1; i >= 0; i--) {
+        const LStmt *s = block->at[i];
+        if (!c_stmt_live(m->live, m->function, s)) continue;
+        if (s->kind == LS_STORE) mark(&m->live->buffers[s->buffer], m);
+        if ((s->kind == LS_LET || s->kind == LS_MUTABLE || s->kind == LS_SET) &&
+            !m->live->wraps[s->var] && c_wraps(m->live, s->value))
+            mark(&m->live->wraps[s->var], m);
+        mark_block(m, &s->otherwise);
+        mark_block(m, &s->body);
+        mark_expr(m, s->index);
+        mark_expr(m, s->value);
+        mark_expr(m, s->low);
+        mark_expr(m, s->high);
+        for (int j = 0; j < s->args.count; j++) mark_expr(m, s->args.at[j]);
+    }
+}
+
+CLive c_live(Arena *arena, const LFunction *function) {
+    CLive live = {.vars = ARENA_ARRAY(arena, function->vars.count + 1, bool),
+                  .buffers = ARENA_ARRAY(arena, function->buffers.count + 1, bool),
+                  .wraps = ARENA_ARRAY(arena, function->vars.count + 1, bool)};
+    Marker m = {.live = &live, .function = function};
+    do {
+        m.changed = false;
+        mark_block(&m, &function->body);
+        for (int i = 0; i < function->buffers.count; i++)
+            if (live.buffers[i]) mark_expr(&m, function->buffers.at[i].offset);
+    } while (m.changed);
+    return live;
+}
+
+/* ---- where a buffer is used ---- */
+
+static bool expr_uses_buffer(const LExpr *e, int buffer) {
+    if (!e) return false;
+    if (e->kind == LE_LOAD && e->buffer == buffer) return true;
+    return expr_uses_buffer(e->a, buffer) || expr_uses_buffer(e->b, buffer) || expr_uses_buffer(e->c, buffer);
+}
+
+static bool block_uses_buffer(const LBlock *block, int buffer) {
+    for (int i = 0; i < block->count; i++)
+        if (c_stmt_uses_buffer(block->at[i], buffer)) return true;
+    return false;
+}
+
+bool c_stmt_uses_buffer(const LStmt *s, int buffer) {
+    if (s->kind == LS_STORE && s->buffer == buffer) return true;
+    for (int i = 0; i < s->args.count; i++)
+        if (expr_uses_buffer(s->args.at[i], buffer)) return true;
+    return expr_uses_buffer(s->index, buffer) || expr_uses_buffer(s->value, buffer) ||
+           expr_uses_buffer(s->low, buffer) || expr_uses_buffer(s->high, buffer) ||
+           block_uses_buffer(&s->body, buffer) || block_uses_buffer(&s->otherwise, buffer);
+}

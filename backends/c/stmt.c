@@ -1,0 +1,391 @@
+/* Statements of the Loop IR as C: one case a node; and what stands around them: scopes of names, the
+ * pointers of buffers, the head of a function. */
+#include "c.h"
+
+#include <inttypes.h>
+
+/* ---- names and lines ---- */
+
+/* The first of hint, hint_2, hint_3 … that is not visible. */
+const char *c_declare(EmitC *c, const char *hint) {
+    Names *names = c->module->names;
+    const char *prefix = identifier_of(c->arena, c->module->prefix);
+    const char *word = identifier_of(c->arena, hint);
+    /* lstm_… and LSTM_… are symbols and macros of the header. */
+    const char *upper = identifier_upper(c->arena, prefix);
+    size_t length = strlen(prefix);
+    if ((strncmp(word, prefix, length) == 0 || strncmp(word, upper, length) == 0) && word[length] == '_')
+        word = arena_printf(c->arena, "v_%s", word);
+    Name base = name_of(names, word), name = base;
+    int same = 1;
+    for (int i = 0; i < c->scope.count; i++) same += c->scope.at[i].hint == base;
+    if (same > 1) name = name_of(names, arena_printf(c->arena, "%s_%d", base, same));
+    for (int i = 0; i < c->scope.count; i++)
+        if (c->scope.at[i].name == name) {
+            name = name_of(names, arena_printf(c->arena, "%s_%d", base, ++same));
+            i = -1;
+        }
+    vec_push(c->arena, &c->scope, (CScopeName){name, base});
+    return name;
+}
+
+void c_line(EmitC *c, Text *line) {
+    text_indent(c->out, 4 * c->depth);
+    identifier_wrap(c->out, text_string(line), 4 * c->depth, 4 * c->depth + 8);
+    text_puts(c->out, "\n");
+}
+
+static void put(EmitC *c, const char *text) {
+    Text line = text_new(c->arena);
+    text_puts(&line, text);
+    c_line(c, &line);
+}
+
+/* ---- statements ---- */
+
+static void print_block(EmitC *c, const LBlock *block);
+
+static void print_declaration(EmitC *c, const LStmt *s) {
+    const LVar *var = &c->function->vars.at[s->var];
+    c_expr_begin(c);
+    c_expr_count(c, s->value);
+    c_expr_prepare(c, s->value, NULL);
+    Text line = text_new(c->arena);
+    /* Named after its value is printed: the value may speak of an outer one of the same hint. */
+    const char *name = c_declare(c, var->name);
+    text_printf(&line, "%s%s %s = ", var->mutable_ ? "" : "const ", c_type(c, var->type, var->lanes), name);
+    c_expr(c, &line, s->value);
+    text_puts(&line, ";");
+    c_line(c, &line);
+    c->vars[s->var] = name;
+}
+
+static void print_set(EmitC *c, const LStmt *s) {
+    c_expr_begin(c);
+    c_expr_count(c, s->value);
+    c_expr_prepare(c, s->value, NULL);
+    Text line = text_new(c->arena);
+    text_printf(&line, "%s = ", c->vars[s->var]);
+    c_expr(c, &line, s->value);
+    text_puts(&line, ";");
+    c_line(c, &line);
+}
+
+static void print_store(EmitC *c, const LStmt *s) {
+    c_expr_begin(c);
+    c_expr_count(c, s->index);
+    c_expr_count(c, s->value);
+    c_expr_prepare(c, s->index, NULL);
+    c_expr_prepare(c, s->value, NULL);
+    Text line = text_new(c->arena);
+    c_element(c, &line, s->buffer, s->index, s->value->lanes, s->aligned, true);
+    text_puts(&line, " = ");
+    c_expr(c, &line, s->value);
+    text_puts(&line, ";");
+    c_line(c, &line);
+}
+
+/* Whether a bound may be evaluated again at every turn: no memory, nothing that is set, and cheap. */
+static bool is_stable(const EmitC *c, const LExpr *e) {
+    switch (e->kind) {
+    case LE_INT: return true;
+    case LE_VAR: return !c->function->vars.at[e->var].mutable_;
+    case LE_OP:
+        return (e->op == SOP_ADD || e->op == SOP_SUB || e->op == SOP_MUL) && is_stable(c, e->a) &&
+               is_stable(c, e->b);
+    case LE_FLOAT:
+    case LE_LOAD:
+    case LE_SPLAT:
+    case LE_LANE: return false;
+    }
+    return false;
+}
+
+static void print_for(EmitC *c, const LStmt *s) {
+    const char *hint = c->function->vars.at[s->var].name;
+    c_expr_begin(c);
+    c_expr_count(c, s->low);
+    c_expr_count(c, s->high);
+    c_expr_prepare(c, s->low, NULL);
+    c_expr_prepare(c, s->high, is_stable(c, s->high) ? NULL : arena_printf(c->arena, "%s_end", hint));
+    int outside = c->scope.count;
+    const char *name = c_declare(c, hint);
+    Text line = text_new(c->arena);
+    text_printf(&line, "for (int64_t %s = ", name);
+    c_expr(c, &line, s->low);
+    text_printf(&line, "; %s < ", name);
+    c_expr(c, &line, s->high);
+    if (s->step == 1)
+        text_printf(&line, "; %s++) {", name);
+    else
+        text_printf(&line, "; %s += %" PRId64 ") {", name, s->step);
+    if (s->rolled) text_puts(c->out, "#pragma GCC unroll 1\n");
+    c_line(c, &line);
+    c->vars[s->var] = name;
+    print_block(c, &s->body);
+    put(c, "}");
+    /* Constants of the bounds stay visible to the end of the enclosing block. */
+    c->scope.count = outside;
+}
+
+static void print_if(EmitC *c, const LStmt *s) {
+    c_expr_begin(c);
+    c_expr_count(c, s->value);
+    c_expr_prepare(c, s->value, NULL);
+    Text line = text_new(c->arena);
+    text_puts(&line, "if (");
+    c_expr(c, &line, s->value);
+    text_puts(&line, ") {");
+    c_line(c, &line);
+    print_block(c, &s->body);
+    if (s->otherwise.count) {
+        put(c, "} else {");
+        print_block(c, &s->otherwise);
+    }
+    put(c, "}");
+}
+
+/* The body once, as thread 0 of 1. */
+static void print_parallel(EmitC *c, const LStmt *s) {
+    int scope = c->scope.count;
+    put(c, "{");
+    c->depth++;
+    for (int i = 0; i < 2; i++) {
+        int var = i ? s->var2 : s->var;
+        if (var < 0 || !c->live.vars[var]) continue;
+        c->vars[var] = c_declare(c, c->function->vars.at[var].name);
+        put(c, arena_printf(c->arena, "const int64_t %s = %d;", c->vars[var], i));
+    }
+    c->depth--;
+    print_block(c, &s->body);
+    put(c, "}");
+    c->scope.count = scope;
+}
+
+/* A pointer argument is a load: the address of that element is meant. */
+static void print_call(EmitC *c, const LStmt *s) {
+    const LFunction *callee = c->module->functions.at[s->callee];
+    c_expr_begin(c);
+    for (int i = 0; i < s->args.count; i++)
+        c_expr_count(c, callee->args.at[i].pointer ? s->args.at[i]->a : s->args.at[i]);
+    for (int i = 0; i < s->args.count; i++)
+        c_expr_prepare(c, callee->args.at[i].pointer ? s->args.at[i]->a : s->args.at[i], NULL);
+    Text line = text_new(c->arena);
+    if (s->var >= 0 && c->live.vars[s->var]) {
+        c->vars[s->var] = c_declare(c, c->function->vars.at[s->var].name);
+        text_printf(&line, "const %s %s = ", identifier_type(callee->result), c->vars[s->var]);
+    }
+    text_printf(&line, "%s(", identifier_symbol(c->module, callee->name));
+    for (int i = 0; i < s->args.count; i++) {
+        const LExpr *arg = s->args.at[i];
+        if (i) text_puts(&line, ", ");
+        if (callee->args.at[i].pointer) {
+            text_puts(&line, "&");
+            c_element(c, &line, arg->buffer, arg->a, 1, true, callee->args.at[i].written);
+        } else {
+            c_expr(c, &line, arg);
+        }
+    }
+    text_puts(&line, ");");
+    c_line(c, &line);
+}
+
+static void print_return(EmitC *c, const LStmt *s) {
+    c_expr_begin(c);
+    c_expr_count(c, s->value);
+    c_expr_prepare(c, s->value, NULL);
+    Text line = text_new(c->arena);
+    text_puts(&line, s->value ? "return " : "return");
+    if (s->value) c_expr(c, &line, s->value);
+    text_puts(&line, ";");
+    c_line(c, &line);
+}
+
+static void print_stmt(EmitC *c, const LStmt *s) {
+    if (!c_stmt_live(&c->live, c->function, s)) return;
+    switch (s->kind) {
+    case LS_LET:
+    case LS_MUTABLE: print_declaration(c, s); return;
+    case LS_SET: print_set(c, s); return;
+    case LS_STORE: print_store(c, s); return;
+    case LS_FOR: print_for(c, s); return;
+    case LS_IF: print_if(c, s); return;
+    case LS_BREAK: put(c, "break;"); return;
+    case LS_RETURN: print_return(c, s); return;
+    case LS_PARALLEL: print_parallel(c, s); return;
+    case LS_BARRIER: return;
+    case LS_CALL: print_call(c, s); return;
+    case LS_COMMENT: identifier_comment(c->out, s->text, 4 * c->depth); return;
+    }
+}
+
+static void print_block(EmitC *c, const LBlock *block) {
+    int scope = c->scope.count;
+    c->depth++;
+    for (int i = 0; i < block->count; i++) print_stmt(c, block->at[i]);
+    c->depth--;
+    c->scope.count = scope;
+}
+
+/* ---- buffers ---- */
+
+static bool is_start(const LBuffer *b) {
+    return !b->offset || (b->offset->kind == LE_INT && b->offset->integer == 0);
+}
+
+static bool overlaps(const LFunction *f, int buffer) {
+    if (f->buffers.at[buffer].alias) return true;
+    for (int i = 0; i < f->buffers.count; i++)
+        if (f->buffers.at[i].alias == buffer + 1) return true;
+    return false;
+}
+
+/* The argument itself serves where it has the buffer's type and no other buffer lies behind it. */
+static bool is_argument(const EmitC *c, int buffer) {
+    const LFunction *f = c->function;
+    const LBuffer *b = &f->buffers.at[buffer];
+    if (b->base != LB_ARG || !is_start(b) || f->args.at[b->arg].type != b->type) return false;
+    for (int i = 0; i < f->buffers.count; i++)
+        if (i != buffer && c->live.buffers[i] && f->buffers.at[i].base == LB_ARG && f->buffers.at[i].arg == b->arg)
+            return false;
+    return true;
+}
+
+static void print_table(Text *line, const LBuffer *b) {
+    text_puts(line, " = {");
+    for (int64_t i = 0; i < b->count->integer; i++) {
+        if (i) text_puts(line, ", ");
+        c_number(line, b->type, b->table[i]);
+    }
+    text_puts(line, "};");
+}
+
+static void print_pointer(EmitC *c, Text *line, int buffer, const char *name) {
+    const LBuffer *b = &c->function->buffers.at[buffer];
+    const LArg *arg = &c->function->args.at[b->arg];
+    const char *qualifier = b->written ? "" : "const ";
+    /* Memory behind another type than its own is reached through a type that may alias. */
+    bool other = arg->type != b->type;
+    if (other) c_use(c, b->type, 1, USE_ALIAS);
+    const char *type = other ? arena_printf(c->arena, "%s_any", loop_type_text(b->type)) : identifier_type(b->type);
+    text_printf(line, "%s%s *%s%s = ", qualifier, type, overlaps(c->function, buffer) ? "" : "restrict ", name);
+    if (is_start(b)) {
+        text_printf(line, "(%s%s *)%s;", qualifier, type, c->buffers[b->arg + c->function->buffers.count]);
+        return;
+    }
+    text_printf(line, "(%s%s *)((%sunsigned char *)%s + ", qualifier, type, arg->written ? "" : "const ",
+                c->buffers[b->arg + c->function->buffers.count]);
+    c_expr_begin(c);
+    c_expr_count(c, b->offset);
+    c_expr_prepare(c, b->offset, b->offset->kind == LE_OP && b->offset->op != SOP_ADD && b->offset->op != SOP_MUL &&
+                                         b->offset->op != SOP_SUB
+                                     ? "offset"
+                                     : NULL);
+    c_expr(c, line, b->offset);
+    text_puts(line, ");");
+}
+
+static void print_buffer(EmitC *c, int buffer) {
+    const LBuffer *b = &c->function->buffers.at[buffer];
+    Text line = text_new(c->arena);
+    const char *name = c_declare(c, b->name);
+    const char *aligned = c->module->target.lanes > 1 ? " __attribute__((aligned(64)))" : "";
+    if (b->layout && *b->layout)
+        identifier_comment(c->out, arena_printf(c->arena, "%s: %s", name, b->layout), 4 * c->depth);
+    switch (b->base) {
+    case LB_ARG: print_pointer(c, &line, buffer, name); break;
+    case LB_LOCAL:
+        text_printf(&line, "%s %s[%" PRId64 "]%s;", identifier_type(b->type), name, b->count->integer, aligned);
+        break;
+    case LB_TABLE:
+        text_printf(&line, "static const %s %s[%" PRId64 "]%s", identifier_type(b->type), name, b->count->integer,
+                    aligned);
+        print_table(&line, b);
+        break;
+    }
+    c_line(c, &line);
+    c->buffers[buffer] = name;
+}
+
+/* Declares what `s` uses first. Late, so that the checks at the top of a function come before any
+ * arithmetic on a pointer that may turn out to be none. */
+static void print_buffers_of(EmitC *c, const LStmt *s) {
+    for (int i = 0; i < c->function->buffers.count; i++)
+        if (c->live.buffers[i] && !c->buffers[i] && c_stmt_uses_buffer(s, i)) print_buffer(c, i);
+}
+
+/* ---- functions ---- */
+
+/* `if (!x || ((uintptr_t)work) % 64 != 0) return LSTM_BAD_POINTER;` */
+static void print_pointer_checks(EmitC *c, const char *const *names) {
+    const LFunction *f = c->function;
+    Text missing = text_new(c->arena), bits = text_new(c->arena);
+    for (int i = 0; i < f->args.count; i++) {
+        if (!f->args.at[i].pointer) continue;
+        bool used = false, aligned = false;
+        for (int j = 0; j < f->buffers.count; j++) {
+            if (f->buffers.at[j].base != LB_ARG || f->buffers.at[j].arg != i) continue;
+            used = used || c->live.buffers[j];
+            aligned = aligned || f->buffers.at[j].align == 64;
+        }
+        if (used && !f->args.at[i].nullable) text_printf(&missing, "%s!%s", missing.length ? " || " : "", names[i]);
+        if (used && aligned) text_printf(&bits, "%s(uintptr_t)%s", bits.length ? " | " : "", names[i]);
+    }
+    if (!missing.length && !bits.length) return;
+    Text line = text_new(c->arena);
+    text_printf(&line, "if (%s", text_string(&missing));
+    if (bits.length) text_printf(&line, "%s((%s) & 63) != 0", missing.length ? " || " : "", text_string(&bits));
+    text_printf(&line, ") return %s_BAD_POINTER;", identifier_upper(c->arena, c->module->prefix));
+    c_line(c, &line);
+}
+
+static void print_arguments(EmitC *c, const char *const *names) {
+    const LFunction *f = c->function;
+    for (int i = 0; i < f->args.count; i++) {
+        const LArg *arg = &f->args.at[i];
+        bool used = !arg->pointer && c->live.vars[arg->var];
+        for (int j = 0; j < f->buffers.count; j++)
+            used = used || (c->live.buffers[j] && f->buffers.at[j].base == LB_ARG && f->buffers.at[j].arg == i);
+        if (arg->pointer && arg->var >= 0 && c->live.vars[arg->var]) {
+            used = true;
+            c->vars[arg->var] = c_declare(c, arena_printf(c->arena, "has_%s", names[i]));
+            put(c, arena_printf(c->arena, "const int32_t %s = %s != NULL;", c->vars[arg->var], names[i]));
+        }
+        if (!used) put(c, arena_printf(c->arena, "(void)%s;", names[i]));
+    }
+}
+
+void c_function(EmitC *c, const LFunction *f) {
+    c->function = f;
+    c->live = c_live(c->arena, f);
+    c->scope.count = 0;
+    c->depth = 0;
+    c->vars = ARENA_ARRAY(c->arena, f->vars.count + 1, const char *);
+    /* Behind the buffers' names: those of the arguments. */
+    c->buffers = ARENA_ARRAY(c->arena, f->buffers.count + f->args.count + 1, const char *);
+    const char **names = ARENA_ARRAY(c->arena, f->args.count + 1, const char *);
+    bool *restricted = ARENA_ARRAY(c->arena, f->args.count + 1, bool);
+    for (int i = 0; i < f->args.count; i++) {
+        names[i] = c->buffers[f->buffers.count + i] = c_declare(c, f->args.at[i].name);
+        if (!f->args.at[i].pointer) c->vars[f->args.at[i].var] = names[i];
+    }
+    for (int i = 0; i < f->buffers.count; i++)
+        if (c->live.buffers[i] && is_argument(c, i)) {
+            c->buffers[i] = names[f->buffers.at[i].arg];
+            restricted[f->buffers.at[i].arg] = !overlaps(f, i);
+        }
+    text_puts(c->out, "\n");
+    identifier_comment(c->out, f->doc, 0);
+    if (!f->exported) text_puts(c->out, "static ");
+    identifier_prototype(c->module, f, restricted, names, c->out);
+    text_puts(c->out, "\n{\n");
+    c->depth = 1;
+    print_arguments(c, names);
+    if (f->exported && f->result == LT_I32) print_pointer_checks(c, names);
+    for (int i = 0; i < f->body.count; i++) {
+        if (!c_stmt_live(&c->live, f, f->body.at[i])) continue;
+        print_buffers_of(c, f->body.at[i]);
+        print_stmt(c, f->body.at[i]);
+    }
+    text_puts(c->out, "}\n");
+}
