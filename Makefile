@@ -1,0 +1,140 @@
+# make            build/rnnc
+# make check      everything that is tested: unit tests, command line, other people's models, lint
+# make lint       who may include whom, no writable globals, no paths of a machine, size of files
+# make demo       an overdrive pedal, from equations to sound
+# make install    DESTDIR= PREFIX=
+#
+# BUILD=folder    where everything that is made goes           (build)
+# SAN=1           address and undefined-behaviour sanitizers   (then BUILD is build/san)
+# CC=clang        gcc 12 and clang 14 are tested
+# RNNC_DATA=      where other people's models lie; what is absent is skipped
+
+SAN ?=
+ifeq ($(SAN),)
+BUILD ?= build
+else
+BUILD ?= build/san
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANDEFS := -DRNNC_ARENA_MALLOC -DRNNC_VERIFY_EACH
+endif
+PREFIX ?= /usr/local
+export RNNC_DATA ?= ../shared/data
+
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wmissing-prototypes \
+        -Wstrict-prototypes -Wpedantic -Werror
+INCLUDES := -Icompiler -Igrammar -Iruntime -I. -I$(BUILD)/gen
+COMMON := $(CFLAGS) $(SANFLAGS) $(SANDEFS) -MMD -MP
+C11 := -std=c11 $(COMMON) $(INCLUDES)
+C99 := -std=c99 $(COMMON) -Iruntime
+LIBS := -lm -lpthread -ldl
+
+SOURCES := $(wildcard compiler/*.c compiler/*/*.c backends/*.c backends/*/*.c grammar/*.c)
+RUNTIME := $(wildcard runtime/*.c)
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+GENERATED := $(addprefix $(BUILD)/obj/gen/,rnn.tab.o rnn.lex.o prelude.o)
+OBJECTS := $(call objects,$(filter-out compiler/main.c,$(SOURCES))) $(GENERATED)
+MAIN := $(BUILD)/obj/compiler/main.o
+LIBRARY := $(BUILD)/librnnc.a
+LIBRARY_RT := $(BUILD)/librnn_rt.a
+TESTS := $(addprefix $(BUILD)/unit/,$(UNIT))
+
+.PHONY: all tests check lint demo install clean FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+all: $(BUILD)/rnnc
+
+$(BUILD)/rnnc: $(MAIN) $(LIBRARY) $(LIBRARY_RT)
+	$(CC) $(CFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS)
+
+# ---- Libraries and objects ------------------------------------------------------------------
+
+$(LIBRARY): $(OBJECTS)
+	rm -f $@ && ar rcs $@ $^
+
+$(LIBRARY_RT): $(call objects,$(RUNTIME))
+	rm -f $@ && ar rcs $@ $^
+
+# What everything was compiled with; changes when the flags do, and then all is compiled again.
+FLAGS := $(CC) $(COMMON) $(WARN)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+
+# The generated headers must be there before the dependencies of a first build are known.
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/rnn.tab.h
+	@mkdir -p $(@D)
+	$(CC) $(C11) $(WARN) -c -o $@ $<
+
+$(BUILD)/obj/runtime/%.o: runtime/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(C99) $(WARN) -c -o $@ $<
+
+# ---- The grammar and the prelude --------------------------------------------------------------
+
+$(BUILD)/gen/rnn.tab.c $(BUILD)/gen/rnn.tab.h &: grammar/rnn.y
+	@mkdir -p $(BUILD)/gen
+	bison -Wall -Werror -Wno-other --header=$(BUILD)/gen/rnn.tab.h --output=$(BUILD)/gen/rnn.tab.c $<
+
+$(BUILD)/gen/rnn.lex.c: grammar/rnn.l
+	@mkdir -p $(@D)
+	flex --outfile=$@ $<
+
+$(BUILD)/gen/prelude.c: $(BUILD)/embed grammar/prelude.rnn
+	$(BUILD)/embed prelude grammar/prelude.rnn > $@
+
+$(BUILD)/embed: tools/embed.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(CFLAGS) $(SANFLAGS) $(WARN) -o $@ $<
+
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags $(BUILD)/gen/rnn.tab.h
+	@mkdir -p $(@D)
+	$(CC) $(C11) -Wall -c -o $@ $<
+
+# ---- Tests --------------------------------------------------------------------------------------
+
+tests: $(TESTS)
+
+$(BUILD)/unit/%: tests/unit/%.c $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
+
+$(BUILD)/check: tests/check.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< -lcmocka
+
+# tests/check.c runs each part as one test, NAME=COMMAND, and ends with the summary of all.
+MODELS = python3 tests/models/run.py --rnnc=$(BUILD)/rnnc
+check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
+	$(BUILD)/check \
+	    $(foreach test,$(UNIT),'unit $(test:test_%=%)=$(BUILD)/unit/$(test)') \
+	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
+	    'models by the interpreter=python3 tests/models/convert.py $(BUILD)/models && \
+	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \
+	    'models by C=python3 tests/models/convert.py $(BUILD)/models && \
+	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models tests/reference' \
+	    'lint=tests/lint/lint.sh $(BUILD)'
+
+lint: $(LIBRARY) $(LIBRARY_RT) $(MAIN)
+	tests/lint/lint.sh $(BUILD)
+
+# ---- The rest -----------------------------------------------------------------------------------
+
+demo: $(BUILD)/rnnc
+	BUILD=$(BUILD) CC='$(CC)' sh examples/demo.sh
+
+install: $(BUILD)/rnnc $(LIBRARY_RT)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(BUILD)/rnnc $(DESTDIR)$(PREFIX)/bin/rnnc
+	install -m 644 runtime/rnn_rt.h $(DESTDIR)$(PREFIX)/include/rnn_rt.h
+	install -m 644 $(LIBRARY_RT) $(DESTDIR)$(PREFIX)/lib/librnn_rt.a
+
+clean:
+	rm -rf $(BUILD)/obj $(BUILD)/gen $(BUILD)/unit $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
+	    $(BUILD)/flags $(BUILD)/rnnc $(LIBRARY) $(LIBRARY_RT)
+
+FORCE:
+-include $(OBJECTS:.o=.d) $(MAIN:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(RUNTIME)) \
+    $(TESTS:=.d) $(BUILD)/check.d

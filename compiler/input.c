@@ -1,0 +1,61 @@
+/* Reading source files, whole, from a path or from standard input. */
+#include "input.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INPUT_MOST = 1 << 26 }; /* bytes of one source file; spans count in 32 bits */
+
+/* Reads to the end into *bytes (malloc), at most INPUT_MOST + 1 bytes. False with errno set. */
+static bool read_stream(FILE *stream, char **bytes, size_t *size) {
+    size_t room = 1 << 16, used = 0;
+    char *block = malloc(room);
+    while (block) {
+        used += fread(block + used, 1, room - used, stream);
+        if (used < room || used > INPUT_MOST) break;
+        char *grown = realloc(block, room *= 2);
+        if (!grown) free(block);
+        block = grown;
+    }
+    if (!block) {
+        errno = ENOMEM;
+        return false;
+    }
+    if (ferror(stream)) {
+        int why = errno;
+        free(block);
+        errno = why;
+        return false;
+    }
+    *bytes = block;
+    *size = used;
+    return true;
+}
+
+const Source *input_source(Arena *arena, const char *path, const char **why) {
+    bool standard = strcmp(path, "-") == 0;
+    FILE *stream = standard ? stdin : fopen(path, "rb");
+    char *bytes = NULL;
+    size_t size = 0;
+    bool good = stream && read_stream(stream, &bytes, &size);
+    int number = errno;
+    if (stream && !standard) fclose(stream);
+    if (!good) {
+        *why = arena_printf(arena, "%s", strerror(number));
+        return NULL;
+    }
+    if (size > INPUT_MOST) {
+        free(bytes);
+        *why = arena_printf(arena, "the file has more than %d bytes", INPUT_MOST);
+        return NULL;
+    }
+    Source *source = ARENA_NEW(arena, Source);
+    source->path = standard ? "<stdin>" : arena_printf(arena, "%s", path);
+    source->text = arena_strndup(arena, bytes, size);
+    source->length = (uint32_t)size;
+    free(bytes);
+    return source;
+}

@@ -1,0 +1,34 @@
+/* Writing results: all files of one run of rnnc appear together, as a whole, or none does. */
+#ifndef RNNC_OUTPUT_H
+#define RNNC_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "support/vec.h"
+
+typedef struct OutputFile {
+    const char *path; /* "-": standard output */
+    const char *bytes;
+    size_t size;
+    const char *target;    /* while writing: where a rename leads; NULL: written in place */
+    char *temporary;
+    bool made;
+} OutputFile;
+
+typedef struct Outputs {
+    Arena *arena;
+    VEC(OutputFile) files;
+} Outputs;
+
+/* Adds one file; the bytes are not copied and must stay until outputs_write. */
+void output_add(Outputs *outputs, const char *path, const void *bytes, size_t size);
+
+/* Two of the files have one name, which is then in *path. */
+bool outputs_collide(const Outputs *outputs, const char **path);
+
+/* Writes all files under temporary names, then what is no regular file (standard output, devices,
+ * pipes) in place, then renames. False with a message when anything fails; temporary files are gone. */
+bool outputs_write(Outputs *outputs, const char **why);
+
+#endif

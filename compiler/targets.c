@@ -1,0 +1,149 @@
+/* The table of targets, and how a command line chooses a row. */
+#include "targets.h"
+
+#include <string.h>
+
+typedef enum Arch { ARCH_NONE, ARCH_X86_64, ARCH_ARM64 } Arch;
+
+typedef struct TargetRow {
+    Target target;
+    Arch arch;
+    const char *flags[8]; /* NULL-terminated */
+    const char *about;
+} TargetRow;
+
+/* From weak to strong within an architecture. */
+static const TargetRow rows[] = {
+    {{"generic", 1, false, 16, 256 << 10}, ARCH_NONE, {NULL}, "any C99 compiler: one lane, no fma"},
+    {{"x86-64", 4, false, 16, 256 << 10}, ARCH_X86_64, {"-msse2", NULL}, "SSE2: 4 lanes, no fma"},
+    {{"x86-64-v3", 8, true, 16, 512 << 10}, ARCH_X86_64, {"-mavx2", "-mfma", NULL},
+     "AVX2: 8 lanes, fma; the default on x86-64"},
+    {{"x86-64-v4", 16, true, 32, 1 << 20}, ARCH_X86_64,
+     {"-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL},
+     "AVX-512: 16 lanes, fma, 32 registers"},
+    {{"armv8-a", 4, true, 32, 512 << 10}, ARCH_ARM64, {NULL},
+     "NEON: 4 lanes, fma, 32 registers; the default on 64-bit ARM"},
+};
+enum { ROW_COUNT = sizeof rows / sizeof *rows };
+
+static const TargetRow *row_named(const char *name) {
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (strcmp(rows[i].target.name, name) == 0) return &rows[i];
+    return NULL;
+}
+
+static const TargetRow *row_default(Arch arch) {
+    switch (arch) {
+    case ARCH_X86_64: return row_named("x86-64-v3");
+    case ARCH_ARM64: return row_named("armv8-a");
+    case ARCH_NONE: break;
+    }
+    return row_named("generic");
+}
+
+static Arch host_arch(void) {
+#if defined(__x86_64__)
+    return ARCH_X86_64;
+#elif defined(__aarch64__)
+    return ARCH_ARM64;
+#else
+    return ARCH_NONE;
+#endif
+}
+
+/* The strongest row that this processor (and its system) can run. */
+static const TargetRow *row_native(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("fma"))
+        return row_named("x86-64-v4");
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return row_named("x86-64-v3");
+    return row_named("x86-64");
+#elif defined(__aarch64__)
+    return row_named("armv8-a");
+#else
+    return row_named("generic");
+#endif
+}
+
+/* The first part of a triple: `x86_64-linux-gnu`. */
+static bool arch_of_triple(const char *triple, Arch *arch) {
+    size_t length = strcspn(triple, "-");
+    if (length == 6 && strncmp(triple, "x86_64", 6) == 0) *arch = ARCH_X86_64;
+    else if (length == 7 && strncmp(triple, "aarch64", 7) == 0) *arch = ARCH_ARM64;
+    else if (length == 5 && strncmp(triple, "arm64", 5) == 0) *arch = ARCH_ARM64;
+    else return false;
+    return true;
+}
+
+static const char *suggestion(Arena *arena, const char *name) {
+    const char *names[ROW_COUNT];
+    for (int i = 0; i < ROW_COUNT; i++) names[i] = rows[i].target.name;
+    const char *near = name_nearest(name, names, ROW_COUNT);
+    return near ? arena_printf(arena, ", did you mean '%s'?", near) : " (see --list-targets)";
+}
+
+/* `+fma,-fma`: the one feature that can be told apart from the processor's level. */
+static bool apply_features(Arena *arena, const char *features, Target *target, const char **why) {
+    for (const char *at = features; *at;) {
+        size_t length = strcspn(at, ",");
+        if (length == 4 && (strncmp(at, "+fma", 4) == 0 || strncmp(at, "-fma", 4) == 0)) {
+            bool fma = *at == '+';
+            if (fma && !target->fma) {
+                *why = arena_printf(arena, "--features: %s has no fma", target->name);
+                return false;
+            }
+            if (!fma && target->fma) target->name = arena_printf(arena, "%s,-fma", target->name);
+            target->fma = fma;
+        } else {
+            *why = arena_printf(arena, "--features: '%.*s' is not known; '-fma' and '+fma' are",
+                                (int)length, at);
+            return false;
+        }
+        at += length;
+        if (*at == ',') at++;
+    }
+    return true;
+}
+
+bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choice,
+                   const char **why) {
+    Arch arch = host_arch();
+    const TargetRow *row = NULL;
+    if (wish->triple) {
+        row = row_named(wish->triple);
+        if (row) arch = row->arch;
+        else if (!arch_of_triple(wish->triple, &arch)) {
+            *why = arena_printf(arena, "--target: '%s' is not known%s", wish->triple,
+                                suggestion(arena, wish->triple));
+            return false;
+        }
+    }
+    if (wish->cpu) {
+        bool this_one = strcmp(wish->cpu, "native") == 0;
+        const TargetRow *cpu = this_one ? row_native() : row_named(wish->cpu);
+        if (!cpu) {
+            *why = arena_printf(arena, "--cpu: '%s' is not known%s", wish->cpu,
+                                suggestion(arena, wish->cpu));
+            return false;
+        }
+        if (wish->triple && (cpu->arch != arch || (row && row != cpu))) {
+            *why = arena_printf(arena, "--cpu=%s is not of --target=%s", wish->cpu, wish->triple);
+            return false;
+        }
+        row = cpu;
+    }
+    if (!row) row = native && !wish->triple ? row_native() : row_default(arch);
+    choice->target = row->target;
+    choice->flags = row->flags;
+    return !wish->features || apply_features(arena, wish->features, &choice->target, why);
+}
+
+void target_list(Text *out) {
+    for (int i = 0; i < ROW_COUNT; i++)
+        text_printf(out, "%-10s %s\n", rows[i].target.name, rows[i].about);
+    text_printf(out, "--cpu=native is %s here\n", row_native()->target.name);
+}

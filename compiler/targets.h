@@ -1,0 +1,26 @@
+/* The processors that code is made for. */
+#ifndef RNNC_TARGETS_H
+#define RNNC_TARGETS_H
+
+#include "loop/loop.h"
+#include "support/text.h"
+
+/* What --target, --cpu and --features ask for; NULL where not given. */
+typedef struct TargetWish {
+    const char *triple, *cpu, *features;
+} TargetWish;
+
+typedef struct TargetChoice {
+    Target target;
+    const char *const *flags; /* what a C compiler must be told to use it; NULL-terminated */
+} TargetChoice;
+
+/* Fills *choice. Without a wish: the fixed target of this architecture, or with `native` the nearest
+ * one to this very processor. False with the reason in *why. */
+bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choice,
+                   const char **why);
+
+/* One line a target, for --list-targets. */
+void target_list(Text *out);
+
+#endif
