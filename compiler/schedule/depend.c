@@ -90,6 +90,10 @@ static int strict_sign(const Label *label) {
     return 0;
 }
 
+bool depend_strict(const DepEdge *edge, int axis) {
+    return strict_sign(label_on(edge, axis)) != 0;
+}
+
 /* The direction in which a label may point, for "both signs". */
 static int loose_sign(const Label *label) {
     if (!label) return 0;

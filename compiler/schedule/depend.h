@@ -80,6 +80,9 @@ void depend_labels(const Graph *graph, const Relation *relations, int reader_cou
 void depend_reduction(const Graph *graph, const Relation *relations, const Attr *attr, int index,
                       int reader_count, const int *reader, DepEdge *edge);
 
+/* Whether the reader's position on `axis` differs from the one that it reads, always. */
+bool depend_strict(const DepEdge *edge, int axis);
+
 /* All edges of a graph. */
 DepEdges depend_graph(Arena *arena, const Graph *graph);
 

@@ -372,10 +372,9 @@ static void merge_sum(Schedule *schedule, Value *sum) {
         for (int i = 0; i < sum->terms.count; i++) {
             Term term = sum->terms.at[i];
             Value *inner = schedule->values.at[term.a.value];
-            bool single = !term.pair && term.a.access < 0 && inner->readers == 1 &&
-                          inner->count == sum->count && same_domain(inner, sum) &&
-                          inner->batched == sum->batched && inner != sum;
-            if (single && inner->kind == VALUE_SUM) {
+            bool same = !term.pair && term.a.access < 0 && inner->count == sum->count &&
+                        same_domain(inner, sum) && inner->batched == sum->batched && inner != sum;
+            if (same && inner->readers == 1 && inner->kind == VALUE_SUM) {
                 for (int j = 0; j < inner->terms.count; j++) {
                     Term t = inner->terms.at[j];
                     t.sign *= term.sign;
@@ -384,11 +383,10 @@ static void merge_sum(Schedule *schedule, Value *sum) {
                 inner->live = false;
                 inner->readers = 0;
                 merged = true;
-            } else if (single && inner->kind == VALUE_POINT && inner->op == OP_MUL) {
+            } else if (same && inner->kind == VALUE_POINT && inner->op == OP_MUL) {
+                /* Whoever else reads the product computes it for himself: a sum never takes a rounded one. */
                 vec_push(schedule->arena, &terms,
                          (Term){.sign = term.sign, .a = inner->uses.at[0], .b = inner->uses.at[1], .pair = true});
-                inner->live = false;
-                inner->readers = 0;
             } else {
                 vec_push(schedule->arena, &terms, term);
             }
@@ -397,6 +395,64 @@ static void merge_sum(Schedule *schedule, Value *sum) {
         sum->terms.count = terms.count;
         sum->terms.room = terms.room;
         if (!merged) return;
+    }
+}
+
+/* --- one boundary a value ---------------------------------------------------------------------------------- */
+
+static bool same_boundary(const Schedule *schedule, int a, int b) {
+    if (a == b || a < 0 || b < 0) return true;
+    const Value *x = schedule->values.at[a], *y = schedule->values.at[b];
+    return x->kind == VALUE_CONST && y->kind == VALUE_CONST && x->number == y->number;
+}
+
+/* Rows beyond a sequence hold one boundary value; a source that is read with another one (two names of one value,
+ * each with a boundary of its own) is read through a copy. */
+static void separate_boundaries(Schedule *schedule) {
+    Arena *arena = schedule->arena;
+    int count = schedule->values.count;
+    int *first = ARENA_ARRAY(arena, count, int); /* 1 + access that gave a source its boundary */
+    VEC(int) copies = {0};
+    for (int i = 0; i < count; i++) {
+        Value *value = schedule->values.at[i];
+        if (!value->live) continue;
+        for (int j = 0; j < value->uses.count + 2 * value->terms.count; j++) {
+            Use *use;
+            if (j < value->uses.count) {
+                use = &value->uses.at[j];
+            } else {
+                Term *term = &value->terms.at[(j - value->uses.count) / 2];
+                if ((j - value->uses.count) % 2 && !term->pair) continue;
+                use = (j - value->uses.count) % 2 ? &term->b : &term->a;
+            }
+            if (use->access < 0) continue;
+            int boundary = schedule->accesses.at[use->access].boundary;
+            if (boundary < 0) continue;
+            if (!first[use->value]) {
+                first[use->value] = use->access + 1;
+                continue;
+            }
+            if (same_boundary(schedule, boundary, schedule->accesses.at[first[use->value] - 1].boundary)) continue;
+            int copy = -1;
+            for (int k = 0; k + 1 < copies.count && copy < 0; k += 2) {
+                const Value *c = schedule->values.at[copies.at[k]];
+                if (c->uses.at[0].value == use->value && same_boundary(schedule, copies.at[k + 1], boundary))
+                    copy = c->id;
+            }
+            if (copy < 0) {
+                const Value *source = schedule->values.at[use->value];
+                Value *c = schedule_value(schedule, VALUE_POINT, OP_VAR, source->type);
+                c->domain_count = source->domain_count;
+                memcpy(c->domain, source->domain, sizeof c->domain);
+                c->batched = source->batched;
+                c->span = source->span;
+                vec_push(arena, &c->uses, (Use){use->value, -1});
+                vec_push(arena, &copies, c->id);
+                vec_push(arena, &copies, boundary);
+                copy = c->id;
+            }
+            use->value = copy;
+        }
     }
 }
 
@@ -440,6 +496,8 @@ bool normal_values(Schedule *schedule, Diags *diags) {
         Value *source = schedule->values.at[use.value];
         if (use.access < 0 && !source->name) source->name = value->name;
     }
+    schedule_liveness(schedule);
+    separate_boundaries(schedule);
     schedule_liveness(schedule);
     return true;
 }

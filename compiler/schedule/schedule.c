@@ -59,6 +59,38 @@ int schedule_loop_index(const Schedule *schedule, const Value *value, int axis) 
     return found;
 }
 
+bool schedule_is_leaf(const Value *value) {
+    return value->kind == VALUE_INPUT || value->kind == VALUE_PARAM || value->kind == VALUE_CONST ||
+           (value->kind == VALUE_LEAF && value->op != OP_IOTA);
+}
+
+bool schedule_carried(const Schedule *schedule, const Value *reader, const Use *use) {
+    if (use->access < 0) return false;
+    const Value *source = schedule->values.at[use->value];
+    const Block *block = schedule->blocks.at[reader->block];
+    if (source->block < 0) return false;
+    DepEdge edge = {.from = source->id, .to = reader->id};
+    depend_labels(schedule->graph, schedule->relations, reader->domain_count, reader->domain,
+                  source->domain_count, source->domain, schedule->accesses.at[use->access].at, &edge);
+    for (int i = 0; i < block->loop_count; i++)
+        if (depend_strict(&edge, block->loops[i])) return true;
+    return false;
+}
+
+int schedule_map_domain(const Schedule *schedule, const Value *value, int domain[MAX_DOMAIN]) {
+    int count = 0;
+    for (int i = 0; i < value->domain_count; i++) {
+        bool bound = false;
+        if (value->block >= 0) {
+            const Block *block = schedule->blocks.at[value->block];
+            for (int l = 0; l < block->loop_count; l++)
+                if (schedule_loop_index(schedule, value, block->loops[l]) == value->domain[i]) bound = true;
+        }
+        if (!bound) domain[count++] = value->domain[i];
+    }
+    return count;
+}
+
 bool schedule_same_use(const Schedule *schedule, Use a, Use b) {
     if (a.value != b.value) return false;
     if (a.access < 0 || b.access < 0) return a.access == b.access;

@@ -81,8 +81,10 @@ typedef struct Value {
     int block, stage, family; /* -1 before they are decided; family -1: a prologue of its stage */
     int nest;      /* innermost loop that it is in, by number; -1 */
     int acc;       /* PRODUCT: the accumulator's value (itself or its sum) */
+    bool inplace;  /* one row a sequence may carry the value from position to position */
     Storage storage;
-    int pre, post; /* HISTORY: rows before position 0 and after the last, on the axis `lag_axis` */
+    int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN]; /* HISTORY: positions before 0 and behind the last, for each index of the domain */
+    int boundary; /* HISTORY, INPLACE: value found there, or -1 */
 } Value;
 
 /* Products of a family that read the same vector at the same place: one loop over k. */
@@ -150,6 +152,15 @@ bool schedule_verify(const Schedule *schedule, Diags *diags);
 
 /* The index of `value` that a loop over `axis` binds, or -1. */
 int schedule_loop_index(const Schedule *schedule, const Value *value, int axis);
+
+/* Whether a use by `reader` is of an earlier turn of a loop around the reader's block. */
+bool schedule_carried(const Schedule *schedule, const Value *reader, const Use *use);
+
+/* Inputs, parameters, constants and leaves: no block computes them. */
+bool schedule_is_leaf(const Value *value);
+
+/* The indices of a value's domain that no loop around its block binds. */
+int schedule_map_domain(const Schedule *schedule, const Value *value, int domain[MAX_DOMAIN]);
 
 /* Whether two uses read the same values. */
 bool schedule_same_use(const Schedule *schedule, Use a, Use b);

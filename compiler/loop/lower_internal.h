@@ -1,0 +1,138 @@
+/* What the files of lowering share: the state of one function that is being built, and where values lie in it. */
+#ifndef RNNC_LOOP_LOWER_INTERNAL_H
+#define RNNC_LOOP_LOWER_INTERNAL_H
+
+#include "loop/lower.h"
+
+/* A size in elements or bytes: Σ coefficient · Π symbol^power. Symbol 0 is the batch, symbol 1+a the array
+ * extent of axis a. Kept as a polynomial so that sizes print as short expressions. */
+enum { MAX_SYMBOLS = 17 };
+typedef struct Monomial {
+    int64_t coefficient;
+    unsigned char power[MAX_SYMBOLS];
+} Monomial;
+typedef struct Size {
+    int count;
+    Monomial terms[24];
+} Size;
+
+/* Where the rows of a value lie in a function. A row is its elements, row-major, at one position. */
+typedef struct RowPlace {
+    int buffer; /* -1: not in memory */
+    LoopType type;
+    int64_t stride; /* elements from row to row */
+    bool padded;    /* rows are whole vectors, aligned */
+    bool batched;
+    int dim_count;
+    int dims[MAX_DOMAIN]; /* indices, outermost first */
+    int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN];
+    int ring; /* step: number of slots; 0: none */
+} RowPlace;
+
+typedef struct Lower {
+    Arena *arena;
+    Names *names;
+    const Schedule *schedule;
+    const Graph *graph;
+    LowerOptions options;
+    LoopModule *module;
+    Interface *interface_;
+    Diags *diags;
+    LoopType real;    /* F32, F64 */
+    LoopType integer; /* I32, I64: integers of vectors */
+    int lanes;        /* of `real` */
+    int64_t *family_offset; /* in packed weights, by family */
+    int64_t *plain_offset;  /* by value: VALUE_PARAM read element by element; -1 */
+    int64_t weight_count;   /* numbers */
+} Lower;
+
+typedef struct Fn {
+    Lower *lower;
+    LFunction *fn;
+    bool step;
+    LExpr *batch;
+    LExpr **extent;  /* by axis: positions that arrays have */
+    LExpr **longest; /* by axis: largest length of the batch */
+    int *lengths;    /* by axis: buffer of I64 [batch], or -1 */
+    int weights;     /* buffer */
+    int state;       /* argument, or -1 */
+    RowPlace *places;   /* by value */
+    RowPlace *inputs;   /* by graph input: the caller's tensor */
+    LExpr **loop_position; /* by axis: inside a loop over it */
+    LExpr **map_position;  /* by index: inside a loop over a map index */
+    LExpr *clock;    /* step: number of the call, for rings and zig-zag */
+    int positions;   /* step: buffer of I64 [batch]: steps since the reset */
+    bool *filled;    /* by value: boundary rows are in place */
+    LExpr *parity;   /* parity of the innermost loop, or NULL: zig-zag */
+    int scratch;     /* LOCAL buffer for accumulators, -1 */
+    int64_t scratch_count;
+} Fn;
+
+/* A row of a family or of a row operation. */
+typedef struct Row {
+    LExpr *b;       /* sequence */
+    LExpr *flat;    /* position*batch + sequence of the one map index, or NULL */
+    int flat_index;
+} Row;
+
+/* --- lower_place.c --- */
+LoopType lower_type(const Lower *lower, const Value *value); /* of its elements in memory of ours */
+int64_t lower_stride(const Lower *lower, const Value *value);
+Size size_constant(int64_t value);
+Size size_times(Size a, Size b);
+Size size_plus(Size a, Size b);
+Size size_symbol(int symbol);
+LExpr *size_expr(Fn *fn, Size size);
+/* Places for all stored values in the workspace; returns its size in bytes. */
+Size place_values(Fn *fn, int work_argument);
+LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row);
+LExpr *lower_length(Fn *fn, int axis, LExpr *b);
+/* Element index where the row of `source` begins that `reader` uses at `access`. */
+LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, const Row *row);
+/* Does a value differ from sequence to sequence in this function? In a step all that depends on time does. */
+bool lower_batched(const Fn *fn, const Value *value);
+const RowPlace *lower_place_of(Fn *fn, const Value *source);
+bool lower_flat(Fn *fn, const Family *family, int *index);
+
+/* --- lower_point.c --- */
+typedef enum Want { WANT_REAL, WANT_INT, WANT_MASK } Want;
+Want lower_want(const Value *value);
+LExpr *lower_as(Lower *lower, LExpr *value, Want want);
+/* The value of one operation on its operands, which `get` delivers. */
+typedef LExpr *(*GetOperand)(void *user, const Use *use, Want want);
+LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void *user, LExpr *ticks);
+/* SUM: the accumulator so far (or NULL), without the term `skip`. */
+LExpr *lower_sum(Fn *fn, LBlock *out, const Value *sum, LExpr *accumulator, int skip, GetOperand get,
+                 void *user);
+LExpr *lower_let(Fn *fn, LBlock *out, const char *name, LExpr *value);
+LExpr *lower_op(Lower *lower, ScalarOp op, LExpr *a, LExpr *b);
+LExpr *lower_real(Lower *lower, double value, int lanes);
+LExpr *lower_select(Lower *lower, LExpr *mask, LExpr *a, LExpr *b);
+const char *lower_name(Lower *lower, const Value *value);
+/* An element of a row for scalar code: value `source` at element `index`, as `want`. */
+LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, const Row *row,
+                     LExpr *index, int lanes, Want want);
+void lower_store(Fn *fn, LBlock *out, const Value *value, const Row *row, LExpr *index, LExpr *computed);
+
+/* --- lower_family.c --- */
+int lower_blocks_of(const Lower *lower, const Block *block, const Family *family); /* NB */
+int64_t lower_family_weights(const Lower *lower, const Family *family);            /* packed numbers */
+int lower_family_lanes(const Lower *lower, const Family *family);
+void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family, bool single);
+
+/* --- lower_row.c --- */
+void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value);
+/* Loops over the map indices of a value and its sequences; the row of the innermost body. */
+LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row);
+
+/* --- lower_io.c --- */
+void lower_fill(Fn *fn, LBlock *out, const Value *value);
+void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader);
+void lower_nests(Fn *fn, LBlock *out);
+
+/* --- lower_forward.c, lower_step.c, lower_pack.c --- */
+void lower_pack(Lower *lower);
+void lower_forward(Lower *lower);
+void lower_step(Lower *lower);
+
+#endif

@@ -1,0 +1,320 @@
+/* Buffers and addresses: where the rows of values lie, and the index of the row that a use reads. */
+#include "loop/lower_internal.h"
+
+/* --- sizes ------------------------------------------------------------------------------------------------- */
+
+Size size_constant(int64_t value) {
+    Size size = {0};
+    if (value) size.terms[size.count++] = (Monomial){.coefficient = value};
+    return size;
+}
+
+Size size_symbol(int symbol) {
+    Size size = size_constant(1);
+    size.terms[0].power[symbol] = 1;
+    return size;
+}
+
+static void add_monomial(Size *size, Monomial m) {
+    for (int i = 0; i < size->count; i++)
+        if (memcmp(size->terms[i].power, m.power, sizeof m.power) == 0) {
+            size->terms[i].coefficient += m.coefficient;
+            return;
+        }
+    if (size->count < (int)(sizeof size->terms / sizeof size->terms[0])) size->terms[size->count++] = m;
+}
+
+Size size_plus(Size a, Size b) {
+    for (int i = 0; i < b.count; i++) add_monomial(&a, b.terms[i]);
+    return a;
+}
+
+Size size_times(Size a, Size b) {
+    Size out = {0};
+    for (int i = 0; i < a.count; i++)
+        for (int j = 0; j < b.count; j++) {
+            Monomial m = a.terms[i];
+            m.coefficient *= b.terms[j].coefficient;
+            for (int s = 0; s < MAX_SYMBOLS; s++) m.power[s] = (unsigned char)(m.power[s] + b.terms[j].power[s]);
+            add_monomial(&out, m);
+        }
+    return out;
+}
+
+LExpr *size_expr(Fn *fn, Size size) {
+    LoopModule *m = fn->lower->module;
+    LExpr *sum = loop_int(m, 0);
+    for (int i = 0; i < size.count; i++) {
+        LExpr *product = loop_int(m, size.terms[i].coefficient);
+        for (int s = 0; s < MAX_SYMBOLS; s++)
+            for (int p = 0; p < size.terms[i].power[s]; p++)
+                product = loop_mul(m, product, s ? fn->extent[s - 1] : fn->batch);
+        sum = loop_add(m, sum, product);
+    }
+    return sum;
+}
+
+/* --- places --------------------------------------------------------------------------------------------------- */
+
+LoopType lower_type(const Lower *lower, const Value *value) {
+    if (value->type.dtype == DT_FLOAT) return lower->real;
+    return value->count == 1 ? LT_I64 : lower->integer;
+}
+
+int64_t lower_stride(const Lower *lower, const Value *value) {
+    if (value->count == 1) return 1;
+    int64_t line = 64 / loop_type_size(lower_type(lower, value));
+    return (value->count + line - 1) / line * line;
+}
+
+static Size rows_of(const Fn *fn, const RowPlace *place) {
+    Size rows = place->batched ? size_symbol(0) : size_constant(1);
+    for (int d = 0; d < place->dim_count; d++) {
+        int axis = fn->lower->graph->indices.at[place->dims[d]].axis;
+        rows = size_times(rows, size_plus(size_symbol(1 + axis), size_constant(place->pre[d] + place->post[d])));
+    }
+    if (place->ring) rows = size_times(rows, size_constant(place->ring));
+    return rows;
+}
+
+static bool single_storage(const Fn *fn, const Value *value) {
+    return !fn->step && (value->storage == STORE_SINGLE || value->storage == STORE_INPLACE);
+}
+
+bool lower_batched(const Fn *fn, const Value *value) {
+    return value->batched || (fn->step && value->domain_count > 0);
+}
+
+static void describe(const Fn *fn, const Value *value, RowPlace *place) {
+    const Lower *lower = fn->lower;
+    *place = (RowPlace){.buffer = -1, .type = lower_type(lower, value), .stride = lower_stride(lower, value),
+                     .padded = value->count > 1, .batched = lower_batched(fn, value)};
+    if (fn->step) return;
+    int map[MAX_DOMAIN];
+    int maps = schedule_map_domain(lower->schedule, value, map);
+    for (int d = 0; d < value->domain_count; d++) {
+        if (single_storage(fn, value)) {
+            bool is_map = false;
+            for (int i = 0; i < maps; i++) is_map = is_map || map[i] == value->domain[d];
+            if (!is_map) continue;
+        }
+        place->dims[place->dim_count] = value->domain[d];
+        place->pre[place->dim_count] = value->pre[d];
+        place->post[place->dim_count++] = value->post[d];
+    }
+}
+
+static const char *layout_text(const Fn *fn, const RowPlace *place, int64_t count) {
+    Text text = text_new(fn->lower->arena);
+    for (int d = 0; d < place->dim_count; d++) {
+        text_printf(&text, "[%s", fn->lower->graph->indices.at[place->dims[d]].name);
+        if (place->pre[d] + place->post[d]) text_printf(&text, " + %lld", (long long)(place->pre[d] + place->post[d]));
+        text_puts(&text, "]");
+    }
+    if (place->batched) text_puts(&text, "[batch]");
+    if (place->stride != count) text_printf(&text, "[%lld of %lld]", (long long)count, (long long)place->stride);
+    else text_printf(&text, "[%lld]", (long long)count);
+    return text_string(&text);
+}
+
+typedef struct Scan {
+    const Schedule *schedule;
+    const Value *reader;
+    bool *copied;
+} Scan;
+
+static void scan_use(void *user, const Use *use, bool boundary) {
+    Scan *scan = user;
+    const Value *source = scan->schedule->values.at[use->value];
+    if (source->kind != VALUE_INPUT) return;
+    if (source->count > 1 && (boundary || (scan->reader->kind != VALUE_PRODUCT && scan->reader->kind != VALUE_ROW)))
+        scan->copied[source->id] = true;
+    for (int d = 0; d < source->domain_count; d++)
+        if (source->pre[d] || source->post[d]) scan->copied[source->id] = true;
+}
+
+/* Must an input be copied into rows of our own? Whole vectors are read only from padded rows, and rows before
+ * and behind the sequence exist only in ours. */
+static bool *copied_inputs(const Fn *fn) {
+    const Schedule *schedule = fn->lower->schedule;
+    Scan scan = {schedule, NULL, ARENA_ARRAY(fn->lower->arena, schedule->values.count, bool)};
+    for (int i = 0; i < schedule->values.count; i++) {
+        scan.reader = schedule->values.at[i];
+        if (scan.reader->live) schedule_uses(schedule, scan.reader, scan_use, &scan);
+    }
+    return scan.copied;
+}
+
+Size place_values(Fn *fn, int work_argument) {
+    Lower *lower = fn->lower;
+    const Schedule *schedule = lower->schedule;
+    bool *copied = copied_inputs(fn);
+    Size bytes = size_constant(0);
+    /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned; then scalars. */
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < schedule->values.count; i++) {
+            Value *value = schedule->values.at[i];
+            RowPlace *place = &fn->places[i];
+            if (pass == 0 && place->buffer < 0) describe(fn, value, place);
+            bool stored = value->live && (schedule_is_leaf(value) ? copied[i] : value->storage != STORE_NONE);
+            if (!stored || (value->count > 1) != (pass == 0) || place->buffer >= 0) continue;
+            Size elements = size_times(rows_of(fn, place), size_constant(place->stride));
+            LBuffer buffer = {.name = name_of(lower->names, lower_name(lower, value)),
+                              .type = place->type, .base = LB_ARG, .arg = work_argument,
+                              .offset = size_expr(fn, bytes), .count = size_expr(fn, elements),
+                              .align = place->padded ? 64 : 0, .written = true,
+                              .layout = layout_text(fn, place, value->count)};
+            place->buffer = loop_buffer(lower->module, fn->fn, buffer);
+            bytes = size_plus(bytes, size_times(elements, size_constant(loop_type_size(place->type))));
+        }
+    return bytes;
+}
+
+/* --- addresses --------------------------------------------------------------------------------------------------- */
+
+LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row) {
+    int axis = fn->lower->graph->indices.at[index].axis;
+    if (fn->step)
+        return loop_load(fn->lower->module, fn->fn, fn->positions, row->b, 1, false);
+    if (fn->loop_position[axis] && schedule_loop_index(fn->lower->schedule, reader, axis) == index)
+        return fn->loop_position[axis];
+    if (fn->map_position[index]) return fn->map_position[index];
+    return fn->loop_position[axis] ? fn->loop_position[axis] : loop_int(fn->lower->module, 0);
+}
+
+LExpr *lower_length(Fn *fn, int axis, LExpr *b) {
+    return loop_load(fn->lower->module, fn->fn, fn->lengths[axis], b, 1, false);
+}
+
+const RowPlace *lower_place_of(Fn *fn, const Value *source) {
+    const RowPlace *place = &fn->places[source->id];
+    if (place->buffer < 0 && source->kind == VALUE_INPUT) return &fn->inputs[source->slot];
+    return place;
+}
+
+/* The position on one dim of a place; NULL when the row is flat there. */
+static LExpr *coordinate(Fn *fn, const Value *reader, const At *at, int index,
+                         const Row *row) {
+    LoopModule *m = fn->lower->module;
+    if (!at) {
+        if (row->flat && index == row->flat_index) return NULL;
+        return lower_position(fn, reader, index, row);
+    }
+    switch (at->kind) {
+    case AT_INDEX:
+        if (row->flat && at->index == row->flat_index) return NULL;
+        return loop_add(m, lower_position(fn, reader, at->index, row), loop_int(m, at->offset));
+    case AT_SCALE:
+        return loop_add(m, loop_mul(m, lower_position(fn, reader, at->index, row), loop_int(m, at->factor)),
+                        loop_int(m, at->offset));
+    case AT_DIV:
+        return loop_op(m, SOP_DIV, lower_position(fn, reader, at->index, row), loop_int(m, at->factor), NULL);
+    case AT_LAST:
+        return loop_sub(m, lower_length(fn, fn->lower->graph->indices.at[index].axis, row->b), loop_int(m, 1));
+    case AT_FIRST:
+    case AT_POINTER:
+    case AT_MIRROR:
+        return loop_int(m, 0);
+    }
+    return loop_int(m, 0);
+}
+
+static const At *at_of(const Access *access, const Value *source, int index) {
+    if (!access) return NULL;
+    for (int d = 0; d < access->at_count; d++)
+        if (source->domain[d] == index) return &access->at[d];
+    return NULL;
+}
+
+/* In a step there is one position; what is read at a lag lies in a slot of a ring. */
+static LExpr *step_row(Fn *fn, const RowPlace *place, const Access *access, const Row *row) {
+    LoopModule *m = fn->lower->module;
+    LExpr *index = place->batched ? row->b : loop_int(m, 0);
+    if (place->ring > 1) {
+        int64_t lag = 0;
+        for (int d = 0; access && d < access->at_count; d++)
+            if (access->at[d].kind == AT_INDEX) lag -= access->at[d].offset;
+        LExpr *slot = loop_op(m, SOP_MOD, loop_add(m, fn->clock, loop_int(m, place->ring - lag)),
+                              loop_int(m, place->ring), NULL);
+        index = loop_add(m, loop_mul(m, slot, place->batched ? fn->batch : loop_int(m, 1)), index);
+    }
+    return loop_mul(m, index, loop_int(m, place->stride));
+}
+
+LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access_number, const Row *row) {
+    LoopModule *m = fn->lower->module;
+    const RowPlace *place = lower_place_of(fn, source);
+    const Access *access = access_number >= 0 ? &fn->lower->schedule->accesses.at[access_number] : NULL;
+    if (fn->step) return step_row(fn, place, access, row);
+    LExpr *index = loop_int(m, 0);
+    bool flat = false;
+    for (int d = 0; d < place->dim_count; d++) {
+        int axis = fn->lower->graph->indices.at[place->dims[d]].axis;
+        const At *at = at_of(access, source, place->dims[d]);
+        LExpr *c = coordinate(fn, reader, at, place->dims[d], row);
+        LExpr *extent = loop_add(m, fn->extent[axis], loop_int(m, place->pre[d] + place->post[d]));
+        index = d ? loop_mul(m, index, extent) : index;
+        if (!c) {
+            flat = true;
+            c = loop_int(m, at ? at->offset : 0);
+        }
+        index = loop_add(m, index, loop_add(m, c, loop_int(m, place->pre[d])));
+    }
+    if (flat) {
+        index = loop_add(m, loop_mul(m, index, place->batched ? fn->batch : loop_int(m, 1)), row->flat);
+    } else if (place->batched) {
+        index = loop_add(m, loop_mul(m, index, fn->batch), row->b);
+    }
+    return loop_mul(m, index, loop_int(m, place->stride));
+}
+
+typedef struct FlatCheck {
+    Fn *fn;
+    const Family *family;
+    const Value *reader;
+    int index;
+    bool good;
+} FlatCheck;
+
+static void check_flat(void *user, const Use *use, bool boundary) {
+    FlatCheck *check = user;
+    const Schedule *schedule = check->fn->lower->schedule;
+    const Value *source = schedule->values.at[use->value];
+    if (boundary) return;
+    if (source->kind == VALUE_CONST || source->kind == VALUE_PARAM) return;
+    if (source->kind == VALUE_LEAF) {
+        check->good = false; /* a position or a length: different for each row */
+        return;
+    }
+    const RowPlace *place = lower_place_of(check->fn, source);
+    const Access *access = use->access >= 0 ? &schedule->accesses.at[use->access] : NULL;
+    bool over = false;
+    for (int d = 0; d < place->dim_count; d++) {
+        const At *at = at_of(access, source, place->dims[d]);
+        if (at && (at->kind == AT_LAST || at->kind == AT_SCALE || at->kind == AT_DIV)) check->good = false;
+        int index = at ? at->index : place->dims[d];
+        if (at && at->kind != AT_INDEX) continue;
+        if (index != check->index) continue;
+        over = true;
+        if (d != place->dim_count - 1) check->good = false;
+    }
+    if (over ? place->batched != check->family->batched : place->batched) check->good = false;
+}
+
+/* Whether the rows of a family over one map index can be walked as one run of position*batch + sequence. */
+bool lower_flat(Fn *fn, const Family *family, int *index) {
+    if (fn->step || family->domain_count != 1) return false;
+    FlatCheck check = {fn, family, NULL, family->domain[0], true};
+    const Schedule *schedule = fn->lower->schedule;
+    for (int i = 0; i < family->values.count && check.good; i++) {
+        check.reader = schedule->values.at[family->values.at[i]];
+        schedule_uses(schedule, check.reader, check_flat, &check);
+        const RowPlace *place = &fn->places[check.reader->id];
+        if (place->buffer >= 0 &&
+            (place->dim_count < 1 || place->dims[place->dim_count - 1] != check.index))
+            check.good = false;
+        if (check.reader->kind == VALUE_POINT && check.reader->op == OP_HOLD) check.good = false;
+    }
+    *index = check.index;
+    return check.good;
+}

@@ -1,0 +1,267 @@
+/* From values to loops and blocks: the dependence analysis on values, and N4 of the normal form (what a sum in
+ * a loop takes from outside of the loop becomes one outside sum, so that input products leave the loop). */
+#include "schedule/schedule.h"
+
+/* --- edges ------------------------------------------------------------------------------------------------ */
+
+typedef struct EdgeBuild {
+    Schedule *schedule;
+    DepEdges *edges;
+    const Value *reader;
+} EdgeBuild;
+
+static bool reduces_time(const Value *value) {
+    return value->kind == VALUE_ROW &&
+           (value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TARGMAX || value->op == OP_TCONCAT);
+}
+
+static bool has_index(const Value *value, int index) {
+    for (int i = 0; i < value->domain_count; i++)
+        if (value->domain[i] == index) return true;
+    return false;
+}
+
+static void add_edge(void *user, const Use *use, bool boundary) {
+    EdgeBuild *build = user;
+    Schedule *schedule = build->schedule;
+    const Graph *graph = schedule->graph;
+    const Value *reader = build->reader, *source = schedule->values.at[use->value];
+    DepEdge edge = {.from = source->id, .to = reader->id};
+    (void)boundary;
+    const At *at = use->access >= 0 ? schedule->accesses.at[use->access].at : NULL;
+    depend_labels(graph, schedule->relations, reader->domain_count, reader->domain,
+                  source->domain_count, source->domain, at, &edge);
+    if (!at && reduces_time(reader) && has_index(source, reader->attr->index)) {
+        int bound = reader->attr->index, axis = graph->indices.at[bound].axis;
+        int own = schedule_loop_index(schedule, reader, axis);
+        if (own < 0 || !has_index(source, own)) {
+            for (int l = 0; l < edge.label_count; l++)
+                if (edge.labels[l].axis == axis) edge.labels[l--] = edge.labels[--edge.label_count];
+            if (reader->op == OP_TCONCAT)
+                edge.labels[edge.label_count++] = (Label){axis, LABEL_ALL, 0};
+            else
+                depend_reduction(graph, schedule->relations, reader->attr, bound, reader->domain_count,
+                                 reader->domain, &edge);
+        }
+    }
+    vec_push(schedule->arena, build->edges, edge);
+}
+
+/* Does this value need the length of a generated axis? Then it waits for the stop. */
+static bool needs_length(const Schedule *schedule, const Value *value, int axis) {
+    const Graph *graph = schedule->graph;
+    if (value->kind == VALUE_LEAF && value->op == OP_LENGTH && value->attr->slot == axis) return true;
+    if (value->kind == VALUE_LEAF && value->op == OP_INDEX && value->attr->mirrored &&
+        graph->indices.at[value->attr->index].axis == axis)
+        return true;
+    if (reduces_time(value) && graph->indices.at[value->attr->index].axis == axis) return true;
+    for (int i = 0; i < value->uses.count + value->terms.count; i++) {
+        Use uses[2] = {{-1, -1}, {-1, -1}};
+        if (i < value->uses.count) uses[0] = value->uses.at[i];
+        else {
+            uses[0] = value->terms.at[i - value->uses.count].a;
+            if (value->terms.at[i - value->uses.count].pair) uses[1] = value->terms.at[i - value->uses.count].b;
+        }
+        for (int j = 0; j < 2; j++) {
+            if (uses[j].access < 0) continue;
+            const Access *access = &schedule->accesses.at[uses[j].access];
+            const Value *source = schedule->values.at[uses[j].value];
+            for (int d = 0; d < access->at_count; d++)
+                if (access->at[d].kind == AT_LAST && graph->indices.at[source->domain[d]].axis == axis) return true;
+        }
+    }
+    return false;
+}
+
+static DepResult analyse(Schedule *schedule, int **global) {
+    Arena *arena = schedule->arena;
+    DepEdges edges = {0};
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *value = schedule->values.at[i];
+        if (!value->live) continue;
+        EdgeBuild build = {schedule, &edges, value};
+        schedule_uses(schedule, value, add_edge, &build);
+        for (int s = 0; s < schedule->stops.count; s++)
+            if (needs_length(schedule, value, schedule->graph->stops.at[s].axis))
+                vec_push(arena, &edges,
+                         (DepEdge){.from = schedule->stops.at[s], .to = value->id, .label_count = 1,
+                                   .labels = {{schedule->graph->stops.at[s].axis, LABEL_ALL, 0}}});
+    }
+    /* The analysis numbers live values only. */
+    int *local = ARENA_ARRAY(arena, schedule->values.count, int);
+    int live = 0;
+    *global = ARENA_ARRAY(arena, schedule->values.count, int);
+    for (int i = 0; i < schedule->values.count; i++)
+        if (schedule->values.at[i]->live) {
+            local[i] = live;
+            (*global)[live++] = i;
+        }
+    for (int e = 0; e < edges.count; e++) {
+        edges.at[e].from = local[edges.at[e].from];
+        edges.at[e].to = local[edges.at[e].to];
+    }
+    return depend_nests(arena, live, &edges, schedule->graph->axes.count);
+}
+
+/* --- N4 ------------------------------------------------------------------------------------------------------ */
+
+static void set_nest(Schedule *schedule, const Nest *nest, const int *global, int *number) {
+    if (nest->kind != NEST_LOOP) return;
+    int mine = (*number)++;
+    for (int i = 0; i < nest->members.count; i++)
+        schedule->values.at[global[nest->members.at[i]]]->nest = mine;
+    for (int i = 0; i < nest->children.count; i++) set_nest(schedule, nest->children.at[i], global, number);
+}
+
+/* Inside: in the innermost loop that holds the sum. Numbers of loops grow inwards, so "the same number" is it. */
+static bool inside(const Schedule *schedule, const Value *sum, const Term *term) {
+    return schedule->values.at[term->a.value]->nest == sum->nest ||
+           (term->pair && schedule->values.at[term->b.value]->nest == sum->nest);
+}
+
+static bool is_constant(const Value *value) {
+    return value->kind == VALUE_PARAM || value->kind == VALUE_CONST;
+}
+
+static void add_domain(Value *value, const Value *from, const Access *access) {
+    int count = access ? access->at_count : from->domain_count;
+    for (int i = 0; i < count; i++) {
+        int index = from->domain[i];
+        if (access) {
+            const At *at = &access->at[i];
+            if (at->kind != AT_INDEX && at->kind != AT_SCALE && at->kind != AT_DIV) continue;
+            index = at->index;
+        }
+        if (has_index(value, index)) continue;
+        int d = value->domain_count++;
+        for (; d > 0 && value->domain[d - 1] > index; d--) value->domain[d] = value->domain[d - 1];
+        value->domain[d] = index;
+    }
+}
+
+static void add_use_domain(Schedule *schedule, Value *value, Use use) {
+    const Value *source = schedule->values.at[use.value];
+    const Access *access = use.access >= 0 ? &schedule->accesses.at[use.access] : NULL;
+    add_domain(value, source, access);
+    if (source->batched) value->batched = true;
+    if (access && access->boundary >= 0) {
+        const Value *boundary = schedule->values.at[access->boundary];
+        add_domain(value, boundary, NULL);
+        if (boundary->batched) value->batched = true;
+    }
+}
+
+static void split_outside(Schedule *schedule, Value *sum) {
+    int outside = 0, streams = 0, weighty = 0;
+    for (int i = 0; i < sum->terms.count; i++) {
+        const Term *term = &sum->terms.at[i];
+        if (inside(schedule, sum, term)) continue;
+        outside++;
+        const Value *a = schedule->values.at[term->a.value];
+        bool constant = is_constant(a) && (!term->pair || is_constant(schedule->values.at[term->b.value]));
+        if (!constant) streams++;
+        if (term->pair) weighty++;
+    }
+    if (!streams || outside == sum->terms.count || (outside == 1 && !weighty)) return;
+    Value *out = schedule_value(schedule, VALUE_SUM, OP_ADD, sum->type);
+    out->span = sum->span;
+    if (sum->name) out->name = name_of(schedule->graph->names, arena_printf(schedule->arena, "%s.in", sum->name));
+    VEC(Term) rest = {0};
+    vec_push(schedule->arena, &rest, (Term){.sign = 1, .a = {out->id, -1}});
+    for (int i = 0; i < sum->terms.count; i++) {
+        Term term = sum->terms.at[i];
+        if (inside(schedule, sum, &term)) {
+            vec_push(schedule->arena, &rest, term);
+            continue;
+        }
+        vec_push(schedule->arena, &out->terms, term);
+        add_use_domain(schedule, out, term.a);
+        if (term.pair) add_use_domain(schedule, out, term.b);
+    }
+    sum->terms.at = rest.at;
+    sum->terms.count = rest.count;
+    sum->terms.room = rest.room;
+}
+
+/* --- blocks ---------------------------------------------------------------------------------------------------- */
+
+static bool linear(const Schedule *schedule, const Nest *nest, const int *global) {
+    if (nest->children.count != 1 || nest->children.at[0]->kind != NEST_BLOCK) return false;
+    int mine = schedule->values.at[global[nest->members.at[0]]]->nest;
+    for (int i = 0; i < nest->members.count; i++) {
+        const Value *value = schedule->values.at[global[nest->members.at[i]]];
+        if (value->kind == VALUE_PRODUCT || value->kind == VALUE_ROW) return false;
+        if (value->kind == VALUE_POINT && value->op != OP_VAR && value->op != OP_MUL && value->op != OP_SELECT)
+            return false;
+        int own = 0;
+        for (int j = 0; j < value->uses.count; j++)
+            if (schedule->values.at[value->uses.at[j].value]->nest == mine) {
+                own++;
+                if (value->op == OP_SELECT && j == 0) return false;
+            }
+        if (value->op == OP_MUL && own > 1) return false;
+        for (int j = 0; j < value->terms.count; j++) {
+            const Term *t = &value->terms.at[j];
+            if (t->pair && schedule->values.at[t->a.value]->nest == mine &&
+                schedule->values.at[t->b.value]->nest == mine)
+                return false;
+        }
+    }
+    return true;
+}
+
+static SNest *convert(Schedule *schedule, const Nest *nest, const int *global, int *number, int *loops,
+                      int depth) {
+    SNest *out = ARENA_NEW(schedule->arena, SNest);
+    out->kind = nest->kind;
+    if (nest->kind == NEST_BLOCK) {
+        Block *block = ARENA_NEW(schedule->arena, Block);
+        block->number = schedule->blocks.count;
+        vec_push(schedule->arena, &schedule->blocks, block);
+        block->loop_count = depth;
+        for (int i = 0; i < depth; i++) block->loops[i] = loops[i];
+        for (int i = 0; i < nest->members.count; i++) {
+            Value *value = schedule->values.at[global[nest->members.at[i]]];
+            value->block = block->number;
+            vec_push(schedule->arena, &block->values, value->id);
+        }
+        out->block = block;
+        return out;
+    }
+    out->number = (*number)++;
+    out->axis = nest->axis;
+    out->backward = nest->backward;
+    out->scan = linear(schedule, nest, global);
+    for (int i = 0; i < nest->members.count; i++)
+        vec_push(schedule->arena, &out->members, global[nest->members.at[i]]);
+    loops[depth] = nest->axis;
+    for (int i = 0; i < nest->children.count; i++)
+        vec_push(schedule->arena, &out->children,
+                 convert(schedule, nest->children.at[i], global, number, loops, depth + 1));
+    return out;
+}
+
+bool normal_nests(Schedule *schedule) {
+    int *global;
+    DepResult result = analyse(schedule, &global);
+    if (result.failure != DEP_OK) return false;
+    int number = 0;
+    for (int i = 0; i < result.nests.count; i++) set_nest(schedule, result.nests.at[i], global, &number);
+    int count = schedule->values.count;
+    for (int i = 0; i < count; i++) {
+        Value *value = schedule->values.at[i];
+        if (value->live && value->kind == VALUE_SUM && value->nest >= 0) split_outside(schedule, value);
+    }
+    schedule_liveness(schedule);
+    for (int i = 0; i < schedule->values.count; i++) schedule->values.at[i]->nest = -1;
+    result = analyse(schedule, &global);
+    if (result.failure != DEP_OK) return false;
+    number = 0;
+    for (int i = 0; i < result.nests.count; i++) set_nest(schedule, result.nests.at[i], global, &number);
+    int loops[MAX_DOMAIN + 1];
+    number = 0;
+    for (int i = 0; i < result.nests.count; i++)
+        vec_push(schedule->arena, &schedule->nests,
+                 convert(schedule, result.nests.at[i], global, &number, loops, 0));
+    return true;
+}
