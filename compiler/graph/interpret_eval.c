@@ -207,19 +207,24 @@ static bool read_place(Run *run, Frame *frame, const Node *node, int k, int64_t 
     const At *at = &node->attr.at[k];
     const Graph *graph = run->graph;
     int axis = graph->indices.at[graph->nodes.at[node->in[0]]->domain[k]].axis;
+    int from = at->kind <= AT_DIV || at->kind == AT_MIRROR ? graph->indices.at[at->index].axis : axis;
+    const Axis *own = &graph->axes.at[axis], *other = &graph->axes.at[from];
     int64_t length = run->bound[axis], p = 0;
-    bool needs = false; /* the length is not implied by the reader's own position */
+    bool needs = at->offset > 0; /* else the reader's own position may imply that p is below the length */
     switch (at->kind) {
     case AT_INDEX:
         p = position_of(frame, node, at->index) + at->offset;
-        needs = at->offset > 0 || graph->indices.at[at->index].axis != axis;
+        needs = needs || from != axis;
         break;
     case AT_SCALE:
         p = position_of(frame, node, at->index) * at->factor + at->offset;
-        needs = at->offset > 0;
+        needs = needs || other->kind != AXIS_SLOW || other->base != axis || other->every != at->factor;
         break;
-    case AT_DIV: p = position_of(frame, node, at->index) / at->factor + at->offset; break;
-    case AT_FIRST: break;
+    case AT_DIV:
+        p = position_of(frame, node, at->index) / at->factor + at->offset;
+        needs = needs || own->kind != AXIS_SLOW || own->base != from || own->every != at->factor;
+        break;
+    case AT_FIRST: needs = false; break;
     case AT_LAST: needs = true; break;
     case AT_POINTER:
         needs = graph->nodes.at[node->in[at->operand]]->type.pointer != PTR_PAST;

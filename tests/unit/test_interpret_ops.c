@@ -325,10 +325,12 @@ static void exact_ints(void **state) {
     int one = graph_const(g, 1, DT_INT, dims(0), (Span){0});
     output("i", bin(OP_ADD, big, one));
     output("f", un(OP_FLOAT, big));
+    output("c", bin(OP_CONCAT, big, number(0.5)));
     call.single = true;
     const InterpResult *r = run();
     near(r->outputs[0][0], 16777218, 0);
     near(r->outputs[1][0], 16777216, 0);
+    near(r->outputs[2][0], 16777216, 0);
 }
 
 int main(void) {

@@ -213,6 +213,28 @@ static void attention(void **state) {
     all_near(r->outputs[1], y, T * I, 1e-14);
 }
 
+/* A softmax over u at many t, asked for column by column: normalisers are evicted and found again. */
+static void many_rows(void **state) {
+    (void)state;
+    enum { ROWS = 700, U = 3 };
+    int t = axis("t"), u = axis("u"), it = index_on("t", t), iu = index_on("u", u);
+    lengths(t, ROWS);
+    lengths(u, U);
+    double *x = numbers(ROWS * U, -1, 1, 5);
+    int a = over(OP_TSOFTMAX, iu, input("x", floats(dims(0)), it, iu, x));
+    output("column", over(OP_TSUM, it, bin(OP_MUL, a, a)));
+    const InterpResult *r = run();
+    for (int k = 0; k < U; k++) {
+        double sum = 0;
+        for (int p = 0; p < ROWS; p++) {
+            double all = 0;
+            for (int j = 0; j < U; j++) all += exp(x[p * U + j]);
+            sum += exp(x[p * U + k]) * exp(x[p * U + k]) / (all * all);
+        }
+        near(r->outputs[0][k], sum, 1e-14);
+    }
+}
+
 /* Sum over all monotone paths of a transducer's lattice. */
 static double paths(const double *b, const double *e, int t, int u, int width) {
     if (t == 0 && u == 0) return 1;
@@ -282,6 +304,17 @@ static void pointers(void **state) {
     refused(INTERP_VALUE, "input l[3]");
     call.inputs[0] = wild;
     refused(INTERP_VALUE, "input l[1]");
+    call.inputs[0] = left;
+    Type pos = {.dtype = DT_INT, .pointer = PTR_POS, .axis = n};
+    static double anywhere[N] = {6, 5, 4, 3, 2, 1, 0};
+    int p = input("p", pos, in, -1, anywhere);
+    output("at", node(OP_READ, &attr, 3, value, -1, p));
+    result = run();
+    for (int i = 0; i < N; i++) near(result->outputs[2][i], x[N - 1 - i], 0);
+    anywhere[2] = -1;
+    refused(INTERP_VALUE, "input p[2]");
+    anywhere[2] = N;
+    refused(INTERP_VALUE, "input p[2]");
 }
 
 /* Two modules of different period that read each other's held values. */
@@ -451,7 +484,7 @@ static void mirrored(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(bidirectional), TEST(long_sequence), TEST(lags_and_boundaries), TEST(ranges),
-        TEST(attention), TEST(two_axes), TEST(pointers), TEST(clocks), TEST(slower_axis),
+        TEST(attention), TEST(many_rows), TEST(two_axes), TEST(pointers), TEST(clocks), TEST(slower_axis),
         TEST(joined), TEST(ctc), TEST(mirrored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
