@@ -1,4 +1,5 @@
-/* The interpreter's door: one sequence after the other, then outputs, losses and states put together. */
+/* The interpreter's door: one sequence after the other, then outputs, losses and states put
+ * together. */
 #include "graph/interpret_run.h"
 
 /* What the sequences leave behind until all lengths are known. */
@@ -58,7 +59,8 @@ static double scalar_value(Run *run, int node) {
 /* The last values of a carried variable: computed here, carried in, or the boundary's. */
 static void gather_variable(Run *run, const CarryVariable *variable, InterpState *state) {
     const Plan *plan = &run->plans[variable->source];
-    int64_t batch = run->call->batch, length = run->length[run->graph->carries.at[variable->carry].axis];
+    int axis = run->graph->carries.at[variable->carry].axis;
+    int64_t batch = run->call->batch, length = run->length[axis];
     for (int j = 0; j < variable->lags; j++) {
         double *to = state->values + (j * batch + run->b) * plan->count;
         int64_t p = length - variable->lags + j;

@@ -1,5 +1,5 @@
-/* What the interpreter refuses before it evaluates anything: lengths out of bounds, ints out of range
- * at valid positions, what is missing. Padding is never looked at. */
+/* What the interpreter refuses before it evaluates anything: lengths out of bounds, ints out of
+ * range at valid positions, what is missing. Padding is never looked at. */
 #include "graph/interpret_run.h"
 
 #include <inttypes.h>
@@ -41,14 +41,16 @@ static void mark_used(Run *run) {
     for (int i = 0; i < graph->nodes.count; i++) {
         const Node *node = graph->nodes.at[i];
         if (!run->plans[i].live) continue;
-        for (int k = 0; k < node->domain_count; k++) run->used[axis_of(run, node->domain[k])] = true;
+        for (int k = 0; k < node->domain_count; k++)
+            run->used[axis_of(run, node->domain[k])] = true;
         if (is_loop(node)) run->used[axis_of(run, node->attr.index)] = true;
         if (node->op == OP_CTC) run->used[axis_of(run, node->attr.index2)] = true;
         if (node->op == OP_LENGTH) run->used[node->attr.slot] = true;
     }
     for (int i = 0; i < graph->stops.count; i++) run->used[graph->stops.at[i].axis] = true;
     for (int a = 0; a < graph->axes.count; a++)
-        if (run->used[a] && graph->axes.at[a].kind == AXIS_SLOW) run->used[graph->axes.at[a].base] = true;
+        if (run->used[a] && graph->axes.at[a].kind == AXIS_SLOW)
+            run->used[graph->axes.at[a].base] = true;
 }
 
 static void check_axis(Run *run, int axis) {
@@ -62,7 +64,8 @@ static void check_axis(Run *run, int axis) {
             interp_fail(run, INTERP_LENGTH, -1,
                         "axis %s has length %" PRId64 " in sequence %" PRId64
                         " when it is fixed at %" PRId64, a->name, lengths[b], b, a->fixed);
-        if (lengths[b] < 0 || lengths[b] > (int64_t)1 << 52 || (a->most > 0 && lengths[b] > a->most))
+        if (lengths[b] < 0 || lengths[b] > (int64_t)1 << 52 ||
+            (a->most > 0 && lengths[b] > a->most))
             interp_fail(run, INTERP_LENGTH, -1,
                         "axis %s has length %" PRId64 " in sequence %" PRId64
                         " when the bound is %" PRId64, a->name, lengths[b], b, a->most);
@@ -93,11 +96,13 @@ static void check_needs(Run *run, const Node *node) {
         need_one(run, axis_of(run, node->attr.index), node);
 }
 
-/* Whether a value may stand in an int or bool of this type; `at`: position on a pointer's axis, or -1. */
+/* Whether a value may stand in an int or bool of this type; `at`: position on a pointer's axis, or
+ * -1. */
 static bool in_range(const Run *run, const Type *type, double value, int64_t at, int64_t b) {
     if (!(fabs(value) <= 0x1p53) || value != floor(value)) return false;
     if (type->dtype == DT_BOOL) return value == 0 || value == 1;
-    if (type->pointer == PTR_NONE) return type->bound == 0 || (value >= 0 && value < (double)type->bound);
+    if (type->pointer == PTR_NONE)
+        return type->bound == 0 || (value >= 0 && value < (double)type->bound);
     double length = (double)interp_given(run, type->axis, b);
     if (type->pointer == PTR_POS) return value >= 0 && value < length;
     return value >= -1 && value < (at >= 0 ? (double)at : length);
@@ -162,7 +167,8 @@ static void check_state(Run *run) {
     if (!run->call->state) return;
     for (int i = 0; i < run->variables.count; i++) {
         CarryVariable *variable = &run->variables.at[i];
-        variable->in = find_state(run, variable->name, variable->lags, run->plans[variable->source].count);
+        variable->in =
+            find_state(run, variable->name, variable->lags, run->plans[variable->source].count);
     }
     for (int i = 0; i < run->graph->carries.count; i++)
         run->positions[i] = find_state(run, interp_position_name(run, i), 1, 1);
@@ -175,7 +181,8 @@ void interp_check(Run *run) {
     for (int a = 0; a < graph->axes.count; a++) check_axis(run, a);
     for (int a = 0; a < graph->axes.count; a++)
         for (int64_t b = 0; b < run->call->batch; b++)
-            if (interp_given(run, a, b) > run->longest[a]) run->longest[a] = interp_given(run, a, b);
+            if (interp_given(run, a, b) > run->longest[a])
+                run->longest[a] = interp_given(run, a, b);
     for (int i = 0; i < graph->nodes.count; i++) {
         const Node *node = graph->nodes.at[i];
         if (!run->plans[i].live) continue;

@@ -1,5 +1,5 @@
-/* The machine of the interpreter: frames on a stack in the heap, operands asked for one by one, reads
- * at other positions, lengths of generated axes. */
+/* The machine of the interpreter: frames on a stack in the heap, operands asked for one by one,
+ * reads at other positions, lengths of generated axes. */
 #include "graph/interpret_run.h"
 
 #include <inttypes.h>
@@ -190,7 +190,8 @@ static int64_t position_of(const Frame *frame, const Node *node, int index) {
 }
 
 /* A pointer operand as a position. */
-static int64_t pointer(Run *run, const Frame *frame, const Node *node, const At *at, int64_t extent) {
+static int64_t pointer(Run *run, const Frame *frame, const Node *node, const At *at,
+                       int64_t extent) {
     double value = frame->in[at->operand][0];
     bool past = run->graph->nodes.at[node->in[at->operand]]->type.pointer != PTR_POS;
     if (value >= (past ? -1.0 : 0.0) && value < (double)extent && value == (double)(int64_t)value)
@@ -198,19 +199,22 @@ static int64_t pointer(Run *run, const Frame *frame, const Node *node, const At 
     char name[120];
     interp_spell(run, node->id, frame->at, name, sizeof name);
     interp_fail(run, INTERP_VALUE, node->id,
-                "pointer %.17g out of range at %s, sequence %" PRId64 " (length %" PRId64 ")", value,
-                name, run->b, extent);
+                "pointer %.17g out of range at %s, sequence %" PRId64 " (length %" PRId64 ")",
+                value, name, run->b, extent);
 }
 
 /* Where index `k` of the source is read; false when a length had to be asked for. */
-static bool read_place(Run *run, Frame *frame, const Node *node, int k, int64_t *place, bool *inside) {
+static bool read_place(Run *run, Frame *frame, const Node *node, int k, int64_t *place,
+                       bool *inside) {
     const At *at = &node->attr.at[k];
     const Graph *graph = run->graph;
     int axis = graph->indices.at[graph->nodes.at[node->in[0]]->domain[k]].axis;
-    int from = at->kind <= AT_DIV || at->kind == AT_MIRROR ? graph->indices.at[at->index].axis : axis;
+    int from =
+        at->kind <= AT_DIV || at->kind == AT_MIRROR ? graph->indices.at[at->index].axis : axis;
     const Axis *own = &graph->axes.at[axis], *other = &graph->axes.at[from];
     int64_t length = run->bound[axis], p = 0;
-    bool needs = at->offset > 0; /* else the reader's own position may imply that p is below the length */
+    /* Whether the length matters: the reader's own position may imply that p is below it. */
+    bool needs = at->offset > 0;
     switch (at->kind) {
     case AT_INDEX:
         p = position_of(frame, node, at->index) + at->offset;
@@ -218,7 +222,8 @@ static bool read_place(Run *run, Frame *frame, const Node *node, int k, int64_t 
         break;
     case AT_SCALE:
         p = position_of(frame, node, at->index) * at->factor + at->offset;
-        needs = needs || other->kind != AXIS_SLOW || other->base != axis || other->every != at->factor;
+        needs =
+            needs || other->kind != AXIS_SLOW || other->base != axis || other->every != at->factor;
         break;
     case AT_DIV:
         p = position_of(frame, node, at->index) / at->factor + at->offset;

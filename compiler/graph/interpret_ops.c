@@ -1,5 +1,5 @@
-/* The meaning of elementwise operations and of draws, one formula each. A formula is computed in double
- * and rounded once when the result is narrow; ints and bools are exact. */
+/* The meaning of elementwise operations and of draws, one formula each. A formula is computed in
+ * double and rounded once when the result is narrow; ints and bools are exact. */
 #include "graph/interpret_run.h"
 
 #include <math.h>
@@ -138,7 +138,8 @@ static int64_t categorical(const double *z, int64_t count, double u) {
     return last;
 }
 
-void interp_draw(Run *run, const Plan *plan, const int64_t *at, const double *const *in, double *out) {
+void interp_draw(Run *run, const Plan *plan, const int64_t *at, const double *const *in,
+                 double *out) {
     const Node *node = plan->node;
     const Shape *to = &node->type.shape;
     int positions = node->attr.at_count;

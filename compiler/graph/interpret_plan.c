@@ -1,9 +1,10 @@
-/* What the interpreter has to know of a graph before it starts: which nodes are live, whose values are
- * kept at all positions, how a node's position gives those of its operands, and what `carry` keeps.
+/* What the interpreter has to know of a graph before it starts: which nodes are live, whose values
+ * are kept at all positions, how a node's position gives those of its operands, and what `carry`
+ * keeps.
  *
- * A value that is read at other positions is kept, so that every cycle of requests meets a kept value:
- * there the marks of values in progress find it. A cycle within one position has a back edge in a
- * depth-first walk; the node that it ends in is kept, too. */
+ * A value that is read at other positions is kept, so that every cycle of requests meets a kept
+ * value: there the marks of values in progress find it. A cycle within one position has a back edge
+ * in a depth-first walk; the node that it ends in is kept, too. */
 #include "graph/interpret_run.h"
 
 /* Whether operand `j` is read at the node's own position. */
@@ -45,8 +46,8 @@ static void add_root(Marking *marking, int node) {
     marking->roots[marking->root_count++] = node;
 }
 
-/* Depth first along operands at the same position: marks what is live, keeps the nodes in which back
- * edges end, and queues what is read at other positions. */
+/* Depth first along operands at the same position: marks what is live, keeps the nodes in which
+ * back edges end, and queues what is read at other positions. */
 static void walk(Run *run, int root, Marking *marking) {
     int depth = 0;
     if (run->plans[root].live) return;
@@ -126,7 +127,8 @@ static void project(Run *run, Plan *plan) {
                 place = -3;
             }
             if (place == -3)
-                interp_fail(run, INTERP_VALUE, node->id, "internal: operand %d is not on its axes", j);
+                interp_fail(run, INTERP_VALUE, node->id, "internal: operand %d is not on its axes",
+                            j);
             plan->from[j][k] = place;
         }
     }
@@ -134,8 +136,8 @@ static void project(Run *run, Plan *plan) {
 
 /* A READ of a carried instance: the variable and how far back it is read. */
 static void add_variable(Run *run, Plan *plan) {
-    const Node *node = plan->node;
-    const Node *source = run->graph->nodes.at[node->in[0]];
+    const Graph *graph = run->graph;
+    const Node *node = plan->node, *source = graph->nodes.at[node->in[0]];
     int carry = node->attr.carry - 1;
     int axis = run->graph->carries.at[carry].axis;
     int lag = 0, others = 0;
@@ -155,9 +157,9 @@ static void add_variable(Run *run, Plan *plan) {
     if (i == run->variables.count) {
         const char *name = source->name;
         if (!name)
-            name = arena_printf(run->work, "%s.#%d", run->graph->carries.at[carry].name, source->id);
-        vec_push(run->work, &run->variables,
-                 (CarryVariable){.source = source->id, .carry = carry, .name = name, .boundary = -1});
+            name = arena_printf(run->work, "%s.#%d", graph->carries.at[carry].name, source->id);
+        CarryVariable new = {.source = source->id, .carry = carry, .name = name, .boundary = -1};
+        vec_push(run->work, &run->variables, new);
     }
     CarryVariable *variable = &run->variables.at[i];
     plan->variable = i;
@@ -202,14 +204,16 @@ static bool differs_by_itself(const Run *run, const Node *node) {
         axis = run->graph->indices.at[node->attr.index].axis;
     if (axis >= 0) {
         if (run->graph->axes.at[axis].kind == AXIS_SLOW) axis = run->graph->axes.at[axis].base;
-        if (run->graph->axes.at[axis].fixed == 0 || run->graph->axes.at[axis].generated) return true;
+        if (run->graph->axes.at[axis].fixed == 0 || run->graph->axes.at[axis].generated)
+            return true;
     }
     /* Reads at `last` and past the end see the length. */
     if (node->op == OP_READ)
         for (int k = 0; k < node->attr.at_count; k++)
             if (node->attr.at[k].kind != AT_FIRST && node->attr.carry == 0) {
                 const Node *source = run->graph->nodes.at[node->in[0]];
-                const Axis *a = &run->graph->axes.at[run->graph->indices.at[source->domain[k]].axis];
+                const Axis *a =
+                    &run->graph->axes.at[run->graph->indices.at[source->domain[k]].axis];
                 if (a->kind == AXIS_SLOW) a = &run->graph->axes.at[a->base];
                 if (a->fixed == 0 || a->generated) return true;
             }

@@ -1,8 +1,8 @@
 /* Inside the interpreter: what its files share. One Run evaluates one graph on one batch.
  *
  * Evaluation is a machine: a Frame is a value that is being computed; a step either asks for an
- * operand that is not there yet (pushes its frame) or computes the value, stores it and pops. What a
- * value is stored in depends on who reads it: see Keep. Errors leave by longjmp to interpret(). */
+ * operand that is not there yet (pushes its frame) or computes the value, stores it and pops. What
+ * a value is stored in depends on who reads it: see Keep. Errors leave by longjmp. */
 #ifndef RNNC_GRAPH_INTERPRET_RUN_H
 #define RNNC_GRAPH_INTERPRET_RUN_H
 
@@ -34,7 +34,7 @@ typedef struct Plan {
     int variable;  /* of a READ with carry: place in run->variables; else -1 */
     int shift;     /* positions a page: 1 << shift */
     int64_t slots; /* KEEP_RECENT: positions kept; TSOFTMAX: normalisers kept */
-    int **from;    /* from[j][k]: place in this domain of index k of operand j; -1: the reduced index */
+    int **from;    /* from[j][k]: place here of index k of operand j; -1, -2: the reduced ones */
     /* of the current sequence */
     int64_t stride[MAX_DOMAIN];
     Page **pages; /* open addressing by number */
@@ -107,7 +107,8 @@ typedef struct Run {
     int top;
 } Run;
 
-/* interpret_check.c: refuses lengths, inputs, parameters and states that do not fit. Sets `longest`. */
+/* interpret_check.c: refuses lengths, inputs, parameters and states that do not fit. Sets
+ * `longest`. */
 void interp_check(Run *run);
 /* The length that the caller gave, or the bound of a generated axis. */
 int64_t interp_given(const Run *run, int axis, int64_t b);
@@ -117,7 +118,7 @@ const char *interp_position_name(Run *run, int carry);
 
 /* interpret_plan.c: what is live, what is kept. */
 void interp_plan(Run *run);
-/* True when the value may differ from sequence to sequence: it depends on an input, draw or length. */
+/* True when the value may differ from sequence to sequence: it depends on input, draw or length. */
 bool interp_batched(Run *run, int node);
 
 /* interpret_store.c: memory. All of it counts against the limit. */
@@ -152,10 +153,11 @@ void interp_spell(const Run *run, int node, const int64_t *at, char *buffer, siz
 
 /* interpret_time.c: one step of a frame of class TIME, but for READ and HOLD. */
 void interp_step_loop(Run *run, Frame *frame);
-/* interpret_ops.c, interpret_tensor.c, interpret_leaf.c: the result from the operands. */
+/* interpret_ops.c, interpret_tensor.c: the result from the operands. */
 void interp_elementwise(Run *run, const Plan *plan, const double *const *in, double *out);
 void interp_tensor(Run *run, const Plan *plan, const double *const *in, double *out);
-void interp_draw(Run *run, const Plan *plan, const int64_t *at, const double *const *in, double *out);
+void interp_draw(Run *run, const Plan *plan, const int64_t *at, const double *const *in,
+                 double *out);
 
 /* What the caller gave for an input or a parameter; NULL: nothing. */
 static inline const double *interp_input(const Run *run, int slot) {

@@ -1,7 +1,7 @@
 /* Memory of the interpreter: pages of values, caches of recent values, and the stack of frames.
  *
- * Pages and caches live in run->sequence and go with it; the chunks of the stack live in run->work and
- * are used again by the next sequence. */
+ * Pages and caches live in run->sequence and go with it; the chunks of the stack live in run->work
+ * and are used again by the next sequence. */
 #include "graph/interpret_run.h"
 
 void *interp_alloc(Run *run, Arena *arena, int64_t count, size_t size) {

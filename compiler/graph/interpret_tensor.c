@@ -67,7 +67,8 @@ static void matmul(const Run *run, const Plan *plan, const double *const *in, do
     else matmul_double(in[0], in[1], out, m, b->dim[0], n);
 }
 
-/* Sum of the products of one window: w [C, q0, q1, q2] on x [C, r0, r1, r2], beginning at `from`. */
+/* Sum of the products of one window: w [C, q0, q1, q2] on x [C, r0, r1, r2], beginning at `from`.
+ */
 static double window(bool narrow, const double *w, const double *x, int64_t channels,
                      const int64_t q[3], const int64_t r[3], const int64_t from[3]) {
     double sum = 0;
@@ -86,7 +87,8 @@ static double window(bool narrow, const double *w, const double *x, int64_t chan
 }
 
 static void conv(const Run *run, const Plan *plan, const double *const *in, double *out) {
-    const Shape *w = shape_of(run, plan, 0), *x = shape_of(run, plan, 1), *y = &plan->node->type.shape;
+    const Shape *w = shape_of(run, plan, 0), *x = shape_of(run, plan, 1),
+                *y = &plan->node->type.shape;
     const Attr *attr = &plan->node->attr;
     int64_t q[3] = {1, 1, 1}, r[3] = {1, 1, 1}, s[3] = {1, 1, 1}, size[3] = {1, 1, 1}, pad[3] = {0};
     for (int d = 0; d + 1 < x->rank && d < 3; d++) {
@@ -129,10 +131,12 @@ static void pool(const Run *run, const Plan *plan, const double *x, double *out)
                 rest /= to->dim[d];
                 step *= from->dim[d];
             }
-            if (plan->node->op == OP_AVGPOOL) result = interp_round(plan->narrow, result + x[place]);
+            if (plan->node->op == OP_AVGPOOL)
+                result = interp_round(plan->narrow, result + x[place]);
             else result = cell == 0 ? x[place] : extreme(true, result, x[place]);
         }
-        if (plan->node->op == OP_AVGPOOL) result = interp_round(plan->narrow, result / (double)area);
+        if (plan->node->op == OP_AVGPOOL)
+            result = interp_round(plan->narrow, result / (double)area);
         out[i] = result;
     }
 }
@@ -285,7 +289,8 @@ static double loss(Run *run, const Plan *plan, const double *a, const double *b)
             e = interp_round(narrow, d * d);
         } else {
             double plus = a[i] > 0 ? a[i] + log1p(exp(-a[i])) : log1p(exp(a[i]));
-            e = interp_round(narrow, interp_round(narrow, plus) - interp_round(narrow, a[i] * b[i]));
+            e = interp_round(narrow,
+                             interp_round(narrow, plus) - interp_round(narrow, a[i] * b[i]));
         }
         sum = interp_round(narrow, sum + e);
     }
@@ -301,7 +306,8 @@ void interp_tensor(Run *run, const Plan *plan, const double *const *in, double *
     case OP_MAXPOOL:
     case OP_AVGPOOL: pool(run, plan, in[0], out); break;
     case OP_TRANSPOSE:
-        for (int64_t i = 0; i < count; i++) out[i] = in[0][i % a->dim[0] * a->dim[1] + i / a->dim[0]];
+        for (int64_t i = 0; i < count; i++)
+            out[i] = in[0][i % a->dim[0] * a->dim[1] + i / a->dim[0]];
         break;
     case OP_RESHAPE: memcpy(out, in[0], (size_t)count * sizeof *out); break;
     case OP_BROADCAST: broadcast(run, plan, in[0], out); break;

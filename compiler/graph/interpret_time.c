@@ -1,7 +1,7 @@
-/* Operations that visit a range of positions: reductions over an index, softmax over an index, tconcat,
- * ctc. Their operands are kept at all positions, so a second pass over a range only looks them up.
- * Sums run in the order of positions, from the end where the operation is mirrored; in single precision
- * every addition is rounded. */
+/* Operations that visit a range of positions: reductions over an index, softmax over an index,
+ * tconcat, ctc. Their operands are kept at all positions, so a second pass over a range only looks
+ * them up. Sums run in the order of positions, from the end where the operation is mirrored; in
+ * single precision every addition is rounded. */
 #include "graph/interpret_run.h"
 
 #include <inttypes.h>
@@ -50,7 +50,8 @@ static bool begin(Run *run, Frame *frame, const Plan *plan) {
     if (implied) length = place_of(frame, node, high->index) + 1;
     else if (!interp_ask_length(run, frame, axis, &length)) return false;
     if (node->op == OP_CTC &&
-        !interp_ask_length(run, frame, run->graph->indices.at[node->attr.index2].axis, &loop.labels))
+        !interp_ask_length(run, frame, run->graph->indices.at[node->attr.index2].axis,
+                           &loop.labels))
         return false;
     loop.low = bound_of(frame, node, &node->attr.low, length, 0);
     loop.high = bound_of(frame, node, high, length, length);
@@ -76,7 +77,8 @@ static double larger(double a, double b) {
 }
 
 /* Takes the value at position `s` into the sums. */
-static void visit(const Plan *plan, const Plan *operand, Loop *loop, int64_t s, const double *value) {
+static void visit(const Plan *plan, const Plan *operand, Loop *loop, int64_t s,
+                  const double *value) {
     double *sums = loop->sums;
     bool narrow = plan->narrow;
     int64_t count = plan->count;
@@ -153,7 +155,8 @@ static void step_reduction(Run *run, Frame *frame, Plan *plan) {
 static double *normaliser(Run *run, Plan *plan, int64_t where, bool make) {
     if (!plan->tags) {
         plan->tags = interp_alloc(run, run->sequence, plan->slots, sizeof *plan->tags);
-        plan->recent = interp_alloc(run, run->sequence, plan->slots * 2 * plan->count, sizeof(double));
+        plan->recent =
+            interp_alloc(run, run->sequence, plan->slots * 2 * plan->count, sizeof(double));
     }
     int64_t slot = (int64_t)((uint64_t)where * 0x9E3779B97F4A7C15u >> 32) & (plan->slots - 1);
     if (make) plan->tags[slot] = where + 1;
@@ -205,7 +208,8 @@ static double log_add(double a, double b) {
 }
 
 /* One step of the forward variable over blanks and labels in turn; `alpha` of the step before. */
-static void ctc_forward(const Loop *loop, const double *lp, int blank, const double *alpha, double *to) {
+static void ctc_forward(const Loop *loop, const double *lp, int blank, const double *alpha,
+                        double *to) {
     const double *labels = loop->sums;
     for (int64_t i = 0; i < 2 * loop->labels + 1; i++) {
         int symbol = i % 2 ? (int)labels[i / 2] : blank;

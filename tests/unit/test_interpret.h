@@ -1,4 +1,5 @@
-/* What the tests of the interpreter share: graphs built node by node, and calls with their arrays. */
+/* What the tests of the interpreter share: graphs built node by node, and calls with their arrays.
+ */
 #ifndef RNNC_TEST_INTERPRET_H
 #define RNNC_TEST_INTERPRET_H
 
@@ -197,7 +198,8 @@ static UNUSED_OK void near(double got, double want, double tolerance) {
         fail_msg("%.17g when it should be %.17g", got, want);
 }
 
-static UNUSED_OK void all_near(const double *got, const double *want, int64_t count, double tolerance) {
+static UNUSED_OK void all_near(const double *got, const double *want, int64_t count,
+                               double tolerance) {
     for (int64_t i = 0; i < count; i++) {
         if (isnan(want[i]) ? isnan(got[i]) : got[i] == want[i]) continue;
         if (!(fabs(got[i] - want[i]) <= tolerance * fmax(1, fabs(want[i]))))

@@ -271,7 +271,8 @@ static void cycles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(chunks), TEST(generation), TEST(batch_losses), TEST(refusals), TEST(defaults), TEST(cycles),
+        TEST(chunks),   TEST(generation), TEST(batch_losses),
+        TEST(refusals), TEST(defaults),   TEST(cycles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

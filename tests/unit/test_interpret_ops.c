@@ -12,38 +12,89 @@ typedef struct Case {
 static const double inf = INFINITY;
 
 static const Case cases[] = {
-    {OP_VAR, 1.5, 0, 0, 1.5}, {OP_DETACH, -2, 0, 0, -2}, {OP_NEG, 1.5, 0, 0, -1.5},
+    {OP_VAR, 1.5, 0, 0, 1.5},
+    {OP_DETACH, -2, 0, 0, -2},
+    {OP_NEG, 1.5, 0, 0, -1.5},
     {OP_FLOAT, 3, 0, 0, 3},
-    {OP_NOT, 0, 0, 0, 1}, {OP_NOT, 1, 0, 0, 0},
-    {OP_SIGMOID, 0, 0, 0, 0.5}, {OP_SIGMOID, 2, 0, 0, 0.88079707797788244},
-    {OP_SIGMOID, -800, 0, 0, 0}, {OP_SIGMOID, 800, 0, 0, 1}, {OP_SIGMOID, NAN, 0, 0, NAN},
-    {OP_TANH, 0.5, 0, 0, 0.46211715726000976}, {OP_TANH, NAN, 0, 0, NAN},
-    {OP_RELU, -1, 0, 0, 0}, {OP_RELU, 2, 0, 0, 2}, {OP_RELU, NAN, 0, 0, NAN},
-    {OP_GELU, 1, 0, 0, 0.84134474606854295}, {OP_GELU, -1, 0, 0, -0.15865525393145705},
-    {OP_SILU, 2, 0, 0, 1.7615941559557649}, {OP_SOFTPLUS, 0, 0, 0, 0.69314718055994531},
-    {OP_SOFTPLUS, 1000, 0, 0, 1000}, {OP_SOFTPLUS, -1000, 0, 0, 0},
-    {OP_SOFTSIGN, -3, 0, 0, -0.75}, {OP_HARD_SIGMOID, 1.5, 0, 0, 0.75},
-    {OP_HARD_SIGMOID, -9, 0, 0, 0}, {OP_HARD_TANH, 1.5, 0, 0, 1}, {OP_HARD_TANH, NAN, 0, 0, NAN},
-    {OP_EXP, 1, 0, 0, 2.7182818284590451}, {OP_LOG, 2, 0, 0, 0.69314718055994531},
-    {OP_LOG, 0, 0, 0, -inf}, {OP_SQRT, 2.25, 0, 0, 1.5}, {OP_RSQRT, 4, 0, 0, 0.5},
-    {OP_ABS, -2.5, 0, 0, 2.5}, {OP_SIGN, -0.1, 0, 0, -1}, {OP_SIGN, 0, 0, 0, 0},
-    {OP_SIGN, NAN, 0, 0, NAN}, {OP_FLOOR, -1.5, 0, 0, -2}, {OP_ERF, 1, 0, 0, 0.84270079294971489},
-    {OP_SIN, 1, 0, 0, 0.8414709848078965}, {OP_COS, 1, 0, 0, 0.54030230586813977},
+    {OP_NOT, 0, 0, 0, 1},
+    {OP_NOT, 1, 0, 0, 0},
+    {OP_SIGMOID, 0, 0, 0, 0.5},
+    {OP_SIGMOID, 2, 0, 0, 0.88079707797788244},
+    {OP_SIGMOID, -800, 0, 0, 0},
+    {OP_SIGMOID, 800, 0, 0, 1},
+    {OP_SIGMOID, NAN, 0, 0, NAN},
+    {OP_TANH, 0.5, 0, 0, 0.46211715726000976},
+    {OP_TANH, NAN, 0, 0, NAN},
+    {OP_RELU, -1, 0, 0, 0},
+    {OP_RELU, 2, 0, 0, 2},
+    {OP_RELU, NAN, 0, 0, NAN},
+    {OP_GELU, 1, 0, 0, 0.84134474606854295},
+    {OP_GELU, -1, 0, 0, -0.15865525393145705},
+    {OP_SILU, 2, 0, 0, 1.7615941559557649},
+    {OP_SOFTPLUS, 0, 0, 0, 0.69314718055994531},
+    {OP_SOFTPLUS, 1000, 0, 0, 1000},
+    {OP_SOFTPLUS, -1000, 0, 0, 0},
+    {OP_SOFTSIGN, -3, 0, 0, -0.75},
+    {OP_HARD_SIGMOID, 1.5, 0, 0, 0.75},
+    {OP_HARD_SIGMOID, -9, 0, 0, 0},
+    {OP_HARD_TANH, 1.5, 0, 0, 1},
+    {OP_HARD_TANH, NAN, 0, 0, NAN},
+    {OP_EXP, 1, 0, 0, 2.7182818284590451},
+    {OP_LOG, 2, 0, 0, 0.69314718055994531},
+    {OP_LOG, 0, 0, 0, -inf},
+    {OP_SQRT, 2.25, 0, 0, 1.5},
+    {OP_RSQRT, 4, 0, 0, 0.5},
+    {OP_ABS, -2.5, 0, 0, 2.5},
+    {OP_SIGN, -0.1, 0, 0, -1},
+    {OP_SIGN, 0, 0, 0, 0},
+    {OP_SIGN, NAN, 0, 0, NAN},
+    {OP_FLOOR, -1.5, 0, 0, -2},
+    {OP_ERF, 1, 0, 0, 0.84270079294971489},
+    {OP_SIN, 1, 0, 0, 0.8414709848078965},
+    {OP_COS, 1, 0, 0, 0.54030230586813977},
     {OP_SQUARE, -3, 0, 0, 9},
-    {OP_LEAKY_RELU, -2, 0.25, 0, -0.5}, {OP_LEAKY_RELU, 2, 0.25, 0, 2},
-    {OP_ELU, -1, 2, 0, -1.2642411176571153}, {OP_ELU, 3, 2, 0, 3},
-    {OP_ADD, 1, 2, 0, 3}, {OP_SUB, 1, 2, 0, -1}, {OP_MUL, 3, -2, 0, -6}, {OP_DIV, 3, 2, 0, 1.5},
-    {OP_MOD, -1, 3, 0, 2}, {OP_MOD, 7.5, 2, 0, 1.5}, {OP_MOD, 5, -3, 0, -1}, {OP_POW, 2, 10, 0, 1024},
-    {OP_MIN, 1, 2, 0, 1}, {OP_MIN, NAN, 2, 0, NAN}, {OP_MIN, 2, NAN, 0, NAN}, {OP_MAX, 1, 2, 0, 2},
-    {OP_MAX, NAN, 2, 0, NAN}, {OP_MAX, 2, NAN, 0, NAN},
-    {OP_LOGADDEXP, 0, 0, 0, 0.69314718055994531}, {OP_LOGADDEXP, -inf, -inf, 0, -inf},
-    {OP_LOGADDEXP, -inf, 3, 0, 3}, {OP_LOGADDEXP, inf, inf, 0, inf}, {OP_LOGADDEXP, NAN, 1, 0, NAN},
+    {OP_LEAKY_RELU, -2, 0.25, 0, -0.5},
+    {OP_LEAKY_RELU, 2, 0.25, 0, 2},
+    {OP_ELU, -1, 2, 0, -1.2642411176571153},
+    {OP_ELU, 3, 2, 0, 3},
+    {OP_ADD, 1, 2, 0, 3},
+    {OP_SUB, 1, 2, 0, -1},
+    {OP_MUL, 3, -2, 0, -6},
+    {OP_DIV, 3, 2, 0, 1.5},
+    {OP_MOD, -1, 3, 0, 2},
+    {OP_MOD, 7.5, 2, 0, 1.5},
+    {OP_MOD, 5, -3, 0, -1},
+    {OP_POW, 2, 10, 0, 1024},
+    {OP_MIN, 1, 2, 0, 1},
+    {OP_MIN, NAN, 2, 0, NAN},
+    {OP_MIN, 2, NAN, 0, NAN},
+    {OP_MAX, 1, 2, 0, 2},
+    {OP_MAX, NAN, 2, 0, NAN},
+    {OP_MAX, 2, NAN, 0, NAN},
+    {OP_LOGADDEXP, 0, 0, 0, 0.69314718055994531},
+    {OP_LOGADDEXP, -inf, -inf, 0, -inf},
+    {OP_LOGADDEXP, -inf, 3, 0, 3},
+    {OP_LOGADDEXP, inf, inf, 0, inf},
+    {OP_LOGADDEXP, NAN, 1, 0, NAN},
     {OP_LOGADDEXP, 1000, 999, 0, 1000.3132616875182},
-    {OP_LT, 1, 2, 0, 1}, {OP_LT, NAN, 2, 0, 0}, {OP_LE, 2, 2, 0, 1}, {OP_GT, 2, 1, 0, 1},
-    {OP_GE, 1, 2, 0, 0}, {OP_EQ, 2, 2, 0, 1}, {OP_EQ, NAN, NAN, 0, 0}, {OP_NE, NAN, NAN, 0, 1},
-    {OP_AND, 1, 1, 0, 1}, {OP_AND, 1, 0, 0, 0}, {OP_OR, 0, 1, 0, 1}, {OP_OR, 0, 0, 0, 0},
-    {OP_SELECT, 1, NAN, 3, NAN}, {OP_SELECT, 0, NAN, 3, 3}, {OP_CLIP, -5, -1, 1, -1},
-    {OP_CLIP, 0.5, -1, 1, 0.5}, {OP_CLIP, 5, -1, 1, 1}, {OP_CLIP, NAN, -1, 1, NAN},
+    {OP_LT, 1, 2, 0, 1},
+    {OP_LT, NAN, 2, 0, 0},
+    {OP_LE, 2, 2, 0, 1},
+    {OP_GT, 2, 1, 0, 1},
+    {OP_GE, 1, 2, 0, 0},
+    {OP_EQ, 2, 2, 0, 1},
+    {OP_EQ, NAN, NAN, 0, 0},
+    {OP_NE, NAN, NAN, 0, 1},
+    {OP_AND, 1, 1, 0, 1},
+    {OP_AND, 1, 0, 0, 0},
+    {OP_OR, 0, 1, 0, 1},
+    {OP_OR, 0, 0, 0, 0},
+    {OP_SELECT, 1, NAN, 3, NAN},
+    {OP_SELECT, 0, NAN, 3, 3},
+    {OP_CLIP, -5, -1, 1, -1},
+    {OP_CLIP, 0.5, -1, 1, 0.5},
+    {OP_CLIP, 5, -1, 1, 1},
+    {OP_CLIP, NAN, -1, 1, NAN},
 };
 
 static int operand(const Case *c, int j) {
@@ -156,7 +207,8 @@ static void convolutions(void **state) {
     enum { K = 2, C = 3, R = 5, S = 4, Q = 3, P = 2 };
     const double *w2 = numbers(K * C * Q * P, -1, 1, 3), *x2 = numbers(C * R * S, -1, 1, 4);
     Attr plane = {.dims = {2, 1}, .pads = {1, 0}};
-    output("plane", node(OP_CONV, &plane, 2, param(dims(4, K, C, Q, P), w2), param(dims(3, C, R, S), x2)));
+    output("plane",
+           node(OP_CONV, &plane, 2, param(dims(4, K, C, Q, P), w2), param(dims(3, C, R, S), x2)));
     static const double image[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     Attr area = {.dims = {2, 2}};
     int y = param(dims(3, 1, 3, 5), image);
@@ -174,7 +226,8 @@ static void convolutions(void **state) {
                         for (int q = 0; q < P; q++) {
                             int row = 2 * i - 1 + p, column = j + q;
                             if (row < 0 || row >= R) continue;
-                            sum += w2[((k * C + c) * Q + p) * P + q] * x2[(c * R + row) * S + column];
+                            sum +=
+                                w2[((k * C + c) * Q + p) * P + q] * x2[(c * R + row) * S + column];
                         }
                 near(r->outputs[2][e], sum, 1e-15);
             }
@@ -187,7 +240,8 @@ static void moving(void **state) {
     static const double a[] = {0, 1, 2, 3, 4, 5};
     int m = param(dims(2, 2, 3), a), one = graph_const(g, 1, DT_INT, dims(0), (Span){0});
     g->nodes.at[one]->type.bound = 2;
-    Attr part = {.dims = {0, 1}, .ends = {2, 3}}, drop = {.dims = {1, 0}, .ends = {2, 3}, .drop = 1};
+    Attr part = {.dims = {0, 1}, .ends = {2, 3}},
+         drop = {.dims = {1, 0}, .ends = {2, 3}, .drop = 1};
     output("0", typed(OP_RESHAPE, floats(dims(2, 3, 2)), NULL, 1, m));
     output("1", node(OP_SLICE, &part, 1, m));
     output("2", node(OP_SLICE, &drop, 1, m));
@@ -241,7 +295,8 @@ static void reductions(void **state) {
                 z += exp(a[i * 3 + j]);
                 mean += a[i * 3 + j] / 3;
             }
-            for (int j = 0; j < 3; j++) variance += (a[i * 3 + j] - mean) * (a[i * 3 + j] - mean) / 3;
+            for (int j = 0; j < 3; j++)
+                variance += (a[i * 3 + j] - mean) * (a[i * 3 + j] - mean) / 3;
             near(r->outputs[9][i], log(z), tolerance);
             for (int j = 0; j < 3; j++) {
                 int e = i * 3 + j;

@@ -1,5 +1,5 @@
-/* The interpreter over time: recurrences, reductions, pointers, clocks, slower axes, ctc; each against
- * loops, recursion or enumeration written out here. */
+/* The interpreter over time: recurrences, reductions, pointers, clocks, slower axes, ctc; each
+ * against loops, recursion or enumeration written out here. */
 #include "test_interpret.h"
 
 enum { I = 3, H = 4 };
@@ -20,7 +20,8 @@ static Lstm lstm_weights(uint64_t seed) {
 
 /* The equations of an LSTM over `it`, looking back (-1) or ahead (+1). Returns h. */
 static int lstm(const Lstm *l, int x, int it, int64_t offset) {
-    int h = variable("h", floats(dims(1, H)), it, -1), c = variable("c", floats(dims(1, H)), it, -1);
+    int h = variable("h", floats(dims(1, H)), it, -1),
+        c = variable("c", floats(dims(1, H)), it, -1);
     int before = shifted(h, it, offset, number(0)), gate[4];
     for (int k = 0; k < 4; k++) {
         int wx = bin(OP_MATMUL, param(dims(2, H, I), l->w[k]), x);
@@ -82,7 +83,8 @@ static void bidirectional(void **state) {
     all_near(run()->outputs[0], want, T * B * 2 * H, 1e-5);
 }
 
-/* Two layers, the second one backward, over many steps: deep stacks, and memory well below a gigabyte. */
+/* Two layers, the second one backward, over many steps: deep stacks, and memory well below a
+ * gigabyte. */
 static void long_sequence(void **state) {
     (void)state;
     enum { T = 30000 };
@@ -213,7 +215,8 @@ static void attention(void **state) {
     all_near(r->outputs[1], y, T * I, 1e-14);
 }
 
-/* A softmax over u at many t, asked for column by column: normalisers are evicted and found again. */
+/* A softmax over u at many t, asked for column by column: normalisers are evicted and found again.
+ */
 static void many_rows(void **state) {
     (void)state;
     enum { ROWS = 700, U = 3 };
@@ -251,12 +254,14 @@ static void two_axes(void **state) {
     lengths(t, T);
     lengths(u, U);
     double *b = numbers(T * U, -2, 0, 1), *e = numbers(T * U, -2, 0, 2);
-    int blank = input("b", floats(dims(0)), it, iu, b), emit = input("e", floats(dims(0)), it, iu, e);
+    int blank = input("b", floats(dims(0)), it, iu, b),
+        emit = input("e", floats(dims(0)), it, iu, e);
     int a = variable("a", floats(dims(0)), it, iu), least = number(-INFINITY);
     At up[2] = {at_index(it, -1), at_index(iu, 0)}, left[2] = {at_index(it, 0), at_index(iu, -1)};
-    int from_up = bin(OP_ADD, read_at(a, least, 2, up[0], up[1]), read_at(blank, least, 2, up[0], up[1]));
-    int from_left =
-        bin(OP_ADD, read_at(a, least, 2, left[0], left[1]), read_at(emit, least, 2, left[0], left[1]));
+    int from_up =
+        bin(OP_ADD, read_at(a, least, 2, up[0], up[1]), read_at(blank, least, 2, up[0], up[1]));
+    int from_left = bin(OP_ADD, read_at(a, least, 2, left[0], left[1]),
+                        read_at(emit, least, 2, left[0], left[1]));
     Attr pt = {.index = it}, pu = {.index = iu};
     int zero = graph_const(g, 0, DT_INT, dims(0), (Span){0});
     int corner = bin(OP_AND, bin(OP_EQ, node(OP_INDEX, &pt, 0), zero),
@@ -286,7 +291,8 @@ static void pointers(void **state) {
     int value = input("x", floats(dims(0)), in, -1, x), h = variable("h", floats(dims(0)), in, -1);
     At at = {.kind = AT_POINTER, .operand = 2};
     Attr attr = {.at_count = 1, .at = &at};
-    int hl = node(OP_READ, &attr, 3, h, number(0.25), l), hr = node(OP_READ, &attr, 3, h, number(0.25), r);
+    int hl = node(OP_READ, &attr, 3, h, number(0.25), l),
+        hr = node(OP_READ, &attr, 3, h, number(0.25), r);
     int sum = bin(OP_SUB, bin(OP_MUL, number(0.5), hl), bin(OP_MUL, number(0.75), hr));
     define(h, un(OP_TANH, bin(OP_ADD, value, sum)));
     output("h", h);
@@ -414,7 +420,8 @@ static void ctc(void **state) {
     (void)state;
     enum { T = 5, V = 3, U = 3, B = 8 };
     static const int count[B] = {0, 1, 2, 2, 3, 3, 3, 1}, steps[B] = {5, 5, 5, 3, 5, 4, 3, 0};
-    static const int labels[B][U] = {{0}, {1}, {1, 2}, {2, 2}, {1, 1, 2}, {2, 1, 2}, {1, 1, 1}, {2}};
+    static const int labels[B][U] = {{0},       {1},       {1, 2},    {2, 2},
+                                     {1, 1, 2}, {2, 1, 2}, {1, 1, 1}, {2}};
     int t = axis("t"), u = axis("u"), it = index_on("t", t), iu = index_on("u", u);
     call.batch = B;
     call.lengths[t] = ARENA_ARRAY(arena, B, int64_t);
@@ -423,7 +430,8 @@ static void ctc(void **state) {
     for (int b = 0; b < B; b++) {
         call.lengths[t][b] = steps[b];
         call.lengths[u][b] = count[b];
-        for (int k = 0; k < U; k++) y[k * B + b] = k < count[b] ? (double)labels[b][k] : (double)NAN;
+        for (int k = 0; k < U; k++)
+            y[k * B + b] = k < count[b] ? (double)labels[b][k] : (double)NAN;
     }
     int lp = un(OP_LOG, input("p", floats(dims(1, V)), it, -1, p));
     int label = input("y", ints(V), iu, -1, y);
@@ -460,18 +468,21 @@ static void mirrored(void **state) {
         int t = axis("t"), it = index_on("t", t), is = index_on("s", t);
         lengths(t, T);
         int in = input("x", floats(dims(0)), it, -1, m ? x : flipped);
-        int h = variable("h", floats(dims(0)), it, -1), held = shifted(h, it, m ? 1 : -1, number(0.5));
+        int h = variable("h", floats(dims(0)), it, -1),
+            held = shifted(h, it, m ? 1 : -1, number(0.5));
         Attr clock = {.index = it, .every = 3, .mirrored = m};
         define(h, node(OP_HOLD, &clock, 2, bin(OP_ADD, in, held), held));
         Attr place = {.index = it, .mirrored = m};
         Attr sum = {.index = is, .mirrored = m};
         (m ? &sum.low : &sum.high)[0] = (Bound){BOUND_INDEX, it, m ? 0 : 1};
         At draw = {.kind = m ? AT_MIRROR : AT_INDEX, .index = it};
-        Attr noise = {.draw = DRAW_NORMAL, .site = name_of(names, "e#0"), .at_count = 1, .at = &draw};
+        Attr noise = {
+            .draw = DRAW_NORMAL, .site = name_of(names, "e#0"), .at_count = 1, .at = &draw};
         output("h", h);
         output("t", node(OP_INDEX, &place, 0));
         output("sum", node(OP_TSUM, &sum, 1, shifted(in, is, 0, number(0))));
-        output("best", node(OP_TARGMAX, &sum, 1, un(OP_ABS, un(OP_SIGN, shifted(in, is, 0, number(0))))));
+        output("best",
+               node(OP_TARGMAX, &sum, 1, un(OP_ABS, un(OP_SIGN, shifted(in, is, 0, number(0))))));
         output("e", typed(OP_DRAW, floats(dims(0)), &noise, 1, number(1)));
         call.single = true; /* so that the order of sums shows */
         const InterpResult *r = run();
@@ -483,9 +494,11 @@ static void mirrored(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(bidirectional), TEST(long_sequence), TEST(lags_and_boundaries), TEST(ranges),
-        TEST(attention), TEST(many_rows), TEST(two_axes), TEST(pointers), TEST(clocks), TEST(slower_axis),
-        TEST(joined), TEST(ctc), TEST(mirrored),
+        TEST(bidirectional), TEST(long_sequence), TEST(lags_and_boundaries),
+        TEST(ranges),        TEST(attention),     TEST(many_rows),
+        TEST(two_axes),      TEST(pointers),      TEST(clocks),
+        TEST(slower_axis),   TEST(joined),        TEST(ctc),
+        TEST(mirrored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
