@@ -110,11 +110,21 @@ void identifier_prototype(const LoopModule *module, const LFunction *function, c
     identifier_wrap(out, text_string(&line), function->exported ? 0 : 7, indent > 60 ? 8 : indent);
 }
 
+/* Where to break a line that begins at `column`: after the last comma that fits, unless that leaves more
+ * than a third of the line empty; else at the last blank, but not before a star: `float *x` stays whole. */
+static int cut_of(const char *text, int column) {
+    int comma = -1, blank = -1;
+    for (int i = 1; text[i] && (blank < 0 || column + i <= COLUMNS); i++) {
+        if (text[i] != ' ' || text[i - 1] == ' ' || text[i + 1] == '*') continue;
+        blank = i;
+        if (text[i - 1] == ',') comma = i;
+    }
+    return 3 * (column + comma) > 2 * COLUMNS ? comma : blank;
+}
+
 void identifier_wrap(Text *out, const char *text, int column, int indent) {
     while (column + (int)strlen(text) > COLUMNS) {
-        int cut = -1;
-        for (int i = 1; text[i] && (cut < 0 || column + i < COLUMNS); i++)
-            if (text[i] == ' ' && text[i - 1] != ' ') cut = i;
+        int cut = cut_of(text, column);
         if (cut < 0) break;
         text_write(out, text, (size_t)cut);
         text_puts(out, "\n");

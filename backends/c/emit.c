@@ -30,6 +30,15 @@ static const char *initial_text(InitialKind kind) {
     return "";
 }
 
+static void print_string(const char *string, Text *out) {
+    text_puts(out, "\"");
+    for (const char *c = string; *c; c++) {
+        if (*c == '"' || *c == '\\') text_puts(out, "\\");
+        text_write(out, c, 1);
+    }
+    text_puts(out, "\"");
+}
+
 /* The table that the header declares. */
 static void print_params(const Interface *interface_, Text *out) {
     const Graph *graph = interface_->graph;
@@ -42,7 +51,9 @@ static void print_params(const Interface *interface_, Text *out) {
                 identifier_upper(out->arena, prefix));
     for (int i = 0; i < graph->params.count; i++) {
         const GraphParam *p = &graph->params.at[i];
-        text_printf(out, "    {\"%s\", %d, {", p->name, p->shape.rank);
+        text_puts(out, "    {");
+        print_string(p->name, out);
+        text_printf(out, ", %d, {", p->shape.rank);
         for (int d = 0; d < p->shape.rank; d++) text_printf(out, "%s%" PRId64, d ? ", " : "", p->shape.dim[d]);
         text_printf(out, "%s}, %" PRId64 ", %" PRId64 ", \"%s\", ", p->shape.rank ? "" : "0",
                     interface_->param_offsets.at[i], shape_count(p->shape), initial_text(p->initial));

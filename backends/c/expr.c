@@ -84,9 +84,12 @@ void c_number(Text *out, LoopType type, double value) {
     }
     /* A decimal of few digits that is exactly this number reads best; hexadecimal is exact always. */
     char decimal[40];
-    snprintf(decimal, sizeof decimal, "%.6g", value);
+    if (fabs(value) < 1e9 && value == (double)(int64_t)value)
+        snprintf(decimal, sizeof decimal, "%.1f", value);
+    else
+        snprintf(decimal, sizeof decimal, "%.6g", value);
     double back = type == LT_F32 ? (double)(float)strtod(decimal, NULL) : strtod(decimal, NULL);
-    if (back == value && (value == 0 || (fabs(value) > 1e-5 && fabs(value) < 1e7))) {
+    if (back == value && (value == 0 || (fabs(value) > 1e-5 && fabs(value) < 1e9))) {
         bool plain = strchr(decimal, '.') || strchr(decimal, 'e');
         text_printf(out, "%s%s%s", decimal, plain ? "" : ".0", suffix);
     } else {

@@ -190,13 +190,24 @@ static void print_call(EmitC *c, const LStmt *s) {
     c_line(c, &line);
 }
 
+/* The header's name of a status, or NULL where `value` is no constant status of an exported function. */
+static const char *status_of(const EmitC *c, const LExpr *value) {
+    static const char *const names[] = {"OK", "BAD_LENGTH", "BAD_VALUE", "BAD_SPACE", "BAD_POINTER", "BAD_LOSS"};
+    if (!c->function->exported || value->type != LT_I32 || value->kind != LE_INT) return NULL;
+    return value->integer >= LOOP_OK && value->integer <= LOOP_BAD_LOSS ? names[value->integer] : NULL;
+}
+
 static void print_return(EmitC *c, const LStmt *s) {
     c_expr_begin(c);
     c_expr_count(c, s->value);
     c_expr_prepare(c, s->value, NULL);
     Text line = text_new(c->arena);
     text_puts(&line, s->value ? "return " : "return");
-    if (s->value) c_expr(c, &line, s->value);
+    const char *status = s->value ? status_of(c, s->value) : NULL;
+    if (status)
+        text_printf(&line, "%s_%s", identifier_upper(c->arena, c->module->prefix), status);
+    else if (s->value)
+        c_expr(c, &line, s->value);
     text_puts(&line, ";");
     c_line(c, &line);
 }
