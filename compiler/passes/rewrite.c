@@ -165,7 +165,8 @@ static void renumber_ends(const Order *o, Graph *to) {
     to->stops.room = to->stops.count;
     for (int i = 0; i < to->inputs.count; i++) {
         to->inputs.at[i].node = placed(o, to->inputs.at[i].node);
-        to->inputs.at[i].fallback = placed(o, to->inputs.at[i].fallback);
+        to->inputs.at[i].fallback =
+            to->inputs.at[i].node < 0 ? -1 : placed(o, to->inputs.at[i].fallback);
     }
     for (int i = 0; i < to->outputs.count; i++)
         to->outputs.at[i].node = placed(o, to->outputs.at[i].node);
