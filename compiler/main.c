@@ -1,0 +1,239 @@
+/* rnnc: reads the command line, lets the pipeline work, prints what it says, and exits. The only file
+ * that prints and exits. */
+#define _XOPEN_SOURCE 700
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "passes/passes.h"
+#include "pipeline.h"
+#include "run.h"
+
+static bool use_color(ColorWish wish) {
+    const char *refused = getenv("NO_COLOR");
+    switch (wish) {
+    case COLOR_ALWAYS: return true;
+    case COLOR_NEVER: return false;
+    case COLOR_AUTO: break;
+    }
+    return !(refused && *refused) && isatty(STDERR_FILENO);
+}
+
+static bool has_code(const Diags *diags, const char *code) {
+    for (int i = 0; i < diags->list.count; i++)
+        if (strcmp(diags->list.at[i]->code, code) == 0) return true;
+    return false;
+}
+
+/* Prints the log and all diagnostics; the status that they mean. */
+static ExitStatus report(Compilation *c) {
+    Text text = text_new(c->arena);
+    diags_render(c->diags, use_color(c->options->color), &text);
+    fputs(text_string(&c->log), stderr);
+    fputs(text_string(&text), stderr);
+    if (has_code(c->diags, "internal")) {
+        fputs("rnnc: this is a defect of rnnc, not of the file\n", stderr);
+        return EXIT_DEFECT;
+    }
+    if (has_code(c->diags, "E-PASS")) return EXIT_USAGE;
+    return c->diags->errors ? EXIT_INPUT : EXIT_DONE;
+}
+
+static ExitStatus write_outputs(Outputs *outputs) {
+    const char *why;
+    if (outputs_collide(outputs, &why)) {
+        fprintf(stderr, "rnnc: error: two results go to %s\n", why);
+        return EXIT_USAGE;
+    }
+    if (outputs_write(outputs, &why)) return EXIT_DONE;
+    fprintf(stderr, "rnnc: error: %s\n", why);
+    return EXIT_OUTSIDE;
+}
+
+static ExitStatus print_text(Arena *arena, const char *text, size_t length) {
+    Outputs outputs = {.arena = arena};
+    output_add(&outputs, "-", text, length);
+    return write_outputs(&outputs);
+}
+
+/* `m.c` and `.h`: `m.h`. */
+static const char *with_ending(Arena *arena, const char *path, const char *ending) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    size_t length = dot && dot != name ? (size_t)(dot - path) : strlen(path);
+    return arena_printf(arena, "%.*s%s", (int)length, path, ending);
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* A path as make reads it. */
+static void depend_path(Text *out, const char *path) {
+    for (; *path; path++) {
+        if (strchr(" \t#\\", *path)) text_puts(out, "\\");
+        if (*path == '$') text_puts(out, "$");
+        text_write(out, path, 1);
+    }
+}
+
+static void depend_text(const Compilation *c, const char *const *made, int made_count, Text *out) {
+    for (int i = 0; i < made_count; i++) {
+        if (i) text_puts(out, " ");
+        depend_path(out, made[i]);
+    }
+    text_puts(out, ":");
+    for (int i = 0; i < c->files.count; i++) {
+        text_puts(out, " ");
+        depend_path(out, c->files.at[i]);
+    }
+    text_puts(out, "\n");
+    /* A file that is gone must not stop make. */
+    for (int i = 1; i < c->files.count; i++) {
+        depend_path(out, c->files.at[i]);
+        text_puts(out, ":\n");
+    }
+}
+
+/* The code in one text, header included, for standard output. */
+static bool emit_whole(Compilation *c, Text *out) {
+    Text code = text_new(c->arena);
+    if (!compilation_emit(c, "c", "rnnc_model.h", &code)) return false;
+    static const char include[] = "#include \"rnnc_model.h\"\n";
+    const char *text = text_string(&code), *at = strstr(text, include);
+    text_write(out, text, at ? (size_t)(at - text) : 0);
+    if (!compilation_header(c, "rnnc_model.h", out)) return false;
+    text_puts(out, at ? at + sizeof include - 1 : text);
+    return true;
+}
+
+static ExitStatus compile(Compilation *c) {
+    static const Stage last[] = {
+        [EMIT_C] = STAGE_LOOP, [EMIT_MANIFEST] = STAGE_LOOP, [EMIT_AST] = STAGE_TREE,
+        [EMIT_GRAPH] = STAGE_NORMAL, [EMIT_SCHEDULE] = STAGE_SCHEDULE, [EMIT_LOOP] = STAGE_LOOP,
+        [EMIT_DOT] = STAGE_NORMAL, [EMIT_REMARKS] = STAGE_LOOP};
+    const Options *o = c->options;
+    Text main_text = text_new(c->arena), header = text_new(c->arena), depend = text_new(c->arena);
+    const char *out = o->out, *header_path = NULL;
+    if (!out) {
+        bool file = o->emit == EMIT_C && strcmp(o->file, "-") != 0;
+        out = file ? with_ending(c->arena, base_name(o->file), ".c") : "-";
+    }
+    if (o->depend && strcmp(out, "-") == 0 && !o->depend_file) {
+        fputs("rnnc: error: -MD needs -MF when the output is standard output\n", stderr);
+        return EXIT_USAGE;
+    }
+    Stage stage = last[o->emit];
+    if (o->remarks && stage < STAGE_LOOP) stage = STAGE_LOOP;
+    if (!compilation_run(c, stage)) return report(c);
+
+    bool good = true;
+    switch (o->emit) {
+    case EMIT_C:
+        if (strcmp(out, "-") == 0) {
+            good = emit_whole(c, &main_text);
+            break;
+        }
+        header_path = with_ending(c->arena, out, ".h");
+        good = compilation_emit(c, "c", base_name(header_path), &main_text) &&
+               compilation_header(c, base_name(header_path), &header);
+        break;
+    case EMIT_MANIFEST:
+        good = compilation_emit(c, "manifest",
+                                base_name(with_ending(c->arena, o->file, ".h")), &main_text);
+        break;
+    case EMIT_AST: ast_print(c->ast, &main_text); break;
+    case EMIT_GRAPH: graph_print(c->normal, &main_text); break;
+    case EMIT_SCHEDULE: schedule_print(c->schedule, &main_text); break;
+    case EMIT_LOOP: loop_print(c->interface_->module, &main_text); break;
+    case EMIT_DOT: graph_dot(c->normal, &main_text); break;
+    case EMIT_REMARKS: remarks_print(c, &main_text); break;
+    }
+    if (o->remarks && c->interface_) remarks_print(c, &c->log);
+    ExitStatus status = report(c);
+    if (status != EXIT_DONE || !good) return status != EXIT_DONE ? status : EXIT_DEFECT;
+
+    Outputs outputs = {.arena = c->arena};
+    output_add(&outputs, out, text_string(&main_text), main_text.length);
+    if (header_path) output_add(&outputs, header_path, text_string(&header), header.length);
+    if (o->depend) {
+        const char *made[] = {out, header_path};
+        depend_text(c, made, header_path ? 2 : 1, &depend);
+        output_add(&outputs, o->depend_file ? o->depend_file : with_ending(c->arena, out, ".d"),
+                   text_string(&depend), depend.length);
+    }
+    return write_outputs(&outputs);
+}
+
+static ExitStatus format(Compilation *c) {
+    Text text = text_new(c->arena);
+    if (!compilation_run(c, STAGE_TREE)) return report(c);
+    ast_format(c->ast, &text);
+    ExitStatus status = report(c);
+    if (status != EXIT_DONE) return status;
+    Outputs outputs = {.arena = c->arena};
+    output_add(&outputs, c->options->out ? c->options->out : "-", text_string(&text), text.length);
+    return write_outputs(&outputs);
+}
+
+static ExitStatus run(Compilation *c) {
+    Outputs outputs = {.arena = c->arena};
+    ExitStatus status = run_model(c, &outputs);
+    ExitStatus reported = report(c);
+    if (reported != EXIT_DONE) return reported;
+    return status == EXIT_DONE ? write_outputs(&outputs) : status;
+}
+
+static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
+    const char *why = NULL;
+    const Options *options = options_parse(arena, argc, argv, &why);
+    Text text = text_new(arena);
+    if (!options) {
+        fprintf(stderr, "rnnc: error: %s\n", why);
+        return EXIT_USAGE;
+    }
+    Compilation *c = compilation_new(arena, options);
+    bool native = options->command == COMMAND_RUN;
+    if (!target_choose(arena, &options->target, native, &c->target, &why)) {
+        fprintf(stderr, "rnnc: error: %s\n", why);
+        return EXIT_USAGE;
+    }
+    switch (options->command) {
+    case COMMAND_COMPILE: return compile(c);
+    case COMMAND_CHECK: compilation_check(c); return report(c);
+    case COMMAND_RUN: return run(c);
+    case COMMAND_FMT: return format(c);
+    case COMMAND_HELP: text_puts(&text, options_help); break;
+    case COMMAND_VERSION: text_printf(&text, "rnnc %s\n", RNNC_VERSION); break;
+    case COMMAND_LIST_PASSES: pass_list(&text); break;
+    case COMMAND_LIST_TARGETS: target_list(&text); break;
+    }
+    return print_text(arena, text_string(&text), text.length);
+}
+
+/* A file opened where a standard stream is closed would be taken for it: /dev/null, to be read only,
+ * stands there instead, so that writing to it fails. */
+static void keep_standard_streams(void) {
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
+        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != file) return;
+}
+
+int main(int argc, char **argv) {
+    jmp_buf no_memory;
+    keep_standard_streams();
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write, with a message */
+    Arena *arena = arena_new(&no_memory);
+    if (!arena || setjmp(no_memory)) {
+        fputs("rnnc: error: no memory left\n", stderr);
+        return EXIT_OUTSIDE; /* the arena goes with the process */
+    }
+    ExitStatus status = dispatch(arena, argc, argv);
+    arena_free(arena);
+    return (int)status;
+}

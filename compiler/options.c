@@ -1,0 +1,448 @@
+/* The command line: one table of options, one row each, and a loop that reads it. What the contract
+ * names but is not built yet is a row, too, so that it is refused by name. */
+#include "options.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum OptionId {
+    ID_OUT, ID_EMIT, ID_MODEL, ID_DEFINE, ID_MODE, ID_DTYPE, ID_PREFIX, ID_TARGET, ID_CPU, ID_FEATURES,
+    ID_LEVEL, ID_PASSES, ID_DISABLE, ID_PRINT_AFTER, ID_VERIFY_EACH, ID_TIME_PASSES, ID_LIST_PASSES,
+    ID_LIST_TARGETS, ID_REMARKS, ID_VERBOSE, ID_COLOR, ID_MD, ID_MF, ID_HELP, ID_VERSION, ID_GEMM,
+    ID_THREADS, ID_REDUCE, ID_BACKEND, ID_WEIGHTS, ID_IN, ID_OUT_TENSOR, ID_LENGTHS, ID_OUT_LENGTHS,
+    ID_STATE_IN, ID_STATE_OUT, ID_LOSS, ID_BATCH_FIRST, ID_SEED, ID_LATER
+} OptionId;
+
+enum { /* commands, as sets */
+    C = 1 << COMMAND_COMPILE, K = 1 << COMMAND_CHECK, R = 1 << COMMAND_RUN, F = 1 << COMMAND_FMT,
+    CODE = C | R, ALL = C | K | R | F
+};
+
+typedef enum OptionForm {
+    FORM_FLAG,  /* --name */
+    FORM_VALUE, /* --name=VALUE, --name VALUE; -o VALUE, -oVALUE */
+    FORM_GLUED  /* -O2: the value must follow at once */
+} OptionForm;
+
+typedef struct OptionRow {
+    const char *name;
+    OptionId id;
+    OptionForm form;
+    unsigned commands;
+} OptionRow;
+
+static const OptionRow rows[] = {
+    {"-o", ID_OUT, FORM_VALUE, C | F},
+    {"--emit", ID_EMIT, FORM_VALUE, C},
+    {"--model", ID_MODEL, FORM_VALUE, C | K | R},
+    {"-D", ID_DEFINE, FORM_VALUE, C | K | R},
+    {"--mode", ID_MODE, FORM_VALUE, CODE},
+    {"--dtype", ID_DTYPE, FORM_VALUE, CODE},
+    {"--prefix", ID_PREFIX, FORM_VALUE, C},
+    {"--target", ID_TARGET, FORM_VALUE, CODE},
+    {"--cpu", ID_CPU, FORM_VALUE, CODE},
+    {"--features", ID_FEATURES, FORM_VALUE, CODE},
+    {"-O", ID_LEVEL, FORM_GLUED, CODE},
+    {"--passes", ID_PASSES, FORM_VALUE, CODE},
+    {"--disable-pass", ID_DISABLE, FORM_VALUE, CODE},
+    {"--print-after", ID_PRINT_AFTER, FORM_VALUE, CODE},
+    {"--verify-each", ID_VERIFY_EACH, FORM_FLAG, CODE},
+    {"--time-passes", ID_TIME_PASSES, FORM_FLAG, CODE},
+    {"--list-passes", ID_LIST_PASSES, FORM_FLAG, ALL},
+    {"--list-targets", ID_LIST_TARGETS, FORM_FLAG, ALL},
+    {"-R", ID_REMARKS, FORM_FLAG, CODE},
+    {"-v", ID_VERBOSE, FORM_FLAG, ALL},
+    {"--color", ID_COLOR, FORM_VALUE, ALL},
+    {"-MD", ID_MD, FORM_FLAG, C},
+    {"-MF", ID_MF, FORM_VALUE, C},
+    {"--help", ID_HELP, FORM_FLAG, ALL},
+    {"-h", ID_HELP, FORM_FLAG, ALL},
+    {"--version", ID_VERSION, FORM_FLAG, ALL},
+    {"--gemm", ID_GEMM, FORM_VALUE, CODE},
+    {"--threads", ID_THREADS, FORM_VALUE, CODE},
+    {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
+    {"--backend", ID_BACKEND, FORM_VALUE, R},
+    {"--weights", ID_WEIGHTS, FORM_VALUE, R},
+    {"--in", ID_IN, FORM_VALUE, R},
+    {"--out", ID_OUT_TENSOR, FORM_VALUE, R},
+    {"--lengths", ID_LENGTHS, FORM_VALUE, R},
+    {"--out-lengths", ID_OUT_LENGTHS, FORM_VALUE, R},
+    {"--state-in", ID_STATE_IN, FORM_VALUE, R},
+    {"--state-out", ID_STATE_OUT, FORM_VALUE, R},
+    {"--loss", ID_LOSS, FORM_VALUE, R},
+    {"--batch-first", ID_BATCH_FIRST, FORM_FLAG, R},
+    {"--seed", ID_SEED, FORM_VALUE, R},
+    {"-g", ID_LATER, FORM_FLAG, CODE},
+    {"--unroll-time", ID_LATER, FORM_VALUE, CODE},
+    {"--layout", ID_LATER, FORM_VALUE, CODE},
+    {"--tile", ID_LATER, FORM_VALUE, CODE},
+    {"--memory-budget", ID_LATER, FORM_VALUE, CODE},
+};
+enum { ROW_COUNT = sizeof rows / sizeof *rows };
+
+const char options_help[] =
+    "rnnc - compiles recurrent models, written as equations, to C\n"
+    "\n"
+    "  rnnc FILE.rnn [-o OUT]     compile the last model of the file\n"
+    "  rnnc check FILE.rnn        all static rules, no output\n"
+    "  rnnc run FILE.rnn --weights W --in x=X.npy --out h=H.npy     compile and run\n"
+    "  rnnc fmt FILE.rnn          the file in its canonical layout\n"
+    "\n"
+    "compile\n"
+    "  -o OUT               main file; OUT.c comes with OUT.h; - is standard output\n"
+    "  --emit=KIND          c (default), manifest, ast, graph, schedule, loop, dot, remarks\n"
+    "  --model=NAME         another model than the last\n"
+    "  -D NAME=VALUE        a size or constant of the file\n"
+    "  --prefix=NAME        of every symbol; the model's name by default\n"
+    "  --dtype=f32|f64      numbers of the model (f32)\n"
+    "  --mode=infer|eval|train   what --emit=graph, schedule, loop, dot and run look at (infer)\n"
+    "  --target=TRIPLE --cpu=NAME --features=LIST   see --list-targets; --cpu=native is this one\n"
+    "  -O0 ... -O3          0 leaves out the passes that are optional\n"
+    "  --passes=LIST --disable-pass=NAME --list-passes --print-after=PASS|all\n"
+    "  --verify-each --time-passes\n"
+    "  -R                   remarks on what became of the model, on standard error\n"
+    "  -MD -MF FILE         also write what OUT depends on, for make\n"
+    "\n"
+    "run\n"
+    "  --backend=interp|c   the reference interpreter, or compiled by $CC, cc, gcc or clang\n"
+    "                       (c; interp with --loss)\n"
+    "  --weights FILE       parameters, .safetensors\n"
+    "  --in NAME=FILE       an input, .npy: [T, I], or for a batch [T, B, I]\n"
+    "  --out NAME=FILE      an output, .npy\n"
+    "  --batch-first        [B, T, I], inputs and outputs\n"
+    "  --lengths AXIS=FILE|N       length of each sequence; the bound of a generated axis\n"
+    "  --out-lengths AXIS=FILE     where each sequence stopped\n"
+    "  --state-in FILE --state-out FILE   what carry keeps, .safetensors\n"
+    "  --loss FILE          the loss, with --mode=eval or train; --reduce=mean|sum\n"
+    "  --seed=N             of all draws (0)\n"
+    "\n"
+    "  --color=auto|always|never   -v   --version   --help\n"
+    "\n"
+    "Exit status: 0 done, 1 the input is wrong, 2 the command line is wrong, 3 the surroundings\n"
+    "fail (no memory, no space, no C compiler), 70 a defect of rnnc.\n";
+
+typedef struct Parser {
+    Arena *arena;
+    Options *options;
+    const char **why;
+    bool emit_given;
+    VEC(const OptionRow *) used;
+} Parser;
+
+static bool fail(Parser *p, const char *message) {
+    *p->why = message;
+    return false;
+}
+
+static const char *nearest_option(Arena *arena, const char *name) {
+    const char *names[ROW_COUNT];
+    for (int i = 0; i < ROW_COUNT; i++) names[i] = rows[i].name;
+    const char *near = strlen(name) > 2 ? name_nearest(name, names, ROW_COUNT) : NULL;
+    return near ? arena_printf(arena, ", did you mean '%s'?", near) : "";
+}
+
+/* A value out of a list of words; -1 with a message when it is none of them. */
+static int choose(Parser *p, const OptionRow *row, const char *value, const char *const *words) {
+    int count = 0;
+    Text list = text_new(p->arena);
+    for (; words[count]; count++) {
+        if (strcmp(words[count], value) == 0) return count;
+        text_printf(&list, "%s%s", count ? ", " : "", words[count]);
+    }
+    const char *near = name_nearest(value, words, count);
+    fail(p, near ? arena_printf(p->arena, "%s: '%s' is not known, did you mean '%s'?", row->name, value, near)
+                 : arena_printf(p->arena, "%s: '%s' is none of %s", row->name, value, text_string(&list)));
+    return -1;
+}
+
+static bool later(Parser *p, const char *what) {
+    return fail(p, arena_printf(p->arena, "%s is not built yet", what));
+}
+
+static bool take_define(Parser *p, const char *value) {
+    const char *equals = strchr(value, '=');
+    if (!equals || equals == value)
+        return fail(p, arena_printf(p->arena, "-D: '%s' is not NAME=VALUE", value));
+    char *end;
+    double number = strtod(equals + 1, &end);
+    if (end == equals + 1 || *end || isnan(number) || strpbrk(equals + 1, "xX \t"))
+        return fail(p, arena_printf(p->arena, "-D: '%s' is not a number", equals + 1));
+    const char *name = arena_strndup(p->arena, value, (size_t)(equals - value));
+    for (int i = 0; i < p->options->defines.count; i++)
+        if (strcmp(p->options->defines.at[i].name, name) == 0)
+            return fail(p, arena_printf(p->arena, "-D: %s is defined twice", name));
+    vec_push(p->arena, &p->options->defines, (SemaDefine){.name = name, .value = number});
+    return true;
+}
+
+static bool take_named(Parser *p, const OptionRow *row, const char *value, NamedList *list) {
+    const char *equals = strchr(value, '=');
+    if (!equals || equals == value || !equals[1])
+        return fail(p, arena_printf(p->arena, "%s: '%s' is not NAME=FILE", row->name, value));
+    const char *name = arena_strndup(p->arena, value, (size_t)(equals - value));
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(list->at[i].name, name) == 0)
+            return fail(p, arena_printf(p->arena, "%s: %s is given twice", row->name, name));
+    vec_push(p->arena, list, (Named){name, equals + 1});
+    return true;
+}
+
+static bool take_once(Parser *p, const OptionRow *row, const char *value, const char **to) {
+    if (*to) return fail(p, arena_printf(p->arena, "%s is given twice", row->name));
+    if (!*value) return fail(p, arena_printf(p->arena, "%s: the value is empty", row->name));
+    *to = value;
+    return true;
+}
+
+static bool take_emit(Parser *p, const OptionRow *row, const char *value) {
+    static const char *const words[] = {"c", "manifest", "ast", "graph", "schedule", "loop", "dot",
+                                        "remarks", "obj", "asm", "llvm", "lib", "so", NULL};
+    int i = choose(p, row, value, words);
+    if (i < 0) return false;
+    if (i > (int)EMIT_REMARKS) return later(p, arena_printf(p->arena, "--emit=%s", value));
+    p->emit_given = true;
+    p->options->emit = (Emit)i;
+    return true;
+}
+
+static bool take_dtype(Parser *p, const OptionRow *row, const char *value) {
+    static const char *const words[] = {"f32", "f64", "bf16", "f16", "i8", NULL};
+    int i = choose(p, row, value, words);
+    if (i < 0) return false;
+    if (i > 1) return later(p, arena_printf(p->arena, "--dtype=%s", value));
+    p->options->real = i ? LT_F64 : LT_F32;
+    return true;
+}
+
+static bool take_prefix(Parser *p, const OptionRow *row, const char *value) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    if (!*value || strspn(value, letters) != strlen(value) || strchr("_0123456789", value[0]))
+        return fail(p, arena_printf(p->arena, "--prefix: '%s' cannot begin a symbol of C", value));
+    return take_once(p, row, value, &p->options->prefix);
+}
+
+static bool take_seed(Parser *p, const char *value) {
+    char *end;
+    errno = 0;
+    unsigned long long seed = strtoull(value, &end, 10);
+    if (!*value || *end || errno || strspn(value, "0123456789") != strlen(value))
+        return fail(p, arena_printf(p->arena, "--seed: '%s' is no whole number below 2^64", value));
+    p->options->seed = seed;
+    return true;
+}
+
+/* Names separated by commas. */
+static bool take_list(Parser *p, const char *value, bool disabled) {
+    while (*value) {
+        size_t length = strcspn(value, ",");
+        const char *name = arena_strndup(p->arena, value, length);
+        if (disabled) vec_push(p->arena, &p->options->disabled, name);
+        else vec_push(p->arena, &p->options->passes, name);
+        value += length;
+        if (*value == ',') value++;
+    }
+    return true;
+}
+
+static bool take(Parser *p, const OptionRow *row, const char *value) {
+    static const char *const modes[] = {"infer", "eval", "train", NULL};
+    static const char *const colors[] = {"auto", "always", "never", NULL};
+    static const char *const levels[] = {"0", "1", "2", "3", NULL};
+    static const char *const gemms[] = {"builtin", "blas", NULL};
+    static const char *const reduces[] = {"mean", "sum", NULL};
+    static const char *const backends[] = {"interp", "c", "llvm", NULL};
+    Options *o = p->options;
+    int word;
+    switch (row->id) {
+    case ID_OUT: return take_once(p, row, value, &o->out);
+    case ID_EMIT: return take_emit(p, row, value);
+    case ID_MODEL: return take_once(p, row, value, &o->model);
+    case ID_DEFINE: return take_define(p, value);
+    case ID_MODE:
+        if ((word = choose(p, row, value, modes)) < 0) return false;
+        o->mode = (Mode)word;
+        return true;
+    case ID_DTYPE: return take_dtype(p, row, value);
+    case ID_PREFIX: return take_prefix(p, row, value);
+    case ID_TARGET: return take_once(p, row, value, &o->target.triple);
+    case ID_CPU: return take_once(p, row, value, &o->target.cpu);
+    case ID_FEATURES: return take_once(p, row, value, &o->target.features);
+    case ID_LEVEL:
+        if ((word = choose(p, row, value, levels)) < 0) return false;
+        o->optional_passes = word > 0;
+        return true;
+    case ID_PASSES:
+        o->passes_given = true;
+        return take_list(p, value, false);
+    case ID_DISABLE: return take_list(p, value, true);
+    case ID_PRINT_AFTER: return take_once(p, row, value, &o->print_after);
+    case ID_VERIFY_EACH: o->verify_each = true; return true;
+    case ID_TIME_PASSES: o->time_passes = true; return true;
+    case ID_LIST_PASSES: o->command = COMMAND_LIST_PASSES; return true;
+    case ID_LIST_TARGETS: o->command = COMMAND_LIST_TARGETS; return true;
+    case ID_HELP: o->command = COMMAND_HELP; return true;
+    case ID_VERSION: o->command = COMMAND_VERSION; return true;
+    case ID_REMARKS: o->remarks = true; return true;
+    case ID_VERBOSE: o->verbose = true; return true;
+    case ID_COLOR:
+        if ((word = choose(p, row, value, colors)) < 0) return false;
+        o->color = (ColorWish)word;
+        return true;
+    case ID_MD: o->depend = true; return true;
+    case ID_MF: return take_once(p, row, value, &o->depend_file);
+    case ID_GEMM:
+        if ((word = choose(p, row, value, gemms)) < 0) return false;
+        return word == 0 || later(p, "--gemm=blas");
+    case ID_THREADS:
+        if (strcmp(value, "1") == 0) return true;
+        return later(p, arena_printf(p->arena, "--threads=%s", value));
+    case ID_REDUCE:
+        if ((word = choose(p, row, value, reduces)) < 0) return false;
+        o->reduce_sum = word == 1;
+        return true;
+    case ID_BACKEND:
+        if ((word = choose(p, row, value, backends)) < 0) return false;
+        o->backend = word == 0 ? RUN_INTERP : RUN_C; /* llvm: where it is built in, else c */
+        return true;
+    case ID_WEIGHTS: return take_once(p, row, value, &o->weights);
+    case ID_IN: return take_named(p, row, value, &o->in);
+    case ID_OUT_TENSOR: return take_named(p, row, value, &o->out_tensors);
+    case ID_LENGTHS: return take_named(p, row, value, &o->lengths);
+    case ID_OUT_LENGTHS: return take_named(p, row, value, &o->out_lengths);
+    case ID_STATE_IN: return take_once(p, row, value, &o->state_in);
+    case ID_STATE_OUT: return take_once(p, row, value, &o->state_out);
+    case ID_LOSS: return take_once(p, row, value, &o->loss);
+    case ID_BATCH_FIRST: o->batch_first = true; return true;
+    case ID_SEED: return take_seed(p, value);
+    case ID_LATER: return later(p, row->name);
+    }
+    return false;
+}
+
+/* The row of `argument`, and its value when that is in the same argument. */
+static const OptionRow *find_row(const char *argument, const char **value) {
+    *value = NULL;
+    for (int i = 0; i < ROW_COUNT; i++) {
+        const OptionRow *row = &rows[i];
+        size_t length = strlen(row->name);
+        if (strcmp(argument, row->name) == 0 && row->form != FORM_GLUED) return row;
+        if (strncmp(argument, row->name, length) != 0) continue;
+        if (row->name[1] == '-' && argument[length] == '=') {
+            *value = argument + length + 1;
+            return row;
+        }
+        /* -oOUT, -DH=3, -O2; but -MD is an option of its own. */
+        if (row->name[1] != '-' && row->form != FORM_FLAG && length == 2) {
+            *value = argument + length;
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static bool take_command(Parser *p, const char *word, bool *is_command) {
+    static const char *const built[] = {"compile", "check", "run", "fmt"};
+    static const char *const not_yet[] = {"grad", "train", "verify", "bench", "tune", "import"};
+    *is_command = true;
+    for (int i = COMMAND_CHECK; i <= COMMAND_FMT; i++)
+        if (strcmp(word, built[i]) == 0) {
+            p->options->command = (Command)i;
+            return true;
+        }
+    for (size_t i = 0; i < sizeof not_yet / sizeof *not_yet; i++)
+        if (strcmp(word, not_yet[i]) == 0)
+            return fail(p, arena_printf(p->arena, "the command '%s' is not built yet", word));
+    *is_command = false;
+    return true;
+}
+
+/* What only the whole line shows to be wrong. */
+static bool check_whole(Parser *p) {
+    static const char *const names[] = {"compiling", "'check'", "'run'", "'fmt'"};
+    Options *o = p->options;
+    if (o->command > COMMAND_FMT) return true;
+    for (int i = 0; i < p->used.count; i++)
+        if (!(p->used.at[i]->commands & (1u << o->command)))
+            return fail(p, arena_printf(p->arena, "%s has no meaning for %s", p->used.at[i]->name,
+                                        names[o->command]));
+    if (!o->file) return fail(p, "no file is given (see --help)");
+    if (o->command == COMMAND_COMPILE && o->out && !p->emit_given) {
+        static const char *const endings[][2] = {{".o", "obj"}, {".s", "asm"}, {".ll", "llvm"},
+                                                 {".a", "lib"}, {".so", "so"}, {".json", "manifest"}};
+        const char *dot = strrchr(o->out, '.');
+        for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+            if (strcmp(dot, endings[i][0]) == 0)
+                return fail(p, arena_printf(p->arena, "-o %s: say --emit=%s (the default is c)", o->out,
+                                            endings[i][1]));
+    }
+    if (o->command == COMMAND_COMPILE && o->out && strcmp(o->out, "-") != 0 &&
+        strcmp(o->out, o->file) == 0)
+        return fail(p, arena_printf(p->arena, "-o %s would overwrite the source", o->out));
+    if (o->command == COMMAND_COMPILE && o->mode != MODE_INFER &&
+        (o->emit == EMIT_C || o->emit == EMIT_MANIFEST))
+        return later(p, "code for --mode=eval and --mode=train");
+    if (o->depend_file) o->depend = true;
+    if (o->command == COMMAND_RUN && o->loss) {
+        if (o->mode == MODE_INFER)
+            return fail(p, "--loss: a loss needs --mode=eval or --mode=train");
+        if (o->backend == RUN_C) return later(p, "--loss with --backend=c");
+        o->backend = RUN_INTERP;
+    }
+    if (o->command == COMMAND_RUN && o->backend == RUN_DEFAULT) o->backend = RUN_C;
+    if (o->command == COMMAND_RUN && !o->out_tensors.count && !o->out_lengths.count && !o->loss &&
+        !o->state_out)
+        return fail(p, "nothing to write: give --out, --out-lengths, --state-out or --loss");
+    int from_stdin = strcmp(o->file, "-") == 0;
+    for (int i = 0; i < o->in.count; i++) from_stdin += strcmp(o->in.at[i].value, "-") == 0;
+    for (int i = 0; i < o->lengths.count; i++) from_stdin += strcmp(o->lengths.at[i].value, "-") == 0;
+    if (o->weights) from_stdin += strcmp(o->weights, "-") == 0;
+    if (o->state_in) from_stdin += strcmp(o->state_in, "-") == 0;
+    if (from_stdin > 1) return fail(p, "standard input is read more than once");
+    return true;
+}
+
+const Options *options_parse(Arena *arena, int argc, char **argv, const char **why) {
+    Options *o = ARENA_NEW(arena, Options);
+    Parser p = {.arena = arena, .options = o, .why = why};
+    o->real = LT_F32;
+    o->optional_passes = true;
+    bool command_open = true, options_open = true;
+    for (int i = 1; i < argc && o->command <= COMMAND_FMT; i++) {
+        const char *argument = argv[i];
+        if (!options_open || argument[0] != '-' || strcmp(argument, "-") == 0) {
+            bool is_command = false;
+            if (command_open && options_open && !take_command(&p, argument, &is_command)) return NULL;
+            command_open = false;
+            if (is_command) continue;
+            if (o->file)
+                return fail(&p, arena_printf(arena, "two files are given, '%s' and '%s'", o->file,
+                                             argument)), NULL;
+            o->file = argument;
+            continue;
+        }
+        if (strcmp(argument, "--") == 0) {
+            options_open = false;
+            continue;
+        }
+        const char *value;
+        const OptionRow *row = find_row(argument, &value);
+        if (!row) {
+            const char *name = arena_strndup(arena, argument, strcspn(argument, "="));
+            return fail(&p, arena_printf(arena, "unknown option '%s'%s", name,
+                                         nearest_option(arena, name))), NULL;
+        }
+        if (row->form == FORM_FLAG && value)
+            return fail(&p, arena_printf(arena, "%s takes no value", row->name)), NULL;
+        if (row->form == FORM_VALUE && !value) {
+            if (i + 1 == argc)
+                return fail(&p, arena_printf(arena, "%s needs a value", row->name)), NULL;
+            value = argv[++i];
+        }
+        if (!take(&p, row, value ? value : "")) return NULL;
+        vec_push(arena, &p.used, row);
+    }
+    return check_whole(&p) ? o : NULL;
+}

@@ -1,0 +1,75 @@
+/* The command line, read once into plain data. */
+#ifndef RNNC_OPTIONS_H
+#define RNNC_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "graph/graph.h"
+#include "loop/loop.h"
+#include "sema/sema.h"
+#include "targets.h"
+
+#define RNNC_VERSION "0.1.0"
+
+/* Exit statuses: a contract. */
+typedef enum ExitStatus {
+    EXIT_DONE = 0,
+    EXIT_INPUT = 1,   /* the input is wrong or cannot be read */
+    EXIT_USAGE = 2,   /* the command line is wrong */
+    EXIT_OUTSIDE = 3, /* the surroundings fail: memory, space, C compiler */
+    EXIT_DEFECT = 70  /* a defect of rnnc itself */
+} ExitStatus;
+
+typedef enum Command {
+    COMMAND_COMPILE, COMMAND_CHECK, COMMAND_RUN, COMMAND_FMT,
+    COMMAND_HELP, COMMAND_VERSION, COMMAND_LIST_PASSES, COMMAND_LIST_TARGETS
+} Command;
+
+typedef enum Emit {
+    EMIT_C, EMIT_MANIFEST, EMIT_AST, EMIT_GRAPH, EMIT_SCHEDULE, EMIT_LOOP, EMIT_DOT, EMIT_REMARKS
+} Emit;
+
+typedef enum RunBackend { RUN_DEFAULT, RUN_INTERP, RUN_C } RunBackend;
+typedef enum ColorWish { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } ColorWish;
+
+/* `NAME=VALUE` of --in, --out, --lengths, --out-lengths. */
+typedef struct Named {
+    const char *name, *value;
+} Named;
+typedef VEC(Named) NamedList;
+
+typedef struct Options {
+    Command command;
+    const char *file;  /* the .rnn file, "-": standard input */
+    const char *out;   /* -o, or NULL */
+    Emit emit;
+    const char *model; /* NULL: the last of the file */
+    VEC(SemaDefine) defines;
+    Mode mode;
+    LoopType real; /* F32 or F64 */
+    const char *prefix;
+    TargetWish target;
+    bool optional_passes; /* false with -O0 */
+    VEC(const char *) passes, disabled;
+    bool passes_given;
+    const char *print_after; /* a pass, "all", or NULL */
+    bool verify_each, time_passes, remarks, verbose;
+    ColorWish color;
+    bool depend;             /* -MD */
+    const char *depend_file; /* -MF */
+
+    /* run */
+    RunBackend backend;
+    const char *weights, *state_in, *state_out, *loss;
+    NamedList in, out_tensors, lengths, out_lengths;
+    bool batch_first, reduce_sum;
+    uint64_t seed;
+} Options;
+
+/* Reads the command line. NULL with a message in *why when it is wrong (exit 2). */
+const Options *options_parse(Arena *arena, int argc, char **argv, const char **why);
+
+/* What --help prints. */
+extern const char options_help[];
+
+#endif

@@ -1,0 +1,245 @@
+/* The whole compiler as one function, compilation_run. Nothing else decides the order of stages. */
+#define _XOPEN_SOURCE 700
+
+#include "pipeline.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "backends/backend.h"
+#include "grammar.h"
+#include "input.h"
+#include "loop/lower.h"
+#include "passes/passes.h"
+#include "prelude.h"
+
+Compilation *compilation_new(Arena *arena, const Options *options) {
+    Compilation *c = ARENA_NEW(arena, Compilation);
+    c->arena = arena;
+    c->options = options;
+    c->names = names_new(arena);
+    c->diags = diags_new(arena);
+    c->log = text_new(arena);
+    c->prefix = options->prefix;
+    return c;
+}
+
+static double seconds(void *user) {
+    struct timespec now;
+    (void)user;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void log_time(Compilation *c, const char *what, double time) {
+    if (c->options->time_passes) text_printf(&c->log, "%-16s %9.3f ms\n", what, time * 1e3);
+}
+
+/* ---- Reading ---- */
+
+static const Source *load(void *user, Arena *arena, const char *path, const char **why) {
+    Compilation *c = user;
+    const Source *source = input_source(arena, path, why);
+    if (source) vec_push(c->arena, &c->files, source->path);
+    return source;
+}
+
+static Ast *parse_file(Compilation *c) {
+    const char *why = NULL;
+    const Source *source = load(c, c->arena, c->options->file, &why);
+    if (!source) {
+        diag_error(c->diags, "E-IMPORT", (Span){0}, "cannot read %s: %s", c->options->file, why);
+        return NULL;
+    }
+    return grammar_parse(c->arena, c->names, source, c->diags);
+}
+
+static Ast *parse_prelude(Compilation *c) {
+    Source *source = ARENA_NEW(c->arena, Source);
+    *source = (Source){"<prelude>", prelude_text, prelude_length};
+    return grammar_parse(c->arena, c->names, source, c->diags);
+}
+
+/* A define that named nothing is a mistake of the caller. */
+static void check_defines(Compilation *c) {
+    for (int i = 0; i < c->options->defines.count; i++)
+        if (!c->options->defines.at[i].used)
+            diag_error(c->diags, "E-NAME", (Span){0}, "-D %s: the file has no such size or constant",
+                       c->options->defines.at[i].name);
+}
+
+static Program *read_program(Compilation *c) {
+    Ast *prelude = parse_prelude(c);
+    Program *program = sema_program(c->arena, c->names, c->ast, prelude, load, c,
+                                    c->options->defines.at, c->options->defines.count, c->diags);
+    check_defines(c);
+    return program;
+}
+
+/* ---- Passes ---- */
+
+static void after_pass(void *user, const Pass *pass, const Graph *graph, bool changed) {
+    Compilation *c = user;
+    const char *wanted = c->options->print_after;
+    if (!wanted || (strcmp(wanted, "all") != 0 && strcmp(wanted, pass->name) != 0)) return;
+    text_printf(&c->log, "# after %s%s\n", pass->name, changed ? "" : ", which changed nothing");
+    graph_print(graph, &c->log);
+}
+
+static void pass_timing(void *user, const Pass *pass, double time) {
+    log_time(user, pass->name, time);
+}
+
+static bool known_pass(Compilation *c, const char *option, const char *name) {
+    if (pass_named(name)) return true;
+    int count;
+    const Pass *table = pass_table(&count);
+    const char **names = ARENA_ARRAY(c->arena, count, const char *);
+    for (int i = 0; i < count; i++) names[i] = table[i].name;
+    const char *near = name_nearest(name, names, count);
+    diag_error(c->diags, "E-PASS", (Span){0}, "%s: there is no pass '%s'%s%s%s", option, name,
+               near ? ", did you mean '" : " (see --list-passes)", near ? near : "", near ? "'?" : "");
+    return false;
+}
+
+static Graph *run_passes(Compilation *c) {
+    const Options *o = c->options;
+    int count;
+    const Pass *table = pass_table(&count);
+    VEC(const char *) disabled = {0};
+    for (int i = 0; i < o->passes.count; i++)
+        if (!known_pass(c, "--passes", o->passes.at[i])) return NULL;
+    for (int i = 0; i < o->disabled.count; i++) {
+        if (!known_pass(c, "--disable-pass", o->disabled.at[i])) return NULL;
+        vec_push(c->arena, &disabled, o->disabled.at[i]);
+    }
+    if (o->print_after && strcmp(o->print_after, "all") != 0 &&
+        !known_pass(c, "--print-after", o->print_after))
+        return NULL;
+    /* Those that decide bits are no option of speed: -O0 leaves them. */
+    for (int i = 0; i < count; i++)
+        if (!o->optional_passes && table[i].switchable == PASS_FREE)
+            vec_push(c->arena, &disabled, table[i].name);
+    static const char *const none[] = {NULL};
+    PassOptions options = {
+        .names = o->passes_given ? (o->passes.count ? o->passes.at : none) : NULL,
+        .name_count = o->passes.count,
+        .disabled = disabled.at,
+        .disabled_count = disabled.count,
+        .verify_each = o->verify_each,
+        .user = c,
+        .after = after_pass,
+        .clock = seconds,
+        .timing = pass_timing};
+#ifdef RNNC_VERIFY_EACH
+    options.verify_each = true;
+#endif
+    return passes_run(c->graph, &options, c->diags);
+}
+
+/* ---- The way through ---- */
+
+/* Ends a stage: its time, and whether anything was wrong so far. */
+static bool done(Compilation *c, const char *stage, double *since) {
+    double now = seconds(NULL);
+    log_time(c, stage, now - *since);
+    if (c->options->verbose) text_printf(&c->log, "rnnc: %s\n", stage);
+    *since = now;
+    return c->diags->errors == 0;
+}
+
+bool compilation_run(Compilation *c, Stage last) {
+    double since = seconds(NULL);
+
+    c->ast = parse_file(c);
+    if (!done(c, "parse", &since) || last == STAGE_TREE) return c->diags->errors == 0;
+
+    c->program = read_program(c);
+    c->model = sema_model(c->program, c->options->model, c->diags);
+    if (!done(c, "check", &since)) return false;
+
+    c->graph = sema_graph(c->program, c->model, c->options->mode, c->diags);
+    if (!done(c, "graph", &since)) return false;
+    if (!graph_verify(c->graph, "sema", c->diags)) return false;
+    if (!schedule_causal(c->arena, c->graph, c->diags)) return false;
+    if (!done(c, "causality", &since) || last == STAGE_GRAPH) return c->diags->errors == 0;
+
+    c->normal = run_passes(c);
+    if (!done(c, "passes", &since)) return false;
+    if (!graph_verify(c->normal, "passes", c->diags)) return false;
+    if (last == STAGE_NORMAL) return true;
+
+    c->schedule = schedule_build(c->arena, c->normal, c->diags);
+    if (!done(c, "schedule", &since)) return false;
+    if (!schedule_verify(c->schedule, c->diags) || last == STAGE_SCHEDULE)
+        return c->diags->errors == 0;
+
+    LowerOptions lower = {c->target.target, c->options->real, c->prefix ? c->prefix : c->model};
+    c->interface_ = lower_schedule(c->arena, c->names, c->schedule, &lower, c->diags);
+    if (!done(c, "lower", &since)) return false;
+    if (!loop_verify(c->interface_->module, false, "lower", c->diags)) return false;
+
+    loop_expand_math(c->interface_->module);
+    if (!loop_verify(c->interface_->module, true, "expand_math", c->diags)) return false;
+    return done(c, "expand_math", &since);
+}
+
+bool compilation_emit(Compilation *c, const char *backend, const char *header_name, Text *out) {
+    double since = seconds(NULL);
+    BackendOptions options = {.header_name = header_name, .version = RNNC_VERSION};
+    return backend_find(backend)->emit(c->interface_, &options, out, c->diags) &&
+           done(c, "emit", &since);
+}
+
+bool compilation_header(Compilation *c, const char *header_name, Text *out) {
+    BackendOptions options = {.header_name = header_name, .version = RNNC_VERSION};
+    return backend_header(c->interface_, &options, out, c->diags) && c->diags->errors == 0;
+}
+
+/* ---- rnnc check ---- */
+
+/* Adds what `from` holds to the compilation's diagnostics, once. */
+static void merge(Compilation *c, const Diags *from) {
+    for (int i = 0; i < from->list.count; i++) {
+        const Diag *old = from->list.at[i];
+        Diag *diag = old->kind == DIAG_ERROR
+                         ? diag_error(c->diags, old->code, old->span, "%s", old->message)
+                         : diag_warning(c->diags, old->code, old->span, "%s", old->message);
+        diag->notes.at = old->notes.at;
+        diag->notes.count = diag->notes.room = old->notes.count;
+    }
+}
+
+/* A model without sizes of its own cannot be compiled by itself; it was checked where it is defined. */
+static bool only_sizes_missing(const Diags *diags) {
+    for (int i = 0; i < diags->list.count; i++)
+        if (diags->list.at[i]->kind == DIAG_ERROR &&
+            strcmp(diags->list.at[i]->code, "E-SIZEARG") != 0)
+            return false;
+    return diags->errors > 0;
+}
+
+static void check_model(Compilation *c, const char *model, bool asked_for) {
+    for (int mode = MODE_INFER; mode <= MODE_TRAIN; mode++) {
+        Diags *diags = diags_new(c->arena);
+        Graph *graph = sema_graph(c->program, model, (Mode)mode, diags);
+        if (!asked_for && only_sizes_missing(diags)) return;
+        if (graph && graph_verify(graph, "sema", diags)) schedule_causal(c->arena, graph, diags);
+        merge(c, diags);
+    }
+}
+
+bool compilation_check(Compilation *c) {
+    c->ast = parse_file(c);
+    if (c->diags->errors) return false;
+    c->program = read_program(c);
+    const char *asked = c->options->model;
+    if (asked) asked = sema_model(c->program, asked, c->diags);
+    if (c->diags->errors) return false;
+    for (int i = 0; i < c->ast->items.count; i++) {
+        const Item *item = c->ast->items.at[i];
+        if (item->kind == ITEM_MODEL && (!asked || strcmp(asked, item->name) == 0))
+            check_model(c, item->name, asked != NULL);
+    }
+    return c->diags->errors == 0;
+}

@@ -1,0 +1,53 @@
+/* The whole compiler, from a file to code: pipeline.c decides the order of everything. */
+#ifndef RNNC_PIPELINE_H
+#define RNNC_PIPELINE_H
+
+#include "loop/interface.h"
+#include "options.h"
+#include "schedule/schedule.h"
+#include "targets.h"
+
+/* How far to go. */
+typedef enum Stage {
+    STAGE_TREE,     /* ast */
+    STAGE_GRAPH,    /* graph: the equations as they are written */
+    STAGE_NORMAL,   /* normal: after the passes */
+    STAGE_SCHEDULE, /* schedule */
+    STAGE_LOOP      /* interface_ and its module, ready for backends */
+} Stage;
+
+/* One compilation; what a stage made stays for later ones. */
+typedef struct Compilation {
+    Arena *arena;
+    Names *names;
+    Diags *diags;
+    const Options *options;
+    TargetChoice target;
+    const char *prefix;        /* of symbols; NULL: the model's name */
+    VEC(const char *) files;   /* sources that were read, in order */
+    Ast *ast;
+    Program *program;
+    const char *model;
+    Graph *graph, *normal;
+    Schedule *schedule;
+    Interface *interface_;
+    Text log; /* for standard error: --print-after, --time-passes, -v */
+} Compilation;
+
+/* An empty compilation; `diags`, `log` and all results live in `arena`. */
+Compilation *compilation_new(Arena *arena, const Options *options);
+
+/* Compiles the file up to and with stage `last`. False when it is not sound; diags says why. */
+bool compilation_run(Compilation *c, Stage last);
+
+/* `rnnc check`: every model of the file, in every mode. */
+bool compilation_check(Compilation *c);
+
+/* Appends the code of a backend; `header_name` is what it includes. */
+bool compilation_emit(Compilation *c, const char *backend, const char *header_name, Text *out);
+bool compilation_header(Compilation *c, const char *header_name, Text *out);
+
+/* What became of the model, in words (remarks.c). */
+void remarks_print(const Compilation *c, Text *out);
+
+#endif
