@@ -30,7 +30,10 @@ static bool is_reserved(const char *name) {
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         if (strcmp(reserved[i], name) == 0) return true;
     /* f32x16, i64_any … and FMA_F32X16 are the prelude's. */
-    if (strchr("fiu", name[0]) && isdigit((unsigned char)name[1])) return true;
+    if (*name && strchr("fiu", *name) && isdigit((unsigned char)name[1])) {
+        size_t digits = strspn(name + 1, "0123456789");
+        if (name[1 + digits] == 'x' || name[1 + digits] == '_') return true;
+    }
     return strstr(name, "_F32") || strstr(name, "_F64") || strstr(name, "_I8") || strstr(name, "_U16") ||
            strstr(name, "_I32") || strstr(name, "_I64");
 }

@@ -1,5 +1,6 @@
-/* The C backend, inside: one C99 file from a Loop module. emit.c orders the file, stmt.c and expr.c have
- * one case a node, live.c finds what would be unused, prelude.c prints what the rest turned out to need. */
+/* The C backend, inside: one C99 file from a Loop module. emit.c orders the file; stmt.c,
+ * expr.c and ops.c have one case a node; types.c spells types and constants; live.c finds what would be
+ * unused; prelude.c and soft_fma.c print what the rest turned out to need. */
 #ifndef RNNC_BACKENDS_C_C_H
 #define RNNC_BACKENDS_C_C_H
 
@@ -46,6 +47,11 @@ typedef struct CNode {
 
 typedef VEC(CNode) CNodes;
 
+/* How strongly C binds; BITS asks for parentheses around every operator inside, as compilers do. */
+typedef enum Binding {
+    B_ANY, B_TERNARY, B_OR, B_AND, B_COMPARE, B_BITS, B_ADD, B_MUL, B_UNARY, B_POST
+} Binding;
+
 typedef struct CScopeName {
     Name name, hint;
 } CScopeName;
@@ -84,13 +90,30 @@ void c_expr(EmitC *c, Text *out, const LExpr *expr);
 /* `*(const f32x16 *)(w + i)`, or `w[i]`. */
 void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, bool aligned, bool written);
 
-/* A constant of C of this type. */
+/* `e` as an operand of an operator that binds as `around` does. */
+void c_print(EmitC *c, Text *out, const LExpr *e, Binding around);
+
+/* Whether a conversion is printed lane by lane. */
+bool c_by_lane(const LExpr *e);
+
+/* ops.c. c_open and c_close put the parentheses that `own` within `around` needs. */
+void c_operation(EmitC *c, Text *out, const LExpr *e, Binding around);
+void c_open(Text *out, Binding own, Binding around);
+void c_close(Text *out, Binding own, Binding around);
+
+/* types.c. A constant of C of this type. */
 void c_number(Text *out, LoopType type, double value);
 void c_integer(Text *out, LoopType type, int64_t value);
 
-/* f32x16, or float for lanes 1. */
+/* f32x16, or float for lanes 1; the prelude will define it. c_use asks for more (CUse). */
 const char *c_type(EmitC *c, LoopType type, int lanes);
 void c_use(EmitC *c, LoopType type, int lanes, unsigned use);
+
+/* The element of a vector in lower and upper case, f32 and F32; masks are integers. */
+const char *c_element_name(LoopType type);
+const char *c_element_upper(LoopType type);
+bool c_is_float(LoopType type);
+bool c_is_mask(LoopType type);
 
 /* stmt.c. Declares an identifier that nothing visible has; c_line ends and writes one line of code. */
 const char *c_declare(EmitC *c, const char *hint);

@@ -128,6 +128,16 @@ static inline bool has_program(const Case *x, const char *name) {
     return there;
 }
 
+/* needs: 0 nothing, 1 fma, 2 AVX-512; -m flags are those of x86. */
+static inline bool machine_has(int needs) {
+#if defined(__x86_64__)
+    return needs == 0 || (needs == 1 && __builtin_cpu_supports("fma")) ||
+           (needs == 2 && __builtin_cpu_supports("avx512f"));
+#else
+    return needs == 0;
+#endif
+}
+
 /* Compiles m.c to m.so (or `input` to `output`) and fails on any message. `flags` ends with NULL. */
 static inline void compile_file(const Case *x, const char *compiler, const char *const *flags, bool strict,
                                 const char *input, const char *output) {

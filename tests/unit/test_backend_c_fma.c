@@ -146,8 +146,10 @@ static void check_numbers(LoopType real, Soft *soft, const char *what, int count
 }
 
 static void check_soft(LoopType real) {
-    static const char *const gcc[] = {"-shared", "-fPIC", "-std=c99", "-O2", "-mno-fma", NULL};
-    static const char *const unoptimized[] = {"-shared", "-fPIC", "-std=c99", "-O0", "-mno-fma", NULL};
+    /* As on a target without the instruction. */
+#define NO_FMA "-U__FMA__", "-U__AVX512F__", "-U__ARM_FEATURE_FMA", "-U__FP_FAST_FMA"
+    static const char *const gcc[] = {"-shared", "-fPIC", "-std=c99", "-O2", NO_FMA, NULL};
+    static const char *const unoptimized[] = {"-shared", "-fPIC", "-std=c99", "-O0", NO_FMA, NULL};
     static const char *const tcc[] = {"-shared", NULL};
     const struct {
         const char *compiler;

@@ -52,7 +52,6 @@ static void forward_function(Case *x, LoopType real, int own) {
     LFunction *f = x->f = loop_function(m, "forward", LT_I32, true);
     LBlock *top = &f->body;
     f->doc = "One pass.\nReturns a status; /* and */ so on.";
-    int size = loop_type_size(real);
     int weights = loop_arg_pointer(m, f, "weights", LT_VOID, false, false, "packed, 64-byte aligned");
     int state = loop_arg_pointer(m, f, "net_forward", LT_VOID, true, false, "state, 64-byte aligned");
     int x_arg = loop_arg_pointer(m, f, "new", real, false, false, "[batch, steps, 32]");
@@ -122,7 +121,6 @@ static void forward_function(Case *x, LoopType real, int own) {
     loop_store(m, top, calls, I(x, 0), loop_op(m, SOP_ADD, loop_load(m, f, calls, I(x, 0), 1, false),
                                                loop_int_of(m, LT_I32, 1), NULL), false);
     loop_return(m, top, loop_int_of(m, LT_I32, 0));
-    (void)size;
 }
 
 typedef struct Memory {
@@ -211,11 +209,11 @@ static void statements(void **state) {
             if (has_program(x, "gcc")) {
                 check_forward(x, real, "gcc", plain, true);
                 check_forward(x, real, "gcc", checked, true);
-                if (__builtin_cpu_supports("fma")) check_forward(x, real, "gcc", fast, true);
+                if (machine_has(1)) check_forward(x, real, "gcc", fast, true);
             }
             if (has_program(x, "clang")) {
                 check_forward(x, real, "clang", plain, true);
-                if (__builtin_cpu_supports("fma")) check_forward(x, real, "clang", fast, true);
+                if (machine_has(1)) check_forward(x, real, "clang", fast, true);
             }
             if (lane_counts[i] == 1 && has_program(x, "tcc")) check_forward(x, real, "tcc", tcc, false);
             case_done(x);
@@ -238,6 +236,36 @@ static void text_of_code(void **state) {
     for (const char *line = code; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
         const char *end = strchr(line, '\n');
         assert_true((end ? (size_t)(end - line) : strlen(line)) <= 104);
+    }
+    case_done(x);
+}
+
+/* What expand_math should have replaced is refused, not printed as a call of libm. */
+static void unexpanded(void **state) {
+    (void)state;
+    Case *x = case_new("odd", 1, false, LT_F32);
+    LFunction *f = loop_function(x->m, "f", LT_I32, true);
+    LExpr *one = loop_float(x->m, LT_F32, 1);
+    LExpr *bad = loop_op(x->m, SOP_GT, loop_op(x->m, SOP_TANH, one, NULL, NULL), one, NULL);
+    loop_return(x->m, &loop_if(x->m, &f->body, bad)->body, loop_int_of(x->m, LT_I32, 1));
+    loop_return(x->m, &f->body, loop_int_of(x->m, LT_I32, 0));
+    BackendOptions options = {.header_name = "m.h", .version = "0"};
+    Text code = text_new(x->arena);
+    assert_false(backend_find("c")->emit(x->interface_, &options, &code, x->diags));
+    assert_int_equal(x->diags->errors, 1);
+    assert_null(backend_find("fortran"));
+    case_done(x);
+}
+
+/* Flags that change numbers are refused. */
+static void fast_math(void **state) {
+    (void)state;
+    Case *x = net(LT_F32, 1, false);
+    emit(x);
+    const char *flags[] = {"-ffast-math", "-Ofast", "-ffinite-math-only"};
+    for (size_t i = 0; i < 3 && has_program(x, "gcc"); i++) {
+        const char *argv[] = {"gcc", "-c", flags[i], "-o", path_of(x, "m.o"), path_of(x, "m.c"), NULL};
+        assert_int_not_equal(run_program(x, (char *const *)(uintptr_t)argv), 0);
     }
     case_done(x);
 }
@@ -334,6 +362,7 @@ static void manifest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(statements), cmocka_unit_test(text_of_code),
+                                       cmocka_unit_test(unexpanded), cmocka_unit_test(fast_math),
                                        cmocka_unit_test(header), cmocka_unit_test(manifest)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
