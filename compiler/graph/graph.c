@@ -1,5 +1,5 @@
-/* Building a Graph: the arrays, the nodes, and the two questions about shapes and batches that every
- * reader asks. Rules of types and domains are in types.c. */
+/* Building a Graph: the arrays, the nodes, and the two questions about shapes and batches that
+ * every reader asks. Rules of types and domains are in types.c. */
 #include "graph/graph.h"
 
 #include <string.h>
@@ -99,7 +99,8 @@ static bool reads_length(const Graph *graph, int index) {
            !fixed_axis(graph, graph->indices.at[index].axis);
 }
 
-/* Whether the operation itself, whatever its operands, sees the length or the state of a sequence. */
+/* Whether the operation itself, whatever its operands, sees the length or the state of a sequence.
+ * */
 static bool batched_alone(const Graph *graph, const Node *node) {
     const Attr *attr = &node->attr;
     if (node->op == OP_INPUT || node->op == OP_DRAW) return true;

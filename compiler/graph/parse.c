@@ -1,7 +1,7 @@
-/* Reads the text form of a Graph. Recursive nowhere, one line at a time; an error skips to the end of
- * its line. Names of axes, indices, ports, parameters and carries are declared before their use, nodes
- * (%7) may be used before they come. What is checked here is what keeps readers of the arrays safe:
- * every number refers to something. All else is for graph_verify.
+/* Reads the text form of a Graph. No recursion, one line at a time; an error skips to the end
+ * of its line. Names of axes, indices, ports, parameters and carries are declared before their use,
+ * nodes (%7) may be used before they come. What is checked here is what keeps readers of the arrays
+ * safe: every number refers to something. All else is for graph_verify.
  *
  *   graph NAME infer|eval|train
  *   axis NAME run|slow AXIS every N [fixed N] [most N] [generated]

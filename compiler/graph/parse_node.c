@@ -4,8 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
-#define FIND(list, wanted)                                                   \
-    for (int i = 0; i < (list).count; i++)                                   \
+#define FIND(list, wanted)                                                                         \
+    for (int i = 0; i < (list).count; i++)                                                         \
         if ((list).at[i].name == (wanted)) return i
 
 static int undeclared(Reader *p, const char *kind, Name name) {
@@ -184,8 +184,10 @@ static void parse_slice(Reader *p, Attr *attr) {
         if (p->failed) return;
         attr->dims[d] = from;
         attr->ends[d] = from + 1;
-        if (reader_accept(p, ':')) attr->ends[d] = reader_int(p);
-        else attr->drop |= 1u << d;
+        if (reader_accept(p, ':'))
+            attr->ends[d] = reader_int(p);
+        else
+            attr->drop |= 1u << d;
         d++;
     } while (reader_accept(p, ','));
     reader_expect(p, ']');
@@ -268,8 +270,10 @@ static void parse_read(Reader *p, Attr *attr) {
     parse_operand(p);
     vec_push(p->arena, &p->list, -1);
     parse_ats(p, attr);
-    if (reader_accept_word(p, "else")) p->list.at[1] = reader_node(p);
-    else if (p->list.count == 2) p->list.count = 1;
+    if (reader_accept_word(p, "else"))
+        p->list.at[1] = reader_node(p);
+    else if (p->list.count == 2)
+        p->list.count = 1;
 }
 
 void reader_node_line(Reader *p) {
@@ -280,8 +284,8 @@ void reader_node_line(Reader *p) {
     p->list.count = p->ats.count = 0;
     int id = reader_node(p);
     if (!p->failed && id != p->graph->nodes.count) {
-        diag_error(p->diags, "E-SYNTAX", reader_spot(p, begin), "node %%%d stands where %%%d should",
-                   id, p->graph->nodes.count);
+        diag_error(p->diags, "E-SYNTAX", reader_spot(p, begin),
+                   "node %%%d stands where %%%d should", id, p->graph->nodes.count);
         p->failed = true;
     }
     char c = reader_peek(p);

@@ -8,8 +8,8 @@
 
 static const char *const mode_text[] = {"infer", "eval", "train"};
 static const char *const draw_text[] = {"normal", "uniform", "bernoulli", "categorical"};
-static const char *const initial_text[] = {"values", "glorot", "he", "orthogonal", "normal",
-                                           "uniform"};
+static const char *const initial_text[] = {"values",     "glorot", "he",
+                                           "orthogonal", "normal", "uniform"};
 
 /* Bare when it reads back as one name; words that mean a place on an axis are always quoted. */
 static bool bare(const char *name) {
@@ -26,21 +26,28 @@ static void put_name(Text *out, Name name) {
     }
     text_puts(out, "\"");
     for (const char *c = name ? name : ""; *c; c++) {
-        if (*c == '"' || *c == '\\') text_printf(out, "\\%c", *c);
-        else if ((unsigned char)*c < ' ' || *c == 0x7f) text_printf(out, "\\x%02x", (unsigned char)*c);
-        else text_write(out, c, 1);
+        if (*c == '"' || *c == '\\')
+            text_printf(out, "\\%c", *c);
+        else if ((unsigned char)*c < ' ' || *c == 0x7f)
+            text_printf(out, "\\x%02x", (unsigned char)*c);
+        else
+            text_write(out, c, 1);
     }
     text_puts(out, "\"");
 }
 
 static void put_index(const Graph *graph, Text *out, int index) {
-    if (index < 0 || index >= graph->indices.count) text_printf(out, "?%d", index);
-    else put_name(out, graph->indices.at[index].name);
+    if (index < 0 || index >= graph->indices.count)
+        text_printf(out, "?%d", index);
+    else
+        put_name(out, graph->indices.at[index].name);
 }
 
 static void put_axis(const Graph *graph, Text *out, int axis) {
-    if (axis < 0 || axis >= graph->axes.count) text_printf(out, "?%d", axis);
-    else put_name(out, graph->axes.at[axis].name);
+    if (axis < 0 || axis >= graph->axes.count)
+        text_printf(out, "?%d", axis);
+    else
+        put_name(out, graph->axes.at[axis].name);
 }
 
 static void put_indices(const Graph *graph, Text *out, int count, const int *indices) {
@@ -87,13 +94,16 @@ static void put_at(const Graph *graph, Text *out, const Node *node, const At *at
         put_index(graph, out, at->index);
         text_printf(out, "/%" PRId64, at->factor);
         break;
-    case AT_MIRROR: text_puts(out, "~"); put_index(graph, out, at->index); break;
+    case AT_MIRROR:
+        text_puts(out, "~");
+        put_index(graph, out, at->index);
+        break;
     case AT_INDEX: put_index(graph, out, at->index); break;
     case AT_FIRST: text_puts(out, "first"); break;
     case AT_LAST: text_puts(out, "last"); break;
     case AT_POINTER:
-        text_printf(out, "%%%d", at->operand >= 0 && at->operand < node->in_count
-                                     ? node->in[at->operand] : -1);
+        text_printf(out, "%%%d",
+                    at->operand >= 0 && at->operand < node->in_count ? node->in[at->operand] : -1);
         break;
     }
     put_offset(out, at->offset);
@@ -111,9 +121,15 @@ static void put_ats(const Graph *graph, Text *out, const Node *node) {
 static void put_bound(const Graph *graph, Text *out, const Bound *bound) {
     switch (bound->kind) {
     case BOUND_NONE: break;
-    case BOUND_INDEX: put_index(graph, out, bound->index); put_offset(out, bound->offset); break;
+    case BOUND_INDEX:
+        put_index(graph, out, bound->index);
+        put_offset(out, bound->offset);
+        break;
     case BOUND_FIRST: text_printf(out, "%" PRId64, bound->offset); break;
-    case BOUND_LAST: text_puts(out, "len"); put_offset(out, bound->offset); break;
+    case BOUND_LAST:
+        text_puts(out, "len");
+        put_offset(out, bound->offset);
+        break;
     }
 }
 

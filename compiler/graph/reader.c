@@ -125,7 +125,8 @@ int64_t reader_int(Reader *p) {
     const char *text = p->source->text;
     uint32_t at = p->at;
     bool negative = false;
-    if (at < p->source->length && (text[at] == '-' || text[at] == '+')) negative = text[at++] == '-';
+    if (at < p->source->length && (text[at] == '-' || text[at] == '+'))
+        negative = text[at++] == '-';
     uint32_t begin = at;
     int64_t value = 0;
     while (at < p->source->length && isdigit((unsigned char)text[at])) {

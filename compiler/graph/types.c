@@ -1,6 +1,6 @@
-/* The rules of types, shapes and domains, one case an operation. They say what can be computed; what
- * the language allows (an int beside a float, say) is stricter and sema's affair. An int or bool in
- * float arithmetic counts as a number; the pass `expand` makes the conversion a node. */
+/* The rules of types, shapes and domains, one case an operation. They say what can be computed;
+ * what the language allows (an int beside a float, say) is stricter and sema's affair. An int or
+ * bool in float arithmetic counts as a number; the pass `expand` makes the conversion a node. */
 #include "graph/graph.h"
 
 #include <stddef.h>
@@ -25,8 +25,10 @@ static bool join_shapes(Shape *to, Shape from) {
     }
     if (to->rank != from.rank) return false;
     for (int d = 0; d < to->rank; d++) {
-        if (to->dim[d] == 1) to->dim[d] = from.dim[d];
-        else if (from.dim[d] != 1 && from.dim[d] != to->dim[d]) return false;
+        if (to->dim[d] == 1)
+            to->dim[d] = from.dim[d];
+        else if (from.dim[d] != 1 && from.dim[d] != to->dim[d])
+            return false;
     }
     return true;
 }
@@ -43,8 +45,9 @@ static bool join_values(Type *to, Type from, const char **why) {
         *to = plain(dtype, to->shape);
         return true;
     }
-    if (to->dtype != DT_INT || type_equal((Type){DT_INT, to->bound, to->pointer, to->axis, scalar},
-                                          (Type){DT_INT, from.bound, from.pointer, from.axis, scalar}))
+    if (to->dtype != DT_INT ||
+        type_equal((Type){DT_INT, to->bound, to->pointer, to->axis, scalar},
+                   (Type){DT_INT, from.bound, from.pointer, from.axis, scalar}))
         return true;
     if (to->pointer != PTR_NONE && from.pointer != PTR_NONE) {
         if (to->axis != from.axis) return fail(why, "pointers into different axes");
@@ -111,7 +114,8 @@ static bool slice_type(Shape x, const Attr *attr, Shape *to, const char **why) {
     return true;
 }
 
-static bool concat_type(const Graph *graph, int count, const int *in, Type *type, const char **why) {
+static bool concat_type(const Graph *graph, int count, const int *in, Type *type,
+                        const char **why) {
     for (int i = 0; i < count; i++) {
         Type part = graph->nodes.at[in[i]]->type;
         if (part.shape.rank == 0) part.shape = (Shape){.rank = 1, .dim = {1}};
@@ -170,12 +174,14 @@ static bool placed_type(const Graph *graph, Op op, int count, const int *in, con
                         Type *type, const char **why) {
     Type a = count > 0 ? graph->nodes.at[in[0]]->type : (Type){0};
     int axis = attr->index >= 0 && attr->index < graph->indices.count
-                   ? graph->indices.at[attr->index].axis : -1;
+                   ? graph->indices.at[attr->index].axis
+                   : -1;
     if (op == OP_INPUT) {
         if (attr->slot < 0 || attr->slot >= graph->inputs.count) return fail(why, "no such input");
         *type = graph->inputs.at[attr->slot].type;
     } else if (op == OP_PARAM) {
-        if (attr->slot < 0 || attr->slot >= graph->params.count) return fail(why, "no such parameter");
+        if (attr->slot < 0 || attr->slot >= graph->params.count)
+            return fail(why, "no such parameter");
         *type = plain(DT_FLOAT, graph->params.at[attr->slot].shape);
     } else if (op == OP_IOTA) {
         if (type->shape.rank != 1 || type->dtype == DT_BOOL) return fail(why, "iota is a vector");
@@ -323,15 +329,11 @@ bool graph_type(const Graph *graph, Op op, int count, const int *in, const Attr 
         return fail(why, "number of operands");
     switch (op_info[op].class_) {
     case CLASS_LEAF:
-    case CLASS_TIME:
-        return placed_type(graph, op, count, in, attr, type, why);
-    case CLASS_UNARY:
-        return unary_type(op, graph->nodes.at[in[0]]->type, type, why);
+    case CLASS_TIME: return placed_type(graph, op, count, in, attr, type, why);
+    case CLASS_UNARY: return unary_type(op, graph->nodes.at[in[0]]->type, type, why);
     case CLASS_BINARY:
-    case CLASS_SELECTION:
-        return elementwise_type(graph, op, count, in, type, why);
-    case CLASS_TENSOR:
-        return tensor_type(graph, op, count, in, attr, type, why);
+    case CLASS_SELECTION: return elementwise_type(graph, op, count, in, type, why);
+    case CLASS_TENSOR: return tensor_type(graph, op, count, in, attr, type, why);
     case CLASS_LOSS: {
         Type a = graph->nodes.at[in[0]]->type, b = graph->nodes.at[in[1]]->type;
         *type = plain(DT_FLOAT, scalar);

@@ -1,5 +1,6 @@
-/* The rules that every Graph keeps, from whatever pass it comes. Structure is checked first (numbers
- * that refer to something), and only a node that is sound so far is asked for its type and domain. */
+/* The rules that every Graph keeps, from whatever pass it comes. Structure is checked first
+ * (numbers that refer to something), and only a node that is sound so far is asked for its type and
+ * domain. */
 #include "graph/graph.h"
 
 #include <stdarg.h>
@@ -54,8 +55,7 @@ static int axis_of(const Graph *graph, int index) {
 static bool check_shape(Verifier *v, Shape shape, Span span) {
     if (shape.rank < 0 || shape.rank > MAX_RANK) return defect(v, span, "rank is %d", shape.rank);
     for (int d = 0; d < shape.rank; d++)
-        if (shape.dim[d] < 1)
-            return defect(v, span, "dim %d is %lld", d, (long long)shape.dim[d]);
+        if (shape.dim[d] < 1) return defect(v, span, "dim %d is %lld", d, (long long)shape.dim[d]);
     if (shape_count(shape) > INT32_MAX)
         return defect(v, span, "%lld elements", (long long)shape_count(shape));
     return true;
@@ -131,7 +131,8 @@ static bool check_attr(Verifier *v, const Node *node) {
     const Attr *attr = &node->attr;
     Op op = node->op;
     bool over = op == OP_INDEX || (op_info[op].class_ == CLASS_TIME && op != OP_READ);
-    if (over && !is_index(graph, attr->index)) return defect(v, nowhere, "no index %d", attr->index);
+    if (over && !is_index(graph, attr->index))
+        return defect(v, nowhere, "no index %d", attr->index);
     if (op == OP_CTC && (!is_index(graph, attr->index2) || attr->index2 == attr->index))
         return defect(v, nowhere, "ctc over two indices");
     if (over && op != OP_INDEX && op != OP_HOLD && op != OP_CTC && op != OP_TCONCAT &&
@@ -224,7 +225,8 @@ static bool check_node(Verifier *v, const Node *node) {
         return defect(v, nowhere, "domain lacks an index of its operands");
     /* A variable may be declared over more indices than its value depends on. */
     if (node->op != OP_VAR && count != node->domain_count)
-        return defect(v, nowhere, "domain has %d indices, its operands %d", node->domain_count, count);
+        return defect(v, nowhere, "domain has %d indices, its operands %d", node->domain_count,
+                      count);
     return true;
 }
 

@@ -9,8 +9,8 @@ static bool at_equal(const Attr *a, const Attr *b) {
     if (a->at_count != b->at_count) return false;
     for (int i = 0; i < a->at_count; i++) {
         const At *x = &a->at[i], *y = &b->at[i];
-        bool indexed = x->kind == AT_INDEX || x->kind == AT_SCALE || x->kind == AT_DIV ||
-                       x->kind == AT_MIRROR;
+        bool indexed =
+            x->kind == AT_INDEX || x->kind == AT_SCALE || x->kind == AT_DIV || x->kind == AT_MIRROR;
         if (x->kind != y->kind || x->offset != y->offset) return false;
         if (indexed && x->index != y->index) return false;
         if ((x->kind == AT_SCALE || x->kind == AT_DIV) && x->factor != y->factor) return false;
@@ -65,7 +65,8 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
 static uint64_t hash_node(const Node *node) {
     uint64_t bits, hash = mix(0, (uint64_t)node->op);
     for (int k = 0; k < node->in_count; k++) hash = mix(hash, (uint64_t)(node->in[k] + 1));
-    for (int d = 0; d < node->type.shape.rank; d++) hash = mix(hash, (uint64_t)node->type.shape.dim[d]);
+    for (int d = 0; d < node->type.shape.rank; d++)
+        hash = mix(hash, (uint64_t)node->type.shape.dim[d]);
     for (int i = 0; i < node->domain_count; i++) hash = mix(hash, (uint64_t)node->domain[i]);
     memcpy(&bits, &node->attr.number, sizeof bits);
     if (node->op == OP_CONST) hash = mix(hash, bits);
@@ -150,7 +151,8 @@ Graph *pass_cse(const Graph *graph, bool *changed) {
     for (int i = 0; i < count; i++)
         if (graph->nodes.at[i]->op == OP_READ && graph->nodes.at[i]->attr.carry)
             pinned[graph->nodes.at[i]->in[0]] = true;
-    for (int round = 0; round < 20 && merge_round(&rewrite, pinned, table, room); round++) {}
+    for (int round = 0; round < 20 && merge_round(&rewrite, pinned, table, room); round++) {
+    }
     *changed = rewrite.changed;
     return rewrite.changed ? rewrite_end(&rewrite, false) : (Graph *)graph;
 }

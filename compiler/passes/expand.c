@@ -1,6 +1,7 @@
-/* Composite operations become primitive ones, with the definitions of ops.def and language.md, so that
- * schedule and lowering know few kinds. Then every elementwise operation has operands of its own
- * shape or scalars, and of one type: what repeats is a BROADCAST, what counts as a number a FLOAT. */
+/* Composite operations become primitive ones, with the definitions of ops.def and language.md, so
+ * that schedule and lowering know few kinds. Then every elementwise operation has operands of its
+ * own shape or scalars, and of one type: what repeats is a BROADCAST, what counts as a number a
+ * FLOAT. */
 #include "passes/passes.h"
 #include "passes/expand.h"
 
@@ -8,19 +9,20 @@
 
 static const double sqrt_half = 0.70710678118654752440;
 
+/* clang-format off */
 bool op_primitive(Op op) {
     switch (op) {
     case OP_INPUT: case OP_PARAM: case OP_CONST: case OP_IOTA: case OP_INDEX: case OP_LENGTH:
     case OP_DRAW: case OP_READ: case OP_TSUM: case OP_TMAX: case OP_TARGMAX: case OP_TCONCAT:
-    case OP_HOLD: case OP_CTC: case OP_VAR: case OP_DETACH: case OP_FLOAT: case OP_NEG: case OP_NOT:
-    case OP_SIGMOID: case OP_TANH: case OP_RELU: case OP_SOFTPLUS: case OP_EXP: case OP_LOG:
-    case OP_SQRT: case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_ERF: case OP_SIN: case OP_COS:
-    case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_MOD: case OP_POW: case OP_MIN:
-    case OP_MAX: case OP_LOGADDEXP: case OP_LT: case OP_LE: case OP_GT: case OP_GE: case OP_EQ:
-    case OP_NE: case OP_AND: case OP_OR: case OP_SELECT: case OP_CLIP: case OP_MATMUL: case OP_CONV:
-    case OP_MAXPOOL: case OP_AVGPOOL: case OP_TRANSPOSE: case OP_RESHAPE: case OP_BROADCAST:
-    case OP_CONCAT: case OP_SLICE: case OP_GATHER: case OP_ARGMAX: case OP_SUM: case OP_RMAX:
-    case OP_RMIN: case OP_ONEHOT:
+    case OP_HOLD: case OP_CTC: case OP_VAR: case OP_DETACH: case OP_FLOAT: case OP_NEG:
+    case OP_NOT: case OP_SIGMOID: case OP_TANH: case OP_RELU: case OP_SOFTPLUS: case OP_EXP:
+    case OP_LOG: case OP_SQRT: case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_ERF: case OP_SIN:
+    case OP_COS: case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_MOD: case OP_POW:
+    case OP_MIN: case OP_MAX: case OP_LOGADDEXP: case OP_LT: case OP_LE: case OP_GT: case OP_GE:
+    case OP_EQ: case OP_NE: case OP_AND: case OP_OR: case OP_SELECT: case OP_CLIP: case OP_MATMUL:
+    case OP_CONV: case OP_MAXPOOL: case OP_AVGPOOL: case OP_TRANSPOSE: case OP_RESHAPE:
+    case OP_BROADCAST: case OP_CONCAT: case OP_SLICE: case OP_GATHER: case OP_ARGMAX: case OP_SUM:
+    case OP_RMAX: case OP_RMIN: case OP_ONEHOT:
         return true;
     case OP_TMEAN: case OP_TLOGSUMEXP: case OP_TSOFTMAX: case OP_GELU: case OP_SILU:
     case OP_SOFTSIGN: case OP_HARD_SIGMOID: case OP_HARD_TANH: case OP_RSQRT: case OP_SQUARE:
@@ -31,6 +33,7 @@ bool op_primitive(Op op) {
     }
     return false;
 }
+/* clang-format on */
 
 const Type *expand_type(const Expand *e, int id) {
     return &e->rewrite.graph->nodes.at[id]->type;
@@ -77,12 +80,14 @@ static int along_last(Expand *e, int reduced, Shape whole) {
 }
 
 int expand_finite(Expand *e, int maximum) {
-    int infinite = expand_op(e, OP_EQ, expand_op(e, OP_ABS, maximum, -1, -1),
-                             number(e, (double)INFINITY), -1);
+    int infinite =
+        expand_op(e, OP_EQ, expand_op(e, OP_ABS, maximum, -1, -1), number(e, (double)INFINITY), -1);
     return expand_op(e, OP_SELECT, infinite, number(e, 0), maximum);
 }
 
-/* max, and log Σ e^(a − max) with the maximum 0 where it is infinite, so that no inf − inf arises. */
+/* max, and log Σ e^(a − max) with the maximum 0 where it is infinite, so that no
+ * inf − inf arises.
+ * */
 static int log_sum_exp(Expand *e, int a) {
     Shape shape = expand_type(e, a)->shape;
     int maximum = expand_finite(e, expand_over_dim(e, OP_RMAX, a, shape.rank - 1));
@@ -98,7 +103,8 @@ static int softmax(Expand *e, int a, bool logarithm) {
     int power = expand_op(e, OP_EXP, shifted, -1, -1);
     int sum = expand_over_dim(e, OP_SUM, power, shape.rank - 1);
     if (!logarithm) return expand_op(e, OP_DIV, power, along_last(e, sum, shape), -1);
-    return expand_op(e, OP_SUB, shifted, along_last(e, expand_op(e, OP_LOG, sum, -1, -1), shape), -1);
+    return expand_op(e, OP_SUB, shifted, along_last(e, expand_op(e, OP_LOG, sum, -1, -1), shape),
+                     -1);
 }
 
 static int mean(Expand *e, int a, int dim) {
@@ -112,7 +118,8 @@ static int layernorm(Expand *e, int a) {
     int last = shape.rank - 1;
     int centred = expand_op(e, OP_SUB, a, along_last(e, mean(e, a, last), shape), -1);
     int variance = mean(e, expand_op(e, OP_MUL, centred, centred, -1), last);
-    int deviation = expand_op(e, OP_SQRT, expand_op(e, OP_ADD, variance, number(e, 1e-5), -1), -1, -1);
+    int deviation =
+        expand_op(e, OP_SQRT, expand_op(e, OP_ADD, variance, number(e, 1e-5), -1), -1, -1);
     return expand_op(e, OP_DIV, centred, along_last(e, deviation, shape), -1);
 }
 
@@ -161,8 +168,8 @@ static int expand_elementwise(Expand *e, Op op, int a, int b) {
         return expand_op(e, OP_MUL, expand_op(e, OP_MUL, a, number(e, 0.5), -1), x, -1);
     case OP_LEAKY_RELU:
     case OP_ELU:
-        x = op == OP_ELU
-                ? expand_op(e, OP_SUB, expand_op(e, OP_EXP, a, -1, -1), number(e, 1), -1) : a;
+        x = op == OP_ELU ? expand_op(e, OP_SUB, expand_op(e, OP_EXP, a, -1, -1), number(e, 1), -1)
+                         : a;
         x = expand_op(e, OP_MUL, b, x, -1);
         return expand_op(e, OP_SELECT, expand_op(e, OP_LT, a, number(e, 0), -1), x, a);
     }
@@ -196,7 +203,8 @@ static bool wants_float(const Expand *e, const Node *node, int k) {
     if (op >= OP_LT && op <= OP_NE)
         return expand_type(e, node->in[0])->dtype != expand_type(e, node->in[1])->dtype;
     if (op == OP_ARGMAX || op == OP_TARGMAX) return true;
-    if (node->type.dtype != DT_FLOAT || op == OP_READ || op == OP_ONEHOT || op == OP_FLOAT) return false;
+    if (node->type.dtype != DT_FLOAT || op == OP_READ || op == OP_ONEHOT || op == OP_FLOAT)
+        return false;
     if (op == OP_XENT || op == OP_NLL || op == OP_CTC || op == OP_GATHER) return k == 0;
     return op != OP_SELECT ? class_ != CLASS_LEAF : k > 0;
 }

@@ -3,7 +3,9 @@
 #include "passes/passes.h"
 
 static int over(Expand *e, Op op, int a, const Node *node) {
-    Attr attr = {.index = node->attr.index, .low = node->attr.low, .high = node->attr.high,
+    Attr attr = {.index = node->attr.index,
+                 .low = node->attr.low,
+                 .high = node->attr.high,
                  .mirrored = node->attr.mirrored};
     return rewrite_node(&e->rewrite, op, 1, &a, &attr, e->span);
 }
@@ -38,9 +40,11 @@ static int within(Expand *e, const Node *node, int value) {
     const Attr *attr = &node->attr;
     int inside = -1;
     if (attr->low.kind != BOUND_NONE)
-        inside = expand_op(e, OP_GE, position(e, attr->index), bound_value(e, node, &attr->low), -1);
+        inside =
+            expand_op(e, OP_GE, position(e, attr->index), bound_value(e, node, &attr->low), -1);
     if (attr->high.kind != BOUND_NONE) {
-        int below = expand_op(e, OP_LT, position(e, attr->index), bound_value(e, node, &attr->high), -1);
+        int below =
+            expand_op(e, OP_LT, position(e, attr->index), bound_value(e, node, &attr->high), -1);
         inside = inside < 0 ? below : expand_op(e, OP_AND, inside, below, -1);
     }
     if (inside < 0) return value;

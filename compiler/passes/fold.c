@@ -34,7 +34,7 @@ static bool fold_unary(Op op, double a, double *to) {
     case OP_SIGMOID: *to = sigmoid(a); return true;
     case OP_TANH: *to = tanh(a); return true;
     case OP_RELU: *to = a < 0 ? 0 : a; return true;
-    case OP_GELU: *to = a / 2 * (1 + erf(a / sqrt(2.0))); return true;
+    case OP_GELU: *to = a / 2 * erfc(-a / sqrt(2.0)); return true;
     case OP_SILU: *to = a * sigmoid(a); return true;
     case OP_SOFTPLUS: *to = larger(a, 0) + log1p(exp(-fabs(a))); return true;
     case OP_SOFTSIGN: *to = a / (1 + fabs(a)); return true;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const Pass table[] = {
-#define PASS(name, needs, gives, switchable, about) \
+#define PASS(name, needs, gives, switchable, about)                                                \
     {#name, pass_##name, needs, gives, PASS_##switchable, about},
 #include "passes/passes.def"
 #undef PASS
@@ -12,7 +12,8 @@ static const Pass table[] = {
 
 enum { PASS_COUNT = (int)(sizeof table / sizeof *table) };
 
-/* What expand lays open is simplified and merged once more; dce comes when nothing else drops nodes. */
+/* What expand lays open is simplified and merged once more; dce comes when nothing else drops
+ * nodes. */
 static const char *const default_order[] = {"simplify", "cse", "expand", "simplify", "cse", "dce"};
 
 static const Span nowhere = {NULL, 0, 0};
@@ -42,7 +43,8 @@ static const Pass *find(const char *name, Diags *diags) {
     for (int i = 0; i < PASS_COUNT; i++) names[i] = table[i].name;
     const char *near = name_nearest(name, names, PASS_COUNT);
     if (near)
-        diag_error(diags, "E-PASS", nowhere, "there is no pass '%s'; did you mean '%s'", name, near);
+        diag_error(diags, "E-PASS", nowhere, "there is no pass '%s'; did you mean '%s'", name,
+                   near);
     else
         diag_error(diags, "E-PASS", nowhere, "there is no pass '%s'", name);
     return NULL;
@@ -85,8 +87,8 @@ Graph *passes_run(const Graph *graph, const PassOptions *options, Diags *diags) 
     unsigned forms = 0;
     if (!options) options = &none;
     const char *const *names = options->names ? options->names : default_order;
-    int count = options->names ? options->name_count
-                               : (int)(sizeof default_order / sizeof *default_order);
+    int count =
+        options->names ? options->name_count : (int)(sizeof default_order / sizeof *default_order);
     if (!check_disabled(options, off, diags)) return NULL;
     Graph *to = (Graph *)graph;
     for (int i = 0; i < count; i++) {

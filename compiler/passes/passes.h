@@ -1,5 +1,5 @@
-/* Passes: Graph in, Graph out. A pass never changes the graph that it is given, keeps names and spans,
- * and leaves axes, indices, ports and parameters in their places; only ids of nodes move. */
+/* Passes: Graph in, Graph out. A pass never changes the graph that it is given, keeps names and
+ * spans, and leaves axes, indices, ports and parameters in their places; only ids of nodes move. */
 #ifndef RNNC_PASSES_PASSES_H
 #define RNNC_PASSES_PASSES_H
 
@@ -7,7 +7,7 @@
 
 /* Forms of a graph that passes establish and later stages rely on. */
 enum {
-    FORM_PRIMITIVE = 1 /* only operations for which op_primitive holds; operands of equal types and shapes */
+    FORM_PRIMITIVE = 1 /* only operations of op_primitive; operands of equal types and shapes */
 };
 
 typedef enum PassSwitch { PASS_FREE, PASS_BITS, PASS_ALWAYS } PassSwitch;
@@ -50,17 +50,17 @@ typedef struct PassOptions {
     void (*timing)(void *user, const Pass *pass, double seconds);
 } PassOptions;
 
-/* Runs the passes one after the other. With `names` left NULL, rounds of simplify and cse follow what a
- * later pass laid open. NULL after an error: an unknown name, a pass that cannot be switched off (code
- * "E-PASS"), a form that is missing, or a defect that the verifier found (code "internal"). A pass that
- * decides bits and is switched off is a warning "W-BITS". */
+/* Runs the passes one after the other. With `names` left NULL, rounds of simplify and cse follow
+ * what a later pass laid open. NULL after an error: an unknown name, a pass that cannot be switched
+ * off (code "E-PASS"), a form that is missing, or a defect that the verifier found (code
+ * "internal"). A pass that decides bits and is switched off is a warning "W-BITS". */
 Graph *passes_run(const Graph *graph, const PassOptions *options, Diags *diags);
 
 /* Operations that may be left after `expand`: what schedule and lowering have to know. */
 bool op_primitive(Op op);
 
-/* For each axis whether the language needs its length to be 1 or more: it is read at `first` or `last`,
- * or has an unbounded mean, max, argmax or softmax. Ask before `expand`, which hides means.
+/* For each axis whether the language needs its length to be 1 or more: it is read at `first` or
+ * `last`, or has an unbounded mean, max, argmax or softmax. Ask before `expand`, which hides means.
  * `needed` has room for graph->axes.count entries. */
 void passes_axes_needed(const Graph *graph, bool *needed);
 

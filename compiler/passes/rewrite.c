@@ -94,7 +94,8 @@ static void mark(Rewrite *rewrite, int root, bool *live, int *work) {
 
 static void mark_live(Rewrite *rewrite, bool *live, int *work) {
     const Graph *graph = rewrite->graph;
-    for (int i = 0; i < graph->outputs.count; i++) mark(rewrite, graph->outputs.at[i].node, live, work);
+    for (int i = 0; i < graph->outputs.count; i++)
+        mark(rewrite, graph->outputs.at[i].node, live, work);
     for (int i = 0; i < graph->stops.count; i++) mark(rewrite, graph->stops.at[i].node, live, work);
     for (int i = 0; i < graph->losses.count; i++) {
         mark(rewrite, graph->losses.at[i].node, live, work);
@@ -174,7 +175,8 @@ static void renumber_ends(const Order *o, Graph *to) {
         to->losses.at[i].node = placed(o, to->losses.at[i].node);
         to->losses.at[i].per = placed(o, to->losses.at[i].per);
     }
-    for (int i = 0; i < to->stops.count; i++) to->stops.at[i].node = placed(o, to->stops.at[i].node);
+    for (int i = 0; i < to->stops.count; i++)
+        to->stops.at[i].node = placed(o, to->stops.at[i].node);
 }
 
 Graph *rewrite_end(Rewrite *rewrite, bool live_only) {
@@ -182,7 +184,8 @@ Graph *rewrite_end(Rewrite *rewrite, bool live_only) {
     Arena *arena = from->arena;
     int count = from->nodes.count;
     bool *live = ARENA_ARRAY(arena, count + 1, bool);
-    Order o = {.rewrite = rewrite, .live = live,
+    Order o = {.rewrite = rewrite,
+               .live = live,
                .place = ARENA_ARRAY(arena, count + 1, int),
                .order = ARENA_ARRAY(arena, count + 1, int),
                .stack = ARENA_ARRAY(arena, count + 1, Walk)};
@@ -251,7 +254,8 @@ static void tarjan(Tarjan *t, int root) {
 
 void graph_components(const Graph *graph, int *component) {
     int count = graph->nodes.count;
-    Tarjan t = {.graph = graph, .component = component,
+    Tarjan t = {.graph = graph,
+                .component = component,
                 .number = ARENA_ARRAY(graph->arena, count + 1, int),
                 .low = ARENA_ARRAY(graph->arena, count + 1, int),
                 .open = ARENA_ARRAY(graph->arena, count + 1, int),

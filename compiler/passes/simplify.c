@@ -1,7 +1,7 @@
 /* Local rewrites, until none applies. Values stay what they are, bit for bit, with two exceptions:
  * constants are folded in double, and a parameter times a one-hot vector becomes the row or column
- * that it picks (an infinity elsewhere in the matrix would have made a NaN). x + 0 goes only where x
- * cannot be -0, and x * 0 stays (x may be a NaN). */
+ * that it picks (an infinity elsewhere in the matrix would have made a NaN). x + 0 goes only where
+ * x cannot be -0, and x * 0 stays (x may be a NaN). */
 #include "passes/fold.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -28,7 +28,8 @@ static bool is_number(const Node *node, double value) {
            memcmp(&node->attr.number, &value, sizeof value) == 0; /* 0 is not -0 */
 }
 
-/* Carried state keeps the node that has its name; what is read by a recurrence stays known as such. */
+/* Carried state keeps the node that has its name; what is read by a recurrence stays known as such.
+ * */
 static bool replace_by(Simplify *s, const Node *node, int with) {
     const Node *value = node_at(s, rewrite_find(&s->rewrite, with));
     bool carried = s->carried[node->id];
@@ -67,7 +68,8 @@ static bool fold(Simplify *s, Node *node) {
     const Type *types[3] = {0};
     if (class_ != CLASS_UNARY && class_ != CLASS_BINARY && class_ != CLASS_SELECTION && !moves)
         return false;
-    if (s->state[node->id] || s->carried[node->id] || (node->op == OP_VAR && node->domain_count > 0))
+    if (s->state[node->id] || s->carried[node->id] ||
+        (node->op == OP_VAR && node->domain_count > 0))
         return false;
     for (int k = 0; k < node->in_count; k++) {
         const Node *from = operand(s, node, k);
@@ -75,8 +77,10 @@ static bool fold(Simplify *s, Node *node) {
         in[k] = from->attr.number;
         types[k] = &from->type;
     }
-    if (moves) value = in[0];
-    else if (!fold_constant(node->op, node->in_count, in, types, node->type, &value)) return false;
+    if (moves)
+        value = in[0];
+    else if (!fold_constant(node->op, node->in_count, in, types, node->type, &value))
+        return false;
     node->op = OP_CONST;
     node->in_count = 0;
     node->attr = (Attr){.number = value};
@@ -98,11 +102,16 @@ static bool drop_read(Simplify *s, Node *node) {
 /* Operations whose result is never -0, so that adding 0 changes nothing. */
 static bool never_minus_zero(const Simplify *s, const Node *node) {
     switch ((int)node->op) {
-    case OP_EXP: case OP_SIGMOID: case OP_SOFTPLUS: case OP_ABS: case OP_SQUARE: case OP_FLOAT:
-        return true;
+    case OP_EXP:
+    case OP_SIGMOID:
+    case OP_SOFTPLUS:
+    case OP_ABS:
+    case OP_SQUARE:
+    case OP_FLOAT: return true;
     case OP_ADD: {
         const Node *a = operand(s, node, 0), *b = operand(s, node, 1);
-        return (a->op == OP_CONST && !is_number(a, -0.0)) || (b->op == OP_CONST && !is_number(b, -0.0));
+        return (a->op == OP_CONST && !is_number(a, -0.0)) ||
+               (b->op == OP_CONST && !is_number(b, -0.0));
     }
     }
     return node->type.dtype == DT_INT;
@@ -114,8 +123,8 @@ static bool drop_neutral(Simplify *s, Node *node) {
         if (neutral->op != OP_CONST) continue;
         bool drops = false;
         if (node->op == OP_ADD)
-            drops = is_number(neutral, -0.0) ||
-                    (is_number(neutral, 0.0) && never_minus_zero(s, other));
+            drops =
+                is_number(neutral, -0.0) || (is_number(neutral, 0.0) && never_minus_zero(s, other));
         if (node->op == OP_SUB && k == 1) drops = is_number(neutral, 0.0);
         if (node->op == OP_MUL) drops = is_number(neutral, 1.0);
         if (node->op == OP_DIV && k == 1) drops = is_number(neutral, 1.0);

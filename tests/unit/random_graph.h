@@ -1,5 +1,6 @@
-/* A small generator of random Graphs over op_info[], and the interpreter on one. Every operation but
- * INPUT and PARAM is tried with random operands and attributes; what graph_type refuses is dropped. */
+/* A small generator of random Graphs over op_info[], and the interpreter on one. Every operation
+ * but INPUT and PARAM is tried with random operands and attributes; what graph_type refuses is
+ * dropped. */
 #ifndef RNNC_TESTS_RANDOM_GRAPH_H
 #define RNNC_TESTS_RANDOM_GRAPH_H
 
@@ -198,15 +199,16 @@ static inline void random_state(RandomGraph *r) {
 
 static inline void random_output(RandomGraph *r, int id) {
     const Node *node = r->graph->nodes.at[id];
-    GraphPort port = {.type = node->type, .node = id, .fallback = -1,
-                      .index_count = node->domain_count};
+    GraphPort port = {
+        .type = node->type, .node = id, .fallback = -1, .index_count = node->domain_count};
     port.name = name_of(r->graph->names, arena_printf(r->graph->arena, "o%d", id));
     for (int i = 0; i < node->domain_count; i++) port.indices[i] = node->domain[i];
     vec_push(r->graph->arena, &r->graph->outputs, port);
 }
 
 static inline RandomGraph random_graph(Arena *arena, Names *names, uint32_t seed, int steps) {
-    RandomGraph r = {.graph = graph_new(arena, names, NULL, MODE_TRAIN), .seed = seed * 2654435761u};
+    RandomGraph r = {.graph = graph_new(arena, names, NULL, MODE_TRAIN),
+                     .seed = seed * 2654435761u};
     random_head(&r);
     for (int states = random_below(&r, 3); states > 0; states--) random_state(&r);
     for (int i = 0; i < steps; i++) random_step(&r);
@@ -235,9 +237,9 @@ static inline InterpResult *random_run(Arena *arena, const Graph *graph, uint32_
     call->batch = RANDOM_BATCH;
     call->seed = seed;
     call->lengths = ARENA_ARRAY(arena, graph->axes.count, int64_t *);
-    call->lengths[0] = ARENA_ARRAY(arena, RANDOM_BATCH, int64_t);
-    call->lengths[0][0] = RANDOM_STEPS;
-    call->lengths[0][1] = RANDOM_STEPS - 2;
+    if (graph->axes.count > 0) call->lengths[0] = ARENA_ARRAY(arena, RANDOM_BATCH, int64_t);
+    for (int i = 0; graph->axes.count > 0 && i < RANDOM_BATCH; i++)
+        call->lengths[0][i] = RANDOM_STEPS - 2 * i;
     const double **inputs = ARENA_ARRAY(arena, graph->inputs.count, const double *);
     for (int i = 0; i < graph->inputs.count; i++) {
         const GraphPort *port = &graph->inputs.at[i];
@@ -247,9 +249,12 @@ static inline InterpResult *random_run(Arena *arena, const Graph *graph, uint32_
         double *values = ARENA_ARRAY(arena, steps * count, double);
         for (int64_t k = 0; k < steps * count; k++) {
             double x = random_below(&r, 2001) * 0.001 - 1;
-            if (port->type.dtype == DT_BOOL) x = x > 0;
-            else if (port->type.pointer != PTR_NONE) x = (double)random_below(&r, (int)(k / count) + 1) - 1;
-            else if (port->type.dtype == DT_INT) x = (double)random_below(&r, (int)port->type.bound);
+            if (port->type.dtype == DT_BOOL)
+                x = x > 0;
+            else if (port->type.pointer != PTR_NONE)
+                x = (double)random_below(&r, (int)(k / count) + 1) - 1;
+            else if (port->type.dtype == DT_INT)
+                x = (double)random_below(&r, (int)port->type.bound);
             values[k] = x;
         }
         inputs[i] = values;

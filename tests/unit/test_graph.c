@@ -28,10 +28,11 @@ static void test_all_ops_are_there(void **state) {
 
 static void test_names_and_spaces(void **state) {
     (void)state;
-    GraphCase c = graph_case("# a comment\n\n  graph   \"a \\\"b\\\\ \\x07\"  eval # another\n"
-                             "axis \"len\" run\nindex \"first\" in \"len\"\n"
-                             "input x[ \"first\" ] : f[ 2 ]=%0\n"
-                             "%0[\"first\"]:f[2]=input x\n%1:f[2]=tsum %0 over \"first\"[ , len)\n");
+    GraphCase c =
+        graph_case("# a comment\n\n  graph   \"a \\\"b\\\\ \\x07\"  eval # another\n"
+                   "axis \"len\" run\nindex \"first\" in \"len\"\n"
+                   "input x[ \"first\" ] : f[ 2 ]=%0\n"
+                   "%0[\"first\"]:f[2]=input x\n%1:f[2]=tsum %0 over \"first\"[ , len)\n");
     assert_string_equal(c.graph->model, "a \"b\\ \a");
     assert_string_equal(graph_case_text(&c, c.graph),
                         "graph \"a \\\"b\\\\ \\x07\" eval\naxis \"len\" run\n"
@@ -171,7 +172,8 @@ static const Bad broken[] = {
     {"%10 [t]: bool[3] = not %0\n", "not takes a bool"},
     {"%10 [t]: bool[3] = and %0, %5\n", "and, or take bools"},
     {"%10 [t]: f[3] = select %0, %0, %0\n", "condition is no bool"},
-    {"%10 [t]: int[] = select %5, %1, %11\n%11: int(4)[] = const 1.0\n", "ints of different bounds"},
+    {"%10 [t]: int[] = select %5, %1, %11\n%11: int(4)[] = const 1.0\n",
+     "ints of different bounds"},
     {"%10 [t]: f[4] = matmul %3, %8\n", "inner dimensions"},
     {"%10 [t]: f[4] = matmul %0, %0\n", "matmul takes"},
     {"%10: f[3] = conv %3, %3 strides [1] pads [0]\n", "conv takes"},
@@ -291,16 +293,16 @@ static void test_batched(void **state) {
         "%0: f[] = param W\n"
         "%1 h[t]: f[] = var %2\n"
         "%2 [t]: f[] = add %3, %0\n"
-        "%3 [t]: f[] = read %1 [t-1] else %0\n"        /* the same for all sequences */
-        "%4: f[] = read %1 [last]\n"                    /* lengths differ */
+        "%3 [t]: f[] = read %1 [t-1] else %0\n" /* the same for all sequences */
+        "%4: f[] = read %1 [last]\n"            /* lengths differ */
         "%5 [u]: int[] = index u\n"
-        "%6: int[] = tsum %5 over u\n"                  /* a fixed length */
+        "%6: int[] = tsum %5 over u\n" /* a fixed length */
         "%7 [q]: int[] = index q\n"
-        "%8: int[] = tsum %7 over q\n"                  /* a stop may come earlier */
-        "%9 [t]: f[] = read %1 [t+1] else %0\n"         /* the end shows */
+        "%8: int[] = tsum %7 over q\n"          /* a stop may come earlier */
+        "%9 [t]: f[] = read %1 [t+1] else %0\n" /* the end shows */
         "%10: f[] = input x\n%11 [t]: f[] = mul %1, %10\n%12: f[] = draw %0 normal d []\n");
     static const bool wanted[] = {false, false, false, false, true, false, false,
-                                  false, true, true, true, true, true};
+                                  false, true,  true,  true,  true, true};
     bool batched[13];
     graph_batched(c.graph, batched);
     for (int i = 0; i < 13; i++)
@@ -323,11 +325,12 @@ static void test_dot(void **state) {
 /* Domains: a reduction's bounds stay, its own index goes; more than MAX_DOMAIN is said. */
 static void test_domain(void **state) {
     (void)state;
-    GraphCase c = graph_case("graph m train\naxis t run\nindex a in t\nindex b in t\nindex c in t\n"
-                             "index d in t\nindex e in t\nindex f in t\nindex g in t\nindex h in t\n"
-                             "index i in t\ninput x[a, b, c, d, e, f, g, h]: f[] = %0\n"
-                             "input y[i]: f[] = %1\n"
-                             "%0 [a, b, c, d, e, f, g, h]: f[] = input x\n%1 [i]: f[] = input y\n");
+    GraphCase c =
+        graph_case("graph m train\naxis t run\nindex a in t\nindex b in t\nindex c in t\n"
+                   "index d in t\nindex e in t\nindex f in t\nindex g in t\nindex h in t\n"
+                   "index i in t\ninput x[a, b, c, d, e, f, g, h]: f[] = %0\n"
+                   "input y[i]: f[] = %1\n"
+                   "%0 [a, b, c, d, e, f, g, h]: f[] = input x\n%1 [i]: f[] = input y\n");
     int in[] = {0, 1}, domain[MAX_DOMAIN];
     assert_int_equal(graph_domain(c.graph, OP_ADD, 2, in, NULL, domain), -1);
     Attr attr = {.index = 2, .high = {BOUND_INDEX, 0, 1}};
@@ -340,16 +343,11 @@ static void test_domain(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_all_ops_are_there),
-        cmocka_unit_test(test_names_and_spaces),
-        cmocka_unit_test(test_quoted_is_no_word),
-        cmocka_unit_test(test_bad_texts),
-        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_broken_structure),
-        cmocka_unit_test(test_batched),
-        cmocka_unit_test(test_dot),
+        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_all_ops_are_there),
+        cmocka_unit_test(test_names_and_spaces), cmocka_unit_test(test_quoted_is_no_word),
+        cmocka_unit_test(test_bad_texts),        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_broken),           cmocka_unit_test(test_broken_structure),
+        cmocka_unit_test(test_batched),          cmocka_unit_test(test_dot),
         cmocka_unit_test(test_domain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

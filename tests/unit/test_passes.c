@@ -44,31 +44,37 @@ static const Case simplified[] = {
     {"%10 [t]: f[3] = neg %0\n%11 b[t]: f[3] = var %10\n" OUT "%11\n",
      X "%1 b[t]: f[3] = neg %0\n" OUT "%1\n"},
     /* a variable over more indices than its value stays */
-    {"%10 b[t]: f[3] = var %8\n" OUT "%10\n", "%0: f[3] = const 0.5\n%1 b[t]: f[3] = var %0\n" OUT "%1\n"},
+    {"%10 b[t]: f[3] = var %8\n" OUT "%10\n",
+     "%0: f[3] = const 0.5\n%1 b[t]: f[3] = var %0\n" OUT "%1\n"},
     /* what a recurrence goes through stays, what is only on it goes */
     {"%10 h[t]: f[3] = var %12\n%11 [t]: f[3] = read %10 [t-1] else %5\n%12 g[t]: f[3] = var %13\n"
      "%13 [t]: f[3] = add %11, %0\n" OUT "%10\n",
      X "%1: f[] = const 0.0\n%2 [t]: f[3] = read %4 [t-1] else %1\n%3 g[t]: f[3] = add %2, %0\n"
-     "%4 h[t]: f[3] = var %3\n" OUT "%4\n"},
+       "%4 h[t]: f[3] = var %3\n" OUT "%4\n"},
     /* carried state keeps its name */
     {"%10 a[t]: f[3] = neg %0\n%11 l.b[t]: f[3] = var %10\n"
      "%12 [t]: f[3] = read %11 [t-1] else %5 carry l in t\n" OUT "%12\n",
      X "%1: f[] = const 0.0\n%2 a[t]: f[3] = neg %0\n%3 l.b[t]: f[3] = var %2\n"
-     "%4 [t]: f[3] = read %3 [t-1] else %1 carry l in t\n" OUT "%4\n"},
+       "%4 [t]: f[3] = read %3 [t-1] else %1 carry l in t\n" OUT "%4\n"},
     {"%10 [t]: f[3] = neg %0\n%11 l.b[t]: f[3] = var %10\n"
      "%12 [t]: f[3] = read %11 [t-1] else %5 carry l in t\n" OUT "%12\n",
      X "%1: f[] = const 0.0\n%2 l.b[t]: f[3] = neg %0\n"
-     "%3 [t]: f[3] = read %2 [t-1] else %1 carry l in t\n" OUT "%3\n"},
+       "%3 [t]: f[3] = read %2 [t-1] else %1 carry l in t\n" OUT "%3\n"},
     /* detach matters to gradients alone, and so stays in training */
     {"%10 [t]: f[3] = detach %0\n" OUT "%10\n", X "%1 [t]: f[3] = detach %0\n" OUT "%1\n"},
     /* constants */
-    {"%10: f[] = const 9.0\n%11: f[] = sqrt %10\n%12: f[3] = div %8, %11\n%13 [t]: f[3] = mul %0, %12\n"
-     OUT "%13\n", X "%1: f[3] = const 0.16666666666666666\n%2 [t]: f[3] = mul %0, %1\n" OUT "%2\n"},
-    {"%10: int[] = const 7.0\n%11: int[] = const 2.0\n%12: int[] = mod %10, %11\n%13: bool[] = lt %12, %11\n"
+    {"%10: f[] = const 9.0\n%11: f[] = sqrt %10\n%12: f[3] = div %8, %11\n%13 [t]: f[3] = mul %0, "
+     "%12\n" OUT "%13\n",
+     X "%1: f[3] = const 0.16666666666666666\n%2 [t]: f[3] = mul %0, %1\n" OUT "%2\n"},
+    {"%10: int[] = const 7.0\n%11: int[] = const 2.0\n%12: int[] = mod %10, %11\n%13: bool[] = lt "
+     "%12, %11\n"
      "output o: int[] = %12\noutput q: bool[] = %13\n",
-     "%0: int[] = const 1.0\n%1: bool[] = const 1.0\noutput o: int[] = %0\noutput q: bool[] = %1\n"},
-    {"%10: int[] = const 7.0\n%11: int[] = const 0.0\n%12: int[] = mod %10, %11\noutput o: int[] = %12\n",
-     "%0: int[] = const 7.0\n%1: int[] = const 0.0\n%2: int[] = mod %0, %1\noutput o: int[] = %2\n"},
+     "%0: int[] = const 1.0\n%1: bool[] = const 1.0\noutput o: int[] = %0\noutput q: bool[] = "
+     "%1\n"},
+    {"%10: int[] = const 7.0\n%11: int[] = const 0.0\n%12: int[] = mod %10, %11\noutput o: int[] = "
+     "%12\n",
+     "%0: int[] = const 7.0\n%1: int[] = const 0.0\n%2: int[] = mod %0, %1\noutput o: int[] = "
+     "%2\n"},
     {"%10: f[2, 3] = broadcast %11\n%11: f[1, 3] = reshape %8\noutput o: f[2, 3] = %10\n",
      "%0: f[2, 3] = const 0.5\noutput o: f[2, 3] = %0\n"},
     {"%10: f[] = div %5, %5\noutput o: f[] = %10\n", "%0: f[] = const nan\noutput o: f[] = %0\n"},
@@ -108,12 +114,15 @@ static const Case simplified[] = {
     {"%10 [t]: f[3] = read %0 [t] else %8\n" OUT "%10\n", X OUT "%0\n"},
     {"%10 [s]: f[3] = read %0 [s]\noutput o[s]: f[3] = %10\n",
      X "%1 [s]: f[3] = read %0 [s]\noutput o[s]: f[3] = %1\n"},
-    {"%10: f[3] = read %8 []\noutput o: f[3] = %10\n", "%0: f[3] = const 0.5\noutput o: f[3] = %0\n"},
-    {"%10 [t]: f[3] = read %11 [t-1] else %5\n%11 [t]: f[3] = hold %0, %10 over t every 1\n" OUT "%11\n",
+    {"%10: f[3] = read %8 []\noutput o: f[3] = %10\n",
+     "%0: f[3] = const 0.5\noutput o: f[3] = %0\n"},
+    {"%10 [t]: f[3] = read %11 [t-1] else %5\n%11 [t]: f[3] = hold %0, %10 over t every 1\n" OUT
+     "%11\n",
      X OUT "%0\n"},
     /* moves of nothing */
     {"%10 [t]: f[3] = concat %0\n" OUT "%10\n", X OUT "%0\n"},
-    {"%10: f[1] = concat %7\noutput o: f[1] = %10\n", "%0: f[1] = const 1.0\noutput o: f[1] = %0\n"},
+    {"%10: f[1] = concat %7\noutput o: f[1] = %10\n",
+     "%0: f[1] = const 1.0\noutput o: f[1] = %0\n"},
     {"%10 [t]: f[3] = slice %0 [0:3]\n" OUT "%10\n", X OUT "%0\n"},
     {"%10 [t]: f[3] = broadcast %0\n" OUT "%10\n", X OUT "%0\n"},
     {"%10 [t]: f[] = sum %0\n%11 [t]: f[1, 3] = broadcast %10\n%12 [t]: f[2, 3] = broadcast %11\n"
@@ -137,44 +146,51 @@ static const Case merged[] = {
     {"%10 [t]: f[3] = neg %0\n%11 [t]: f[3] = neg %0\n%12 [t]: f[3] = add %10, %11\n" OUT "%12\n",
      X "%1 [t]: f[3] = neg %0\n%2 [t]: f[3] = add %1, %1\n" OUT "%2\n"},
     /* through several levels, and against the order of ids */
-    {"%10 [t]: f[3] = exp %12\n%11 [t]: f[3] = exp %13\n%12 [t]: f[3] = neg %0\n%13 [t]: f[3] = neg %0\n"
+    {"%10 [t]: f[3] = exp %12\n%11 [t]: f[3] = exp %13\n%12 [t]: f[3] = neg %0\n%13 [t]: f[3] = "
+     "neg %0\n"
      "%14 [t]: f[3] = sub %10, %11\n" OUT "%14\n",
      X "%1 [t]: f[3] = neg %0\n%2 [t]: f[3] = exp %1\n%3 [t]: f[3] = sub %2, %2\n" OUT "%3\n"},
     /* a product either way round, a sum not */
-    {"%10 [t]: f[3] = mul %0, %8\n%11 [t]: f[3] = mul %8, %0\n%12 [t]: f[3] = sub %10, %11\n" OUT "%12\n",
+    {"%10 [t]: f[3] = mul %0, %8\n%11 [t]: f[3] = mul %8, %0\n%12 [t]: f[3] = sub %10, %11\n" OUT
+     "%12\n",
      X "%1: f[3] = const 0.5\n%2 [t]: f[3] = mul %0, %1\n%3 [t]: f[3] = sub %2, %2\n" OUT "%3\n"},
-    {"%10 [t]: f[3] = add %0, %8\n%11 [t]: f[3] = add %8, %0\n%12 [t]: f[3] = sub %10, %11\n" OUT "%12\n",
+    {"%10 [t]: f[3] = add %0, %8\n%11 [t]: f[3] = add %8, %0\n%12 [t]: f[3] = sub %10, %11\n" OUT
+     "%12\n",
      X "%1: f[3] = const 0.5\n%2 [t]: f[3] = add %0, %1\n%3 [t]: f[3] = add %1, %0\n"
-     "%4 [t]: f[3] = sub %2, %3\n" OUT "%4\n"},
+       "%4 [t]: f[3] = sub %2, %3\n" OUT "%4\n"},
     /* 0 and -0 are two constants */
     {"%10 [t]: f[3] = add %0, %5\n%11 [t]: f[3] = add %10, %6\n" OUT "%11\n",
      X "%1: f[] = const 0.0\n%2: f[] = const -0.0\n%3 [t]: f[3] = add %0, %1\n"
-     "%4 [t]: f[3] = add %3, %2\n" OUT "%4\n"},
+       "%4 [t]: f[3] = add %3, %2\n" OUT "%4\n"},
     /* draws of one site, of two */
     {"%10 [t]: f[3] = draw %7 normal a [t]\n%11 [t]: f[3] = draw %7 normal a [t]\n"
      "%12 [t]: f[3] = draw %7 normal b [t]\n%13 [t]: f[3] = concat %14, %15, %16\n"
      "%14 [t]: f[] = sum %10\n%15 [t]: f[] = sum %11\n%16 [t]: f[] = sum %12\n" OUT "%13\n",
-     "%0: f[] = const 1.0\n%1 [t]: f[3] = draw %0 normal a [t]\n%2 [t]: f[3] = draw %0 normal b [t]\n"
+     "%0: f[] = const 1.0\n%1 [t]: f[3] = draw %0 normal a [t]\n%2 [t]: f[3] = draw %0 normal b "
+     "[t]\n"
      "%3 [t]: f[] = sum %1\n%4 [t]: f[] = sum %2\n%5 [t]: f[3] = concat %3, %3, %4\n" OUT "%5\n"},
     /* reads of other positions */
     {"%10 [t]: f[3] = read %0 [t-1] else %5\n%11 [t]: f[3] = read %0 [t-1] else %5\n"
      "%12 [t]: f[3] = read %0 [t-2] else %5\n%13 [t]: f[3] = clip %10, %11, %12\n" OUT "%13\n",
      X "%1: f[] = const 0.0\n%2 [t]: f[3] = read %0 [t-1] else %1\n"
-     "%3 [t]: f[3] = read %0 [t-2] else %1\n%4 [t]: f[3] = clip %2, %2, %3\n" OUT "%4\n"},
+       "%3 [t]: f[3] = read %0 [t-2] else %1\n%4 [t]: f[3] = clip %2, %2, %3\n" OUT "%4\n"},
     /* reductions over different ranges; sums over different dims */
-    {"%10: f[3] = tsum %0 over t\n%11: f[3] = tsum %0 over t [2, )\n%12: f[3] = tsum %0 over t mirrored\n"
+    {"%10: f[3] = tsum %0 over t\n%11: f[3] = tsum %0 over t [2, )\n%12: f[3] = tsum %0 over t "
+     "mirrored\n"
      "%13: f[3] = tsum %0 over t\n%14: f[12] = concat %10, %11, %12, %13\noutput o: f[12] = %14\n",
-     X "%1: f[3] = tsum %0 over t\n%2: f[3] = tsum %0 over t [2, )\n%3: f[3] = tsum %0 over t mirrored\n"
-     "%4: f[12] = concat %1, %2, %3, %1\noutput o: f[12] = %4\n"},
+     X "%1: f[3] = tsum %0 over t\n%2: f[3] = tsum %0 over t [2, )\n%3: f[3] = tsum %0 over t "
+       "mirrored\n"
+       "%4: f[12] = concat %1, %2, %3, %1\noutput o: f[12] = %4\n"},
     /* named variables keep apart, carried state too */
     {"%10 a[t]: f[3] = var %0\n%11 b[t]: f[3] = var %0\n%12 [t]: f[3] = sub %10, %11\n" OUT "%12\n",
      X "%1 a[t]: f[3] = var %0\n%2 b[t]: f[3] = var %0\n%3 [t]: f[3] = sub %1, %2\n" OUT "%3\n"},
     {"%10 l.a[t]: f[3] = neg %0\n%11 l.b[t]: f[3] = neg %0\n"
      "%12 [t]: f[3] = read %10 [t-1] else %5 carry l in t\n"
-     "%13 [t]: f[3] = read %11 [t-1] else %5 carry l in t\n%14 [t]: f[3] = sub %12, %13\n" OUT "%14\n",
+     "%13 [t]: f[3] = read %11 [t-1] else %5 carry l in t\n%14 [t]: f[3] = sub %12, %13\n" OUT
+     "%14\n",
      X "%1: f[] = const 0.0\n%2 l.a[t]: f[3] = neg %0\n%3 l.b[t]: f[3] = neg %0\n"
-     "%4 [t]: f[3] = read %2 [t-1] else %1 carry l in t\n"
-     "%5 [t]: f[3] = read %3 [t-1] else %1 carry l in t\n%6 [t]: f[3] = sub %4, %5\n" OUT "%6\n"},
+       "%4 [t]: f[3] = read %2 [t-1] else %1 carry l in t\n"
+       "%5 [t]: f[3] = read %3 [t-1] else %1 carry l in t\n%6 [t]: f[3] = sub %4, %5\n" OUT "%6\n"},
 };
 
 static void check_cases(const char *pass, const Case *cases, size_t count) {
@@ -217,7 +233,8 @@ static void test_dce(void **state) {
         "%0 [t]: f[] = input x\n%1: f[] = input y\n%2: f[] = const 1.0\n%3: f[] = input z\n"
         "%4: f[] = const 2.0\n%5: f[] = param W\n%6: f[] = exp %3\n"
         "%7: bool[] = lt %2, %3\n%8: f[] = const 3.0\n%9: f[] = const 4.0\n%10 [t]: f[] = neg %0\n"
-        "%11 [t]: f[] = read %10 [t-1] else %9 carry l in t\n%12 [t]: f[] = read %10 [t-1] else %8\n"
+        "%11 [t]: f[] = read %10 [t-1] else %9 carry l in t\n%12 [t]: f[] = read %10 [t-1] else "
+        "%8\n"
         "output o: f[] = %6\nloss %8 per %9\nstop g when %7\n");
     bool changed;
     Graph *to = pass_dce(c.graph, &changed);
@@ -278,7 +295,8 @@ static void test_expand(void **state) {
         int nodes = 0;
         char gone[32];
         assert_true(changed);
-        for (const char *line = got; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        for (const char *line = got; line && *line;
+             line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
             nodes += *line == '%';
         snprintf(gone, sizeof gone, " = %s ", op_info[expanded[i].gone].text);
         if (strstr(got, gone) || nodes != expanded[i].nodes)
@@ -290,15 +308,18 @@ static void test_expand(void **state) {
 /* Operands get the shape and the type of the result; scalars stay. */
 static const Case made_equal[] = {
     {"%10: f[1, 3] = reshape %8\n%11: f[4, 3] = mul %3, %10\noutput o: f[4, 3] = %11\n",
-     "%0: f[4, 3] = param W\n%1: f[3] = const 0.5\n%2: f[1, 3] = reshape %1\n%3: f[4, 3] = broadcast %2\n"
+     "%0: f[4, 3] = param W\n%1: f[3] = const 0.5\n%2: f[1, 3] = reshape %1\n%3: f[4, 3] = "
+     "broadcast %2\n"
      "%4: f[4, 3] = mul %0, %3\noutput o: f[4, 3] = %4\n"},
     {"%10 [t]: f[3] = mul %0, %2\n" OUT "%10\n",
      X "%1 c: bool[] = input c\n%2: f[] = float %1\n%3 [t]: f[3] = mul %0, %2\n" OUT "%3\n"},
     {"%10 [t]: int[] = add %1, %2\noutput o[t]: int[] = %10\n",
-     "%0 w[t]: int(3)[] = input w\n%1 c: bool[] = input c\n%2: int[] = const 1.0\n%3: int[] = const 0.0\n"
+     "%0 w[t]: int(3)[] = input w\n%1 c: bool[] = input c\n%2: int[] = const 1.0\n%3: int[] = "
+     "const 0.0\n"
      "%4: int[] = select %1, %2, %3\n%5 [t]: int[] = add %0, %4\noutput o[t]: int[] = %5\n"},
     {"%10 [t]: bool[] = lt %1, %7\noutput o[t]: bool[] = %10\n",
-     "%0 w[t]: int(3)[] = input w\n%1: f[] = const 1.0\n%2 [t]: f[] = float %0\n%3 [t]: bool[] = lt %2, %1\n"
+     "%0 w[t]: int(3)[] = input w\n%1: f[] = const 1.0\n%2 [t]: f[] = float %0\n%3 [t]: bool[] = "
+     "lt %2, %1\n"
      "output o[t]: bool[] = %3\n"},
     {"%10 a[t]: f[3] = square %0\n" OUT "%10\n", X "%1 a[t]: f[3] = mul %0, %0\n" OUT "%1\n"},
 };
@@ -338,8 +359,8 @@ static void test_runner(void **state) {
     GraphCase c = graph_case(text);
     Seen seen = {0};
     const char *const off[] = {"cse", "cse"};
-    PassOptions options = {.verify_each = true, .user = &seen, .after = saw, .clock = ticks,
-                           .timing = took};
+    PassOptions options = {
+        .verify_each = true, .user = &seen, .after = saw, .clock = ticks, .timing = took};
     assert_non_null(passes_run(c.graph, &options, c.diags));
     assert_string_equal(seen.order, "simplify cse expand simplify cse dce ");
     assert_int_equal(seen.timed, 2 * seen.passes);
@@ -400,16 +421,18 @@ static void test_axes_needed(void **state) {
 static void test_long(void **state) {
     (void)state;
     for (int cyclic = 0; cyclic < 2; cyclic++) {
-        GraphCase c = graph_case("graph m infer\naxis t run\nindex t in t\ninput x[t]: f[] = %0\n"
-                                 "%0 [t]: f[] = input x\n%1: f[] = const 0.0\n%2 h[t]: f[] = var %0\n"
-                                 "%3 [t]: f[] = read %2 [t-1] else %1\n");
+        GraphCase c =
+            graph_case("graph m infer\naxis t run\nindex t in t\ninput x[t]: f[] = %0\n"
+                       "%0 [t]: f[] = input x\n%1: f[] = const 0.0\n%2 h[t]: f[] = var %0\n"
+                       "%3 [t]: f[] = read %2 [t-1] else %1\n");
         int last = cyclic ? 3 : 0;
         for (int i = 0; i < 100000; i++)
-            last = graph_node(c.graph, i % 2 ? OP_TANH : OP_VAR, 1, &last, NULL, (Span){NULL, 0, 0});
+            last =
+                graph_node(c.graph, i % 2 ? OP_TANH : OP_VAR, 1, &last, NULL, (Span){NULL, 0, 0});
         c.graph->nodes.at[2]->in[0] = last;
         vec_push(c.arena, &c.graph->outputs,
-                 (GraphPort){.name = name_of(c.names, "o"), .node = 2, .fallback = -1,
-                             .index_count = 1});
+                 (GraphPort){
+                     .name = name_of(c.names, "o"), .node = 2, .fallback = -1, .index_count = 1});
         Graph *to = passes_run(c.graph, NULL, c.diags);
         assert_non_null(to);
         assert_int_equal(graph_case_count(to, OP_TANH), 50000);
@@ -444,6 +467,55 @@ static void compare(Arena *arena, const Graph *before, const Graph *now, uint32_
     }
 }
 
+/* Folding gives what the interpreter gives, NaN, infinities and signs of zeros included. */
+static void test_fold(void **state) {
+    (void)state;
+    static const double values[] = {0.0, -0.0, 1, -2.5, 0.75, -40, 1e300, INFINITY, -INFINITY, NAN};
+    enum { VALUES = sizeof values / sizeof *values };
+    for (int op = OP_VAR; op <= OP_CLIP; op++) {
+        GraphCase c = graph_case("graph m train\n");
+        bool logic = op == OP_NOT || op == OP_AND || op == OP_OR, changed;
+        int count = op_info[op].least, all = count == 1   ? VALUES
+                                             : count == 2 ? VALUES * VALUES
+                                                          : VALUES * VALUES * VALUES;
+        for (int i = 0; i < all; i++) {
+            int rest = i, in[3];
+            for (int k = 0; k < count; k++, rest /= VALUES) {
+                bool truth = logic || (op == OP_SELECT && k == 0);
+                double value = values[rest % VALUES];
+                in[k] = graph_const(c.graph, truth ? value > 0 : value, truth ? DT_BOOL : DT_FLOAT,
+                                    (Shape){0}, (Span){NULL, 0, 0});
+            }
+            int id = graph_node(c.graph, (Op)op, count, in, NULL, (Span){NULL, 0, 0});
+            vec_push(c.arena, &c.graph->outputs,
+                     (GraphPort){.name = name_of(c.names, arena_printf(c.arena, "o%d", i)),
+                                 .type = c.graph->nodes.at[id]->type,
+                                 .node = id,
+                                 .fallback = -1});
+        }
+        Graph *to = pass_simplify(c.graph, &changed);
+        int dropped = graph_case_count(to, (Op)op);
+        if (op != OP_DETACH && dropped > 0)
+            fail_msg("%d of %s are left", dropped, op_info[op].text);
+        InterpResult *a = random_run(c.arena, c.graph, 1), *b = random_run(c.arena, to, 1);
+        assert_true(a->status == INTERP_OK && b->status == INTERP_OK);
+        for (int i = 0; i < all; i++) {
+            double x = a->outputs[i][0], y = b->outputs[i][0];
+            /* ops.def: a NaN operand gives NaN; libm's pow has two exceptions. */
+            if (op == OP_POW && (isnan(values[i % VALUES]) || isnan(values[i / VALUES % VALUES])))
+                x = (double)NAN;
+            bool same = isnan(x) ? isnan(y)
+                        : x == y ? signbit(x) == signbit(y)
+                                 : fabs(x - y) <= 4e-16 * fabs(x) + 1e-17;
+            if (!same)
+                fail_msg("%s of %g %g %g: %.17g, folded %.17g", op_info[op].text,
+                         values[i % VALUES], values[i / VALUES % VALUES],
+                         values[i / VALUES / VALUES], x, y);
+        }
+        graph_case_free(&c);
+    }
+}
+
 static void test_random(void **state) {
     (void)state;
     int used[OP_COUNT] = {0}, ran = 0, runs = 0, passes;
@@ -452,16 +524,22 @@ static void test_random(void **state) {
         GraphCase c = graph_case_bytes("graph m train", 13);
         RandomGraph r = random_graph(c.arena, c.names, seed, 40);
         for (int op = 0; op < OP_COUNT; op++) used[op] += r.used[op];
-        if (!graph_verify(r.graph, "random", c.diags)) fail_msg("seed %u\n%s", seed, graph_case_errors(&c));
-        for (int i = 0; i <= passes; i++) {
+        if (!graph_verify(r.graph, "random", c.diags))
+            fail_msg("seed %u\n%s", seed, graph_case_errors(&c));
+        const char *order[6];
+        for (int i = 0; i < 6; i++) order[i] = table[random_below(&r, passes)].name;
+        PassOptions whole = {.verify_each = true};
+        PassOptions shuffled = {.names = order, .name_count = 6, .verify_each = true};
+        for (int i = 0; i <= passes + 1; i++) {
             bool changed = true;
             Graph *to = i < passes ? table[i].run(r.graph, &changed)
-                                   : passes_run(r.graph, &(PassOptions){.verify_each = true}, c.diags);
-            const char *name = i < passes ? table[i].name : "all";
+                                   : passes_run(r.graph, i == passes ? &whole : &shuffled, c.diags);
+            const char *name = i < passes ? table[i].name : i == passes ? "all" : "any order";
             if (!to || !graph_verify(to, name, c.diags))
                 fail_msg("seed %u\n%s", seed, graph_case_errors(&c));
             if (i == passes)
-                for (int k = 0; k < to->nodes.count; k++) assert_true(op_primitive(to->nodes.at[k]->op));
+                for (int k = 0; k < to->nodes.count; k++)
+                    assert_true(op_primitive(to->nodes.at[k]->op));
             compare(c.arena, r.graph, to, seed, name, &ran);
             runs++;
         }
@@ -474,11 +552,17 @@ static void test_random(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_simplify),   cmocka_unit_test(test_cse),
-        cmocka_unit_test(test_infer_drops_detach), cmocka_unit_test(test_dce),
-        cmocka_unit_test(test_expand),     cmocka_unit_test(test_expand_equal),
-        cmocka_unit_test(test_runner),     cmocka_unit_test(test_verify_each),
-        cmocka_unit_test(test_axes_needed), cmocka_unit_test(test_long),
+        cmocka_unit_test(test_simplify),
+        cmocka_unit_test(test_cse),
+        cmocka_unit_test(test_infer_drops_detach),
+        cmocka_unit_test(test_dce),
+        cmocka_unit_test(test_expand),
+        cmocka_unit_test(test_expand_equal),
+        cmocka_unit_test(test_runner),
+        cmocka_unit_test(test_verify_each),
+        cmocka_unit_test(test_axes_needed),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_fold),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
