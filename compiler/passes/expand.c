@@ -85,9 +85,7 @@ int expand_finite(Expand *e, int maximum) {
     return expand_op(e, OP_SELECT, infinite, number(e, 0), maximum);
 }
 
-/* max, and log Σ e^(a − max) with the maximum 0 where it is infinite, so that no
- * inf − inf arises.
- * */
+/* log Σ e^(a − max) + max, with the maximum 0 where it is infinite: no inf − inf arises. */
 static int log_sum_exp(Expand *e, int a) {
     Shape shape = expand_type(e, a)->shape;
     int maximum = expand_finite(e, expand_over_dim(e, OP_RMAX, a, shape.rank - 1));
