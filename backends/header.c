@@ -1,4 +1,4 @@
-/* The header that goes with the code of any backend: what the model is, sizes, parameters, and every
+/* The header that goes with the code of any backend: what the model is, sizes, parameters, every
  * exported function with what its arguments hold. C99, callable from C++. */
 #include "backend.h"
 
@@ -52,8 +52,10 @@ static void print_example(Header *h, Text *text) {
     const Interface *in = h->in;
     const LFunction *forward = function_at(h, in->forward), *pack = function_at(h, in->pack);
     if (!forward && in->step < 0) return;
-    text_puts(text, "\n\nUse (memory is the caller's; what is packed, state or workspace is aligned to 64 bytes):\n");
-    if (pack) text_printf(text, "    void *weights = aligned_alloc(64, %s_WEIGHT_BYTES);\n", h->upper);
+    text_puts(text, "\n\nUse (memory is the caller's; what is packed, state or workspace is "
+                    "aligned to 64 bytes):\n");
+    if (pack)
+        text_printf(text, "    void *weights = aligned_alloc(64, %s_WEIGHT_BYTES);\n", h->upper);
     print_example_call(h, in->pack, "int32_t status = ", text);
     print_example_call(h, in->forward_work, "int64_t forward_bytes = ", text);
     print_example_call(h, in->forward, pack ? "status = " : "int32_t status = ", text);
@@ -69,11 +71,14 @@ static void print_example(Header *h, Text *text) {
 static void print_top(Header *h, const BackendOptions *options) {
     const Interface *in = h->in;
     Text text = text_new(h->out->arena);
-    text_printf(&text, "%s: a recurrent model, compiled by rnnc %s for %s in %s precision", in->model,
-                options->version, in->module->target.name, in->module->real == LT_F32 ? "single" : "double");
+    text_printf(&text, "%s: a recurrent model, compiled by rnnc %s for %s in %s precision",
+                in->model, options->version, in->module->target.name,
+                in->module->real == LT_F32 ? "single" : "double");
     if (in->graph) text_printf(&text, ", for %s", mode_text(in->graph->mode));
-    text_puts(&text, ".\nIt allocates nothing, has no writable globals and calls nothing. Arrays are row-major.");
-    if (in->step < 0 && in->no_step) text_printf(&text, "\nThere is no step function: %s.", in->no_step);
+    text_puts(&text, ".\nIt allocates nothing, has no writable globals and calls nothing. Arrays "
+                     "are row-major.");
+    if (in->step < 0 && in->no_step)
+        text_printf(&text, "\nThere is no step function: %s.", in->no_step);
     print_example(h, &text);
     identifier_comment(h->out, text_string(&text), 0);
 }
@@ -83,15 +88,17 @@ static void print_top(Header *h, const BackendOptions *options) {
 /* `#define LSTM_WORD value  / * doc * /`; a name that is taken gets a number. */
 static void print_macro(Header *h, const char *word, int64_t value, const char *doc) {
     Arena *arena = h->out->arena;
-    const char *base = arena_printf(arena, "%s_%s", h->upper, identifier_upper(arena, word)), *name = base;
+    const char *base = arena_printf(arena, "%s_%s", h->upper, identifier_upper(arena, word)),
+               *name = base;
     for (int i = 0, n = 2; i < h->macros.count; i++)
         if (strcmp(h->macros.at[i], name) == 0) {
             name = arena_printf(arena, "%s_%d", base, n++);
             i = -1;
         }
     vec_push(arena, &h->macros, name);
-    const char *line = value > INT32_MAX ? arena_printf(arena, "#define %s INT64_C(%" PRId64 ")", name, value)
-                                         : arena_printf(arena, "#define %s %" PRId64, name, value);
+    const char *line = value > INT32_MAX
+                           ? arena_printf(arena, "#define %s INT64_C(%" PRId64 ")", name, value)
+                           : arena_printf(arena, "#define %s %" PRId64, name, value);
     text_puts(h->out, line);
     if (doc) {
         text_indent(h->out, strlen(line) < 40 ? 40 - (int)strlen(line) : 1);
@@ -107,15 +114,17 @@ static void print_statuses(Header *h) {
     print_macro(h, "BAD_LENGTH", LOOP_BAD_LENGTH, "a length, steps or batch out of its range");
     print_macro(h, "BAD_VALUE", LOOP_BAD_VALUE, "an int input or label out of its range");
     print_macro(h, "BAD_SPACE", LOOP_BAD_SPACE, "workspace or state too small");
-    print_macro(h, "BAD_POINTER", LOOP_BAD_POINTER, "NULL, or not aligned to 64 bytes where it must be");
+    print_macro(h, "BAD_POINTER", LOOP_BAD_POINTER,
+                "NULL, or not aligned to 64 bytes where it must be");
     print_macro(h, "BAD_LOSS", LOOP_BAD_LOSS, "the divisor of a loss is 0");
 }
 
 static void print_port(Header *h, const GraphPort *port, const char *what) {
     Arena *arena = h->out->arena;
     const Shape *shape = &port->type.shape;
-    print_macro(h, arena_printf(arena, "%s_SIZE", port->name), shape_count(*shape),
-                arena_printf(arena, "elements of %s %s at one position of one sequence", what, port->name));
+    print_macro(
+        h, arena_printf(arena, "%s_SIZE", port->name), shape_count(*shape),
+        arena_printf(arena, "elements of %s %s at one position of one sequence", what, port->name));
     for (int d = 0; shape->rank > 1 && d < shape->rank; d++)
         print_macro(h, arena_printf(arena, "%s_DIM%d", port->name, d), shape->dim[d], NULL);
     if (port->type.dtype == DT_INT && port->type.bound > 0)
@@ -148,22 +157,24 @@ static void print_sizes(Header *h) {
 
 static void print_param_table(Header *h) {
     if (!h->in->graph || h->in->graph->params.count == 0) return;
-    text_printf(h->out,
-                "\n/* A parameter: a row-major tensor at `offset` of the flat array. `initial` is glorot, he,\n"
-                "   orthogonal, normal (a: deviation), uniform (from a to b), or values (`values`, or a\n"
-                "   everywhere where that is NULL). A frozen one has no gradient. */\n"
-                "typedef struct %s_param {\n"
-                "    const char *name;\n"
-                "    int32_t rank;\n"
-                "    int64_t shape[%d];\n"
-                "    int64_t offset, count; /* in numbers */\n"
-                "    const char *initial;\n"
-                "    double a, b;\n"
-                "    const double *values;\n"
-                "    int32_t frozen;\n"
-                "} %s_param;\n\n"
-                "extern const %s_param %s_params[%s_PARAMS];\n",
-                h->prefix, MAX_RANK, h->prefix, h->prefix, h->prefix, h->upper);
+    text_printf(
+        h->out,
+        "\n/* A parameter: a row-major tensor at `offset` of the flat array. `initial` is glorot, "
+        "he,\n"
+        "   orthogonal, normal (a: deviation), uniform (from a to b), or values (`values`, or a\n"
+        "   everywhere where that is NULL). A frozen one has no gradient. */\n"
+        "typedef struct %s_param {\n"
+        "    const char *name;\n"
+        "    int32_t rank;\n"
+        "    int64_t shape[%d];\n"
+        "    int64_t offset, count; /* in numbers */\n"
+        "    const char *initial;\n"
+        "    double a, b;\n"
+        "    const double *values;\n"
+        "    int32_t frozen;\n"
+        "} %s_param;\n\n"
+        "extern const %s_param %s_params[%s_PARAMS];\n",
+        h->prefix, MAX_RANK, h->prefix, h->prefix, h->prefix, h->upper);
 }
 
 static void print_function(Header *h, const LFunction *f) {
@@ -180,13 +191,18 @@ static void print_function(Header *h, const LFunction *f) {
     text_puts(h->out, ";\n");
 }
 
-bool backend_header(const Interface *interface_, const BackendOptions *options, Text *out, Diags *diags) {
+bool backend_header(const Interface *interface_, const BackendOptions *options, Text *out,
+                    Diags *diags) {
     (void)diags;
     const LoopModule *module = interface_->module;
     const char *prefix = identifier_of(out->arena, module->prefix);
-    Header h = {.in = interface_, .out = out, .prefix = prefix, .upper = identifier_upper(out->arena, prefix)};
+    Header h = {.in = interface_,
+                .out = out,
+                .prefix = prefix,
+                .upper = identifier_upper(out->arena, prefix)};
     print_top(&h, options);
-    text_printf(out, "#ifndef %s_H\n#define %s_H\n\n#include <stddef.h>\n#include <stdint.h>\n", h.upper, h.upper);
+    text_printf(out, "#ifndef %s_H\n#define %s_H\n\n#include <stddef.h>\n#include <stdint.h>\n",
+                h.upper, h.upper);
     text_puts(out, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n");
     print_statuses(&h);
     print_sizes(&h);

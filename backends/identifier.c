@@ -1,5 +1,5 @@
-/* Names of the source as identifiers of C and C++, and the few pieces of layout that the header and the
- * C file share: types, prototypes, comments, line breaks. */
+/* Names of the source as identifiers of C and C++, and the few pieces of layout that the header and
+ * the C file share: types, prototypes, comments, line breaks. */
 #include "identifier.h"
 
 #include <ctype.h>
@@ -7,23 +7,34 @@
 
 enum { COLUMNS = 100 };
 
-/* Keywords of C99, C11, C23 and C++20, macros that compilers predefine in GNU mode, and what <stdint.h>,
- * <stddef.h> and the prelude define. */
+/* Keywords of C99, C11, C23 and C++20, macros that compilers predefine in GNU mode, and what
+ * <stdint.h>, <stddef.h> and the prelude define. */
 static const char *const reserved[] = {
-    "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch",
-    "char", "char16_t", "char32_t", "char8_t", "class", "co_await", "co_return", "co_yield", "compl", "concept",
-    "const", "const_cast", "consteval", "constexpr", "constinit", "continue", "decltype", "default", "delete",
-    "do", "double", "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false", "float", "for",
-    "friend", "goto", "i386", "if", "inline", "int", "linux", "long", "mutable", "namespace", "new", "noexcept",
-    "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private", "protected", "public", "register",
-    "reinterpret_cast", "requires", "restrict", "return", "short", "signed", "sizeof", "static",
-    "static_assert", "static_cast", "struct", "switch", "template", "this", "thread_local", "throw", "true",
-    "try", "typedef", "typeid", "typename", "typeof", "union", "unix", "unsigned", "using", "virtual", "void",
-    "volatile", "wchar_t", "while", "xor", "xor_eq",
-    "NULL", "ptrdiff_t", "size_t", "max_align_t", "nullptr_t", "offsetof",
-    "int8_t", "int16_t", "int32_t", "int64_t", "uint8_t", "uint16_t", "uint32_t", "uint64_t", "intptr_t",
-    "uintptr_t", "intmax_t", "uintmax_t",
-    "fma_f32", "fma_f64", "f32_of_bits", "f64_of_bits", "bits_of_f32", "bits_of_f64", "abs_f32", "abs_f64",
+    "alignas",     "alignof",   "and",           "and_eq",       "asm",
+    "auto",        "bitand",    "bitor",         "bool",         "break",
+    "case",        "catch",     "char",          "char16_t",     "char32_t",
+    "char8_t",     "class",     "co_await",      "co_return",    "co_yield",
+    "compl",       "concept",   "const",         "const_cast",   "consteval",
+    "constexpr",   "constinit", "continue",      "decltype",     "default",
+    "delete",      "do",        "double",        "dynamic_cast", "else",
+    "enum",        "explicit",  "export",        "extern",       "false",
+    "float",       "for",       "friend",        "goto",         "i386",
+    "if",          "inline",    "int",           "linux",        "long",
+    "mutable",     "namespace", "new",           "noexcept",     "not",
+    "not_eq",      "nullptr",   "operator",      "or",           "or_eq",
+    "private",     "protected", "public",        "register",     "reinterpret_cast",
+    "requires",    "restrict",  "return",        "short",        "signed",
+    "sizeof",      "static",    "static_assert", "static_cast",  "struct",
+    "switch",      "template",  "this",          "thread_local", "throw",
+    "true",        "try",       "typedef",       "typeid",       "typename",
+    "typeof",      "union",     "unix",          "unsigned",     "using",
+    "virtual",     "void",      "volatile",      "wchar_t",      "while",
+    "xor",         "xor_eq",    "NULL",          "ptrdiff_t",    "size_t",
+    "max_align_t", "nullptr_t", "offsetof",      "int8_t",       "int16_t",
+    "int32_t",     "int64_t",   "uint8_t",       "uint16_t",     "uint32_t",
+    "uint64_t",    "intptr_t",  "uintptr_t",     "intmax_t",     "uintmax_t",
+    "fma_f32",     "fma_f64",   "f32_of_bits",   "f64_of_bits",  "bits_of_f32",
+    "bits_of_f64", "abs_f32",   "abs_f64",
 };
 
 static bool is_reserved(const char *name) {
@@ -34,8 +45,8 @@ static bool is_reserved(const char *name) {
         size_t digits = strspn(name + 1, "0123456789");
         if (name[1 + digits] == 'x' || name[1 + digits] == '_') return true;
     }
-    return strstr(name, "_F32") || strstr(name, "_F64") || strstr(name, "_I8") || strstr(name, "_U16") ||
-           strstr(name, "_I32") || strstr(name, "_I64");
+    return strstr(name, "_F32") || strstr(name, "_F64") || strstr(name, "_I8") ||
+           strstr(name, "_U16") || strstr(name, "_I32") || strstr(name, "_I64");
 }
 
 static char *letters_of(Arena *arena, const char *name) {
@@ -61,7 +72,8 @@ const char *identifier_upper(Arena *arena, const char *name) {
 
 const char *identifier_symbol(const LoopModule *module, Name function) {
     Arena *arena = module->arena;
-    return arena_printf(arena, "%s_%s", identifier_of(arena, module->prefix), letters_of(arena, function));
+    return arena_printf(arena, "%s_%s", identifier_of(arena, module->prefix),
+                        letters_of(arena, function));
 }
 
 const char *identifier_type(LoopType type) {
@@ -94,11 +106,12 @@ const char *const *identifier_args(Arena *arena, const LFunction *function) {
     return names;
 }
 
-void identifier_prototype(const LoopModule *module, const LFunction *function, const bool *restricted,
-                          const char *const *names, Text *out) {
+void identifier_prototype(const LoopModule *module, const LFunction *function,
+                          const bool *restricted, const char *const *names, Text *out) {
     Arena *arena = module->arena;
     Text line = text_new(arena);
-    text_printf(&line, "%s %s(", identifier_type(function->result), identifier_symbol(module, function->name));
+    text_printf(&line, "%s %s(", identifier_type(function->result),
+                identifier_symbol(module, function->name));
     int indent = (int)line.length;
     for (int i = 0; i < function->args.count; i++) {
         const LArg *arg = &function->args.at[i];
@@ -113,8 +126,9 @@ void identifier_prototype(const LoopModule *module, const LFunction *function, c
     identifier_wrap(out, text_string(&line), function->exported ? 0 : 7, indent > 60 ? 8 : indent);
 }
 
-/* Where to break a line that begins at `column`: after the last comma that fits, unless that leaves more
- * than a third of the line empty; else at the last blank, but not before a star: `float *x` stays whole. */
+/* Where to break a line that begins at `column`: after the last comma that fits, unless that leaves
+ * more than a third of the line empty; else at the last blank, but not before a star: `float *x`
+ * stays whole. */
 static int cut_of(const char *text, int column) {
     int comma = -1, blank = -1;
     for (int i = 1; text[i] && (blank < 0 || column + i <= COLUMNS); i++) {

@@ -1,5 +1,5 @@
-/* The manifest: model, parameters, ports, axes, states and functions with the roles of their arguments,
- * as JSON. */
+/* The manifest: model, parameters, ports, axes, states and functions with the roles of their
+ * arguments, as JSON. */
 #include "manifest.h"
 
 #include <inttypes.h>
@@ -26,7 +26,8 @@ static void print_key(Text *out, const char *before, const char *key) {
 
 static void print_shape(Text *out, const Shape *shape) {
     text_puts(out, "[");
-    for (int i = 0; i < shape->rank; i++) text_printf(out, "%s%" PRId64, i ? ", " : "", shape->dim[i]);
+    for (int i = 0; i < shape->rank; i++)
+        text_printf(out, "%s%" PRId64, i ? ", " : "", shape->dim[i]);
     text_puts(out, "]");
 }
 
@@ -169,8 +170,9 @@ static void print_function(const Interface *in, const InterfaceFunction *entry, 
         }
         print_key(out, ", ", "type");
         print_string(out, loop_type_text(arg->type));
-        text_printf(out, ", \"pointer\": %s, \"written\": %s, \"nullable\": %s}", arg->pointer ? "true" : "false",
-                    arg->written ? "true" : "false", arg->nullable ? "true" : "false");
+        text_printf(out, ", \"pointer\": %s, \"written\": %s, \"nullable\": %s}",
+                    arg->pointer ? "true" : "false", arg->written ? "true" : "false",
+                    arg->nullable ? "true" : "false");
     }
     text_puts(out, "]}");
 }
@@ -192,9 +194,11 @@ static bool emit(const Interface *in, const BackendOptions *options, Text *out, 
     print_string(out, loop_type_text(in->module->real));
     print_key(out, ",\n  ", "target");
     print_string(out, in->module->target.name);
-    text_printf(out, ",\n  \"lanes\": %d,\n  \"fma\": %s,\n  \"param_count\": %" PRId64 ",\n  \"weight_bytes\": %" PRId64,
-                in->module->target.lanes, in->module->target.fma ? "true" : "false", in->param_count,
-                in->weight_bytes);
+    text_printf(out,
+                ",\n  \"lanes\": %d,\n  \"fma\": %s,\n  \"param_count\": %" PRId64
+                ",\n  \"weight_bytes\": %" PRId64,
+                in->module->target.lanes, in->module->target.fma ? "true" : "false",
+                in->param_count, in->weight_bytes);
     print_params(in, out);
     print_axes(graph, out);
     for (int side = 0; side < 2; side++) {
@@ -210,7 +214,8 @@ static bool emit(const Interface *in, const BackendOptions *options, Text *out, 
     for (int i = 0; i < in->states.count; i++) {
         print_key(out, i ? ",\n    {" : "\n    {", "name");
         print_string(out, in->states.at[i].name);
-        text_printf(out, ", \"lags\": %d, \"count\": %" PRId64 ", \"type\": ", in->states.at[i].lags,
+        text_printf(out,
+                    ", \"lags\": %d, \"count\": %" PRId64 ", \"type\": ", in->states.at[i].lags,
                     in->states.at[i].count);
         print_string(out, dtype_text(in->states.at[i].type.dtype));
         text_puts(out, "}");

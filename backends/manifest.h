@@ -1,4 +1,5 @@
-/* The manifest: what a compiled model offers, as JSON, for programs that load the library by name. */
+/* The manifest: what a compiled model offers, as JSON, for programs that load the library by name.
+ */
 #ifndef RNNC_BACKENDS_MANIFEST_H
 #define RNNC_BACKENDS_MANIFEST_H
 

@@ -1,6 +1,6 @@
 /* The C backend, inside: one C99 file from a Loop module. emit.c orders the file; stmt.c,
- * expr.c and ops.c have one case a node; types.c spells types and constants; live.c finds what would be
- * unused; prelude.c and soft_fma.c print what the rest turned out to need. */
+ * expr.c and ops.c have one case a node; types.c spells types and constants; live.c finds what
+ * would be unused; prelude.c and soft_fma.c print what the rest turned out to need. */
 #ifndef RNNC_BACKENDS_C_C_H
 #define RNNC_BACKENDS_C_C_H
 
@@ -11,9 +11,9 @@ extern const Backend c_backend;
 
 /* What the printed functions need of the prelude, for each type and lane count. */
 typedef enum CUse {
-    USE_VECTOR = 1,      /* typedef f32x16 */
-    USE_UNALIGNED = 2,   /* typedef f32x16_any, at an element's alignment */
-    USE_UNSIGNED = 4,    /* typedef u32x16 (of I32, I64) */
+    USE_VECTOR = 1,    /* typedef f32x16 */
+    USE_UNALIGNED = 2, /* typedef f32x16_any, at an element's alignment */
+    USE_UNSIGNED = 4,  /* typedef u32x16 (of I32, I64) */
     USE_SPLAT = 8,
     USE_SELECT = 16,
     USE_MIN = 32,
@@ -34,10 +34,12 @@ typedef struct CUses {
 /* What of a function is printed: the rest would be unused. */
 typedef struct CLive {
     bool *vars, *buffers;
-    bool *wraps; /* integer variables that hold bits (hashes): their arithmetic is printed unsigned */
+    bool *
+        wraps; /* integer variables that hold bits (hashes): their arithmetic is printed unsigned */
 } CLive;
 
-/* What one statement knows of an expression: how often it is used, and the constant that holds it. */
+/* What one statement knows of an expression: how often it is used, and the constant that holds it.
+ */
 typedef struct CNode {
     const LExpr *expr;
     int uses;
@@ -49,7 +51,16 @@ typedef VEC(CNode) CNodes;
 
 /* How strongly C binds; BITS asks for parentheses around every operator inside, as compilers do. */
 typedef enum Binding {
-    B_ANY, B_TERNARY, B_OR, B_AND, B_COMPARE, B_BITS, B_ADD, B_MUL, B_UNARY, B_POST
+    B_ANY,
+    B_TERNARY,
+    B_OR,
+    B_AND,
+    B_COMPARE,
+    B_BITS,
+    B_ADD,
+    B_MUL,
+    B_UNARY,
+    B_POST
 } Binding;
 
 typedef struct CScopeName {
@@ -79,16 +90,17 @@ bool c_wraps(const CLive *live, const LExpr *expr);
 /* Whether the statement, or one in it, loads or stores the buffer. */
 bool c_stmt_uses_buffer(const LStmt *stmt, int buffer);
 
-/* expr.c. A statement calls c_expr_begin, c_expr_count on each of its expressions, c_expr_prepare on each
- * (which prints the constants that must stand before the statement; with a hint, the expression itself
- * becomes one), then c_expr. */
+/* expr.c. A statement calls c_expr_begin, c_expr_count on each of its expressions, c_expr_prepare
+ * on each (which prints the constants that must stand before the statement; with a hint, the
+ * expression itself becomes one), then c_expr. */
 void c_expr_begin(EmitC *c);
 void c_expr_count(EmitC *c, const LExpr *expr);
 void c_expr_prepare(EmitC *c, const LExpr *expr, const char *hint);
 void c_expr(EmitC *c, Text *out, const LExpr *expr);
 
 /* `*(const f32x16 *)(w + i)`, or `w[i]`. */
-void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, bool aligned, bool written);
+void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, bool aligned,
+               bool written);
 
 /* `e` as an operand of an operator that binds as `around` does. */
 void c_print(EmitC *c, Text *out, const LExpr *e, Binding around);
@@ -115,7 +127,8 @@ const char *c_element_upper(LoopType type);
 bool c_is_float(LoopType type);
 bool c_is_mask(LoopType type);
 
-/* stmt.c. Declares an identifier that nothing visible has; c_line ends and writes one line of code. */
+/* stmt.c. Declares an identifier that nothing visible has; c_line ends and writes one line of code.
+ */
 const char *c_declare(EmitC *c, const char *hint);
 void c_line(EmitC *c, Text *line);
 void c_function(EmitC *c, const LFunction *function);

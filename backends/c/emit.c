@@ -54,9 +54,11 @@ static void print_params(const Interface *interface_, Text *out) {
         text_puts(out, "    {");
         print_string(p->name, out);
         text_printf(out, ", %d, {", p->shape.rank);
-        for (int d = 0; d < p->shape.rank; d++) text_printf(out, "%s%" PRId64, d ? ", " : "", p->shape.dim[d]);
+        for (int d = 0; d < p->shape.rank; d++)
+            text_printf(out, "%s%" PRId64, d ? ", " : "", p->shape.dim[d]);
         text_printf(out, "%s}, %" PRId64 ", %" PRId64 ", \"%s\", ", p->shape.rank ? "" : "0",
-                    interface_->param_offsets.at[i], shape_count(p->shape), initial_text(p->initial));
+                    interface_->param_offsets.at[i], shape_count(p->shape),
+                    initial_text(p->initial));
         c_number(out, LT_F64, p->a);
         text_puts(out, ", ");
         c_number(out, LT_F64, p->b);
@@ -79,14 +81,18 @@ static void print_static_prototypes(const LoopModule *module, Text *out) {
     }
 }
 
-static bool emit(const Interface *interface_, const BackendOptions *options, Text *out, Diags *diags) {
+static bool emit(const Interface *interface_, const BackendOptions *options, Text *out,
+                 Diags *diags) {
     const LoopModule *module = interface_->module;
     Text functions = text_new(out->arena);
     EmitC c = {.module = module, .arena = out->arena, .out = &functions, .diags = diags};
     int errors = diags->errors;
     for (int i = 0; i < module->functions.count; i++) c_function(&c, module->functions.at[i]);
-    identifier_comment(out, arena_printf(out->arena, "%s, compiled by rnnc %s for %s. The header says how to use it.",
-                                         interface_->model, options->version, module->target.name), 0);
+    identifier_comment(
+        out,
+        arena_printf(out->arena, "%s, compiled by rnnc %s for %s. The header says how to use it.",
+                     interface_->model, options->version, module->target.name),
+        0);
     text_printf(out, "#include \"%s\"\n\n", options->header_name);
     c_prelude(&c.uses, module, out);
     print_params(interface_, out);

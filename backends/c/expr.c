@@ -1,7 +1,8 @@
 /* Expressions of the Loop IR as C: one case a node, and what stands before the statement.
  *
- * Macros of the prelude use an operand more than once, so what is not a plain variable there becomes a
- * constant of its own before the statement; so does an expression that the statement uses twice. */
+ * Macros of the prelude use an operand more than once, so what is not a plain variable there
+ * becomes a constant of its own before the statement; so does an expression that the statement uses
+ * twice. */
 #include "c.h"
 
 #include <inttypes.h>
@@ -49,19 +50,22 @@ static bool is_leaf(const LExpr *e) {
 static bool is_plain(const LExpr *e) {
     if (e->lanes > 1) return e->kind == LE_VAR;
     if (is_leaf(e)) return true;
-    return e->kind == LE_OP && e->type == LT_I64 && e->b && !e->c && scalar_op_info[e->op].kind == SK_ARITH &&
-           e->op != SOP_MIN && e->op != SOP_MAX && is_leaf(e->a) && is_leaf(e->b);
+    return e->kind == LE_OP && e->type == LT_I64 && e->b && !e->c &&
+           scalar_op_info[e->op].kind == SK_ARITH && e->op != SOP_MIN && e->op != SOP_MAX &&
+           is_leaf(e->a) && is_leaf(e->b);
 }
 
 bool c_by_lane(const LExpr *e) {
     /* gcc 12 makes poor code of __builtin_convertvector from and to narrow types. */
-    return e->lanes > 1 && e->op == SOP_CONVERT && (loop_type_size(e->type) < 4 || loop_type_size(e->a->type) < 4);
+    return e->lanes > 1 && e->op == SOP_CONVERT &&
+           (loop_type_size(e->type) < 4 || loop_type_size(e->a->type) < 4);
 }
 
 /* Whether operand `place` of `e` is printed more than once. */
 static bool repeats(const LExpr *e, int place) {
     if (e->kind == LE_LANE) return true; /* not repeated, but a subscript wants a name before it */
-    if (e->kind == LE_SPLAT) return !(e->a->kind == LE_LOAD && is_plain(e->a->a)) && e->a->kind != LE_LANE;
+    if (e->kind == LE_SPLAT)
+        return !(e->a->kind == LE_LOAD && is_plain(e->a->a)) && e->a->kind != LE_LANE;
     if (e->kind != LE_OP) return false;
     if (e->op == SOP_MIN || e->op == SOP_MAX || c_by_lane(e)) return true;
     if (e->lanes == 1) return false;
@@ -82,7 +86,8 @@ static void prepare(EmitC *c, const LExpr *e, const char *hint) {
         node_of(c, e)->prepared = true;
         const LExpr *operands[] = {e->a, e->b, e->c};
         for (int i = 0; i < 3 && operands[i]; i++)
-            prepare(c, operands[i], repeats(e, i) && !is_plain(operands[i]) ? hint_of(c, operands[i]) : NULL);
+            prepare(c, operands[i],
+                    repeats(e, i) && !is_plain(operands[i]) ? hint_of(c, operands[i]) : NULL);
     }
     CNode *node = node_of(c, e);
     if (!hint && node->uses > 1 && e->kind != LE_SPLAT && !is_plain(e)) hint = hint_of(c, e);
@@ -102,7 +107,8 @@ void c_expr_prepare(EmitC *c, const LExpr *e, const char *hint) {
 
 /* ---- expressions ---- */
 
-void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, bool aligned, bool written) {
+void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, bool aligned,
+               bool written) {
     const char *name = c->buffers[buffer];
     LoopType type = c->function->buffers.at[buffer].type;
     if (lanes == 1) {
@@ -112,7 +118,8 @@ void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, b
         return;
     }
     if (!aligned) c_use(c, type, lanes, USE_UNALIGNED);
-    text_printf(out, "*(%s%s%s *)", written ? "" : "const ", c_type(c, type, lanes), aligned ? "" : "_any");
+    text_printf(out, "*(%s%s%s *)", written ? "" : "const ", c_type(c, type, lanes),
+                aligned ? "" : "_any");
     bool start = index->kind == LE_INT && index->integer == 0;
     text_printf(out, start ? "%s" : "(%s + ", name);
     if (start) return;
@@ -151,7 +158,8 @@ void c_print(EmitC *c, Text *out, const LExpr *e, Binding around) {
     case LE_SPLAT:
         c_use(c, e->type, e->lanes, USE_SPLAT);
         /* A mask of one lane is 0 or 1, in a vector 0 or all bits. */
-        text_printf(out, "SPLAT_%sX%d(%s", c_element_upper(e->type), e->lanes, c_is_mask(e->type) ? "-" : "");
+        text_printf(out, "SPLAT_%sX%d(%s", c_element_upper(e->type), e->lanes,
+                    c_is_mask(e->type) ? "-" : "");
         c_print(c, out, e->a, c_is_mask(e->type) ? B_POST : B_ANY);
         text_puts(out, ")");
         return;

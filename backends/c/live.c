@@ -1,6 +1,7 @@
-/* What of a function is printed. Compilers warn of what is computed and never read, so a variable that no
- * store, return, branch or call depends on is left out, and so is a local array that is only written. The
- * same walk finds the integer variables that hold bits rather than counts: they may wrap. */
+/* What of a function is printed. Compilers warn of what is computed and never read, so a variable
+ * that no store, return, branch or call depends on is left out, and so is a local array that is
+ * only written. The same walk finds the integer variables that hold bits rather than counts: they
+ * may wrap. */
 #include "c.h"
 
 bool c_wraps(const CLive *live, const LExpr *e) {
@@ -14,7 +15,8 @@ bool c_wraps(const CLive *live, const LExpr *e) {
     case LE_LANE: return c_wraps(live, e->a);
     case LE_OP: break;
     }
-    if (scalar_op_info[e->op].kind == SK_CONVERT) return e->op == SOP_BITCAST || c_wraps(live, e->a);
+    if (scalar_op_info[e->op].kind == SK_CONVERT)
+        return e->op == SOP_BITCAST || c_wraps(live, e->a);
     if (scalar_op_info[e->op].kind == SK_BITS && e->op != SOP_MOD) return true;
     if (scalar_op_info[e->op].kind == SK_COMPARE) return false;
     return c_wraps(live, e->a) || c_wraps(live, e->b) || c_wraps(live, e->c);
@@ -47,7 +49,8 @@ bool c_stmt_live(const CLive *live, const LFunction *function, const LStmt *s) {
     case LS_LET:
     case LS_MUTABLE:
     case LS_SET: return live->vars[s->var];
-    case LS_STORE: return function->buffers.at[s->buffer].base != LB_LOCAL || live->buffers[s->buffer];
+    case LS_STORE:
+        return function->buffers.at[s->buffer].base != LB_LOCAL || live->buffers[s->buffer];
     case LS_FOR:
     case LS_IF:
     case LS_BREAK:
@@ -98,7 +101,8 @@ CLive c_live(Arena *arena, const LFunction *function) {
 static bool expr_uses_buffer(const LExpr *e, int buffer) {
     if (!e) return false;
     if (e->kind == LE_LOAD && e->buffer == buffer) return true;
-    return expr_uses_buffer(e->a, buffer) || expr_uses_buffer(e->b, buffer) || expr_uses_buffer(e->c, buffer);
+    return expr_uses_buffer(e->a, buffer) || expr_uses_buffer(e->b, buffer) ||
+           expr_uses_buffer(e->c, buffer);
 }
 
 static bool block_uses_buffer(const LBlock *block, int buffer) {

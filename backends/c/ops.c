@@ -19,7 +19,8 @@ void c_close(Text *out, Binding own, Binding around) {
     if (own < around) text_puts(out, ")");
 }
 
-static void infix(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding own, Binding left, Binding around) {
+static void infix(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding own, Binding left,
+                  Binding around) {
     c_open(out, own, around);
     c_print(c, out, e->a, left);
     text_printf(out, " %s ", sign);
@@ -55,8 +56,10 @@ static void wrapped(EmitC *c, Text *out, const LExpr *e, const char *sign, Bindi
     c_close(out, B_UNARY, around);
 }
 
-static void arithmetic(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding own, Binding around) {
-    bool unsigned_ = !c_is_float(e->type) && e->op != SOP_DIV && (e->type == LT_I32 || c_wraps(&c->live, e));
+static void arithmetic(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding own,
+                       Binding around) {
+    bool unsigned_ =
+        !c_is_float(e->type) && e->op != SOP_DIV && (e->type == LT_I32 || c_wraps(&c->live, e));
     if (unsigned_)
         wrapped(c, out, e, sign, around);
     else
@@ -83,7 +86,8 @@ static void extreme(EmitC *c, Text *out, const LExpr *e, const char *sign, Bindi
 static void shift(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding around) {
     const LExpr *by = e->b->kind == LE_SPLAT ? e->b->a : e->b;
     c_open(out, B_UNARY, around);
-    text_printf(out, "(%s)((%s)", c_type(c, e->type, e->lanes), unsigned_type(c, e->type, e->lanes));
+    text_printf(out, "(%s)((%s)", c_type(c, e->type, e->lanes),
+                unsigned_type(c, e->type, e->lanes));
     c_print(c, out, e->a, B_UNARY);
     text_printf(out, " %s ", sign);
     if (e->lanes > 1 && by->lanes == 1 && by->kind != LE_INT) {
@@ -116,7 +120,8 @@ static void absolute(EmitC *c, Text *out, const LExpr *e, Binding around) {
         return;
     }
     c_open(out, B_UNARY, around);
-    text_printf(out, "(%s)((%s)", c_type(c, e->type, e->lanes), c_type(c, integer_of(e->type), e->lanes));
+    text_printf(out, "(%s)((%s)", c_type(c, e->type, e->lanes),
+                c_type(c, integer_of(e->type), e->lanes));
     c_print(c, out, e->a, B_UNARY);
     text_puts(out, e->type == LT_F32 ? " & 0x7fffffff)" : " & 0x7fffffffffffffff)");
     c_close(out, B_UNARY, around);
@@ -219,7 +224,8 @@ void c_operation(EmitC *c, Text *out, const LExpr *e, Binding around) {
         if (vector)
             infix(c, out, e, "&", B_BITS, B_UNARY, around > B_ANY ? B_POST : B_ANY);
         else
-            infix(c, out, e, "&&", B_AND, B_COMPARE, around == B_AND || around <= B_TERNARY ? around : B_POST);
+            infix(c, out, e, "&&", B_AND, B_COMPARE,
+                  around == B_AND || around <= B_TERNARY ? around : B_POST);
         return;
     case SOP_MOR:
         if (vector)
@@ -244,7 +250,8 @@ void c_operation(EmitC *c, Text *out, const LExpr *e, Binding around) {
     case SOP_SIN:
     case SOP_COS:
     case SOP_COUNT:
-        diag_error(c->diags, "internal", (Span){0}, "the C backend meets '%s', which expand_math must replace",
+        diag_error(c->diags, "internal", (Span){0},
+                   "the C backend meets '%s', which expand_math must replace",
                    scalar_op_info[e->op].text);
         return;
     }

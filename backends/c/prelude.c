@@ -1,6 +1,6 @@
-/* The top of an emitted C file: refusal of flags that change bits, vector types, and macros for what C
- * has no operator for. Macros, not functions: a function that takes a vector warns where the instruction
- * set is not enabled. Nothing here calls libm, whatever the flags. */
+/* The top of an emitted C file: refusal of flags that change bits, vector types, and macros for
+ * what C has no operator for. Macros, not functions: a function that takes a vector warns where the
+ * instruction set is not enabled. Nothing here calls libm, whatever the flags. */
 #include "c.h"
 
 static const struct {
@@ -17,27 +17,29 @@ enum { ELEMENTS = sizeof elements / sizeof *elements };
 /* ---- flags ---- */
 
 static void print_flags(const LoopModule *module, Text *out) {
-    text_puts(out,
-              "/* The numbers are IEEE 754, rounded to nearest at every operation: nothing may be reordered,\n"
-              "   contracted or kept in more precision. */\n"
-              "#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)\n"
-              "#error \"this file must be compiled without -ffast-math and its parts\"\n"
-              "#endif\n"
-              "#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0\n"
-              "#error \"this file must be compiled without -ffinite-math-only\"\n"
-              "#endif\n"
-              "#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16\n"
-              "#error \"this file needs arithmetic without excess precision (x86: -msse2 -mfpmath=sse)\"\n"
-              "#endif\n"
-              "#if defined(__clang__)\n"
-              "#pragma STDC FP_CONTRACT OFF\n"
-              "#elif defined(__GNUC__)\n"
-              "#pragma GCC optimize(\"fp-contract=off\")\n");
+    text_puts(out, "/* The numbers are IEEE 754, rounded to nearest at every operation: nothing "
+                   "may be reordered,\n"
+                   "   contracted or kept in more precision. */\n"
+                   "#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || "
+                   "defined(__RECIPROCAL_MATH__)\n"
+                   "#error \"this file must be compiled without -ffast-math and its parts\"\n"
+                   "#endif\n"
+                   "#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0\n"
+                   "#error \"this file must be compiled without -ffinite-math-only\"\n"
+                   "#endif\n"
+                   "#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && "
+                   "__FLT_EVAL_METHOD__ != 16\n"
+                   "#error \"this file needs arithmetic without excess precision (x86: -msse2 "
+                   "-mfpmath=sse)\"\n"
+                   "#endif\n"
+                   "#if defined(__clang__)\n"
+                   "#pragma STDC FP_CONTRACT OFF\n"
+                   "#elif defined(__GNUC__)\n"
+                   "#pragma GCC optimize(\"fp-contract=off\")\n");
     if (module->target.lanes == 16)
-        text_puts(out,
-                  "#if defined(__x86_64__)\n"
-                  "#pragma GCC target(\"prefer-vector-width=512\")\n"
-                  "#endif\n");
+        text_puts(out, "#if defined(__x86_64__)\n"
+                       "#pragma GCC target(\"prefer-vector-width=512\")\n"
+                       "#endif\n");
     text_puts(out, "#endif\n");
 }
 
@@ -47,11 +49,13 @@ static void print_types(const CUses *uses, Text *out) {
     bool any = false;
     for (int i = 0; i < ELEMENTS; i++) any = any || (uses->of[elements[i].type][0] & USE_ALIAS);
     if (any) {
-        text_puts(out, "\n/* Elements in memory that the caller may have declared with another type. */\n"
-                       "#if defined(__GNUC__)\n");
+        text_puts(
+            out, "\n/* Elements in memory that the caller may have declared with another type. */\n"
+                 "#if defined(__GNUC__)\n");
         for (int i = 0; i < ELEMENTS; i++)
             if (uses->of[elements[i].type][0] & USE_ALIAS)
-                text_printf(out, "typedef %s %s_any __attribute__((may_alias));\n", elements[i].c, elements[i].name);
+                text_printf(out, "typedef %s %s_any __attribute__((may_alias));\n", elements[i].c,
+                            elements[i].name);
         text_puts(out, "#else\n");
         for (int i = 0; i < ELEMENTS; i++)
             if (uses->of[elements[i].type][0] & USE_ALIAS)
@@ -67,14 +71,17 @@ static void print_types(const CUses *uses, Text *out) {
             if (!any)
                 text_puts(out, "\n/* Vectors; an _any lies at the alignment of its element. */\n");
             any = true;
-            text_printf(out, "typedef %s %sx%d __attribute__((vector_size(%d), may_alias));\n", elements[i].c,
-                        elements[i].name, lanes, bytes);
+            text_printf(out, "typedef %s %sx%d __attribute__((vector_size(%d), may_alias));\n",
+                        elements[i].c, elements[i].name, lanes, bytes);
             if (use & USE_UNALIGNED)
-                text_printf(out, "typedef %s %sx%d_any __attribute__((vector_size(%d), may_alias, aligned(%d)));\n",
+                text_printf(out,
+                            "typedef %s %sx%d_any __attribute__((vector_size(%d), may_alias, "
+                            "aligned(%d)));\n",
                             elements[i].c, elements[i].name, lanes, bytes, elements[i].bytes);
             if (use & USE_UNSIGNED)
-                text_printf(out, "typedef uint%d_t u%dx%d __attribute__((vector_size(%d), may_alias));\n",
-                            8 * elements[i].bytes, 8 * elements[i].bytes, lanes, bytes);
+                text_printf(
+                    out, "typedef uint%d_t u%dx%d __attribute__((vector_size(%d), may_alias));\n",
+                    8 * elements[i].bytes, 8 * elements[i].bytes, lanes, bytes);
         }
 }
 
@@ -83,7 +90,8 @@ static void print_types(const CUses *uses, Text *out) {
 static void print_bits(const CUses *uses, Text *out) {
     for (int i = 0; i < 2; i++) { /* f32, f64 */
         unsigned use = uses->of[elements[i].type][0];
-        const char *name = elements[i].name, *real = elements[i].c, *mask = i ? "int64_t" : "int32_t";
+        const char *name = elements[i].name, *real = elements[i].c,
+                   *mask = i ? "int64_t" : "int32_t";
         if (use & USE_FROM_BITS)
             text_printf(out,
                         "\nstatic %s %s_of_bits(%s bits)\n{\n"
@@ -106,7 +114,7 @@ static void print_bits(const CUses *uses, Text *out) {
 
 /* ---- macros on lanes ---- */
 
-/* `{format(0), format(1), …}` for all lanes, '#' standing for the lane, wrapped by backslashes. */
+/* `{format(0), format(1), …}` for all lanes, '#' being the lane, wrapped by backslashes. */
 static void print_lanes(Text *out, int lanes, const char *format) {
     int column = 8;
     text_puts(out, "{ \\\n       ");
@@ -132,7 +140,8 @@ static void print_simple_macros(const CUses *uses, Text *out) {
     for (int i = 0; i < ELEMENTS; i++)
         for (int level = 1; level < C_LANE_LEVELS; level++) {
             unsigned use = uses->of[elements[i].type][level];
-            const char *name = elements[i].name, *upper = elements[i].upper, *mask = elements[i].mask;
+            const char *name = elements[i].name, *upper = elements[i].upper,
+                       *mask = elements[i].mask;
             int lanes = 1 << level;
             if (use & (USE_SPLAT | USE_SELECT | USE_MIN | USE_MAX)) text_puts(out, "\n");
             if (use & USE_SPLAT) {
@@ -145,11 +154,13 @@ static void print_simple_macros(const CUses *uses, Text *out) {
                             "    ((%sx%d)(((mask) & (%sx%d)(a)) | (~(mask) & (%sx%d)(b))))\n",
                             upper, lanes, name, lanes, mask, lanes, mask, lanes);
             if (use & USE_MIN)
-                text_printf(out, "#define MIN_%sX%d(a, b) SELECT_%sX%d((%sx%d)((a) > (b)), (b), (a))\n", upper,
-                            lanes, upper, lanes, mask, lanes);
+                text_printf(out,
+                            "#define MIN_%sX%d(a, b) SELECT_%sX%d((%sx%d)((a) > (b)), (b), (a))\n",
+                            upper, lanes, upper, lanes, mask, lanes);
             if (use & USE_MAX)
-                text_printf(out, "#define MAX_%sX%d(a, b) SELECT_%sX%d((%sx%d)((a) < (b)), (b), (a))\n", upper,
-                            lanes, upper, lanes, mask, lanes);
+                text_printf(out,
+                            "#define MAX_%sX%d(a, b) SELECT_%sX%d((%sx%d)((a) < (b)), (b), (a))\n",
+                            upper, lanes, upper, lanes, mask, lanes);
         }
 }
 
@@ -161,43 +172,54 @@ static bool any_fma(const CUses *uses, LoopType type, int least) {
     return false;
 }
 
-/* The three-operand builtin of gcc for this width: condition and macro body; NULL where x86 has none. */
+/* The three-operand builtin of gcc for this width: condition and macro body; NULL where x86 has
+ * none. */
 static const char *x86_condition(int bytes) {
-    return bytes == 64 ? "defined(__AVX512F__)" : bytes == 32 || bytes == 16 ? "defined(__FMA__)" : NULL;
+    return bytes == 64                  ? "defined(__AVX512F__)"
+           : bytes == 32 || bytes == 16 ? "defined(__FMA__)"
+                                        : NULL;
 }
 
 static void print_x86_fma(Text *out, int element, int lanes) {
     const char *suffix = element == 0 ? "ps" : "pd", *name = elements[element].name;
     int bytes = elements[element].bytes * lanes;
     if (bytes == 64)
-        text_printf(out, "    ((%sx%d)__builtin_ia32_vfmadd%s512_mask((a), (b), (c), %s, 4))\n", name, lanes, suffix,
-                    element == 0 ? "-1" : "255");
+        text_printf(out, "    ((%sx%d)__builtin_ia32_vfmadd%s512_mask((a), (b), (c), %s, 4))\n",
+                    name, lanes, suffix, element == 0 ? "-1" : "255");
     else
-        text_printf(out, "    ((%sx%d)__builtin_ia32_vfmadd%s%s((a), (b), (c)))\n", name, lanes, suffix,
-                    bytes == 32 ? "256" : "");
+        text_printf(out, "    ((%sx%d)__builtin_ia32_vfmadd%s%s((a), (b), (c)))\n", name, lanes,
+                    suffix, bytes == 32 ? "256" : "");
 }
 
 static void print_vector_fma(Text *out, int element, int lanes) {
     const char *name = elements[element].name, *upper = elements[element].upper;
     const char *x86 = x86_condition(elements[element].bytes * lanes);
-    text_printf(out, "#if defined(FMA_BY_ELEMENT)\n#define FMA_%sX%d(a, b, c) "
-                     "__builtin_elementwise_fma((a), (b), (c))\n", upper, lanes);
+    text_printf(out,
+                "#if defined(FMA_BY_ELEMENT)\n#define FMA_%sX%d(a, b, c) "
+                "__builtin_elementwise_fma((a), (b), (c))\n",
+                upper, lanes);
     if (x86) {
-        text_printf(out, "#elif defined(__GNUC__) && !defined(__clang__) && %s\n#define FMA_%sX%d(a, b, c) \\\n", x86,
-                    upper, lanes);
+        text_printf(
+            out,
+            "#elif defined(__GNUC__) && !defined(__clang__) && %s\n#define FMA_%sX%d(a, b, c) \\\n",
+            x86, upper, lanes);
         print_x86_fma(out, element, lanes);
     }
     text_printf(out, "#else\n#define FMA_%sX%d(a, b, c) ((%sx%d)", upper, lanes, name, lanes);
-    print_lanes(out, lanes, element == 0 ? "FMA_F32((a)[#], (b)[#], (c)[#])" : "FMA_F64((a)[#], (b)[#], (c)[#])");
+    print_lanes(out, lanes,
+                element == 0 ? "FMA_F32((a)[#], (b)[#], (c)[#])"
+                             : "FMA_F64((a)[#], (b)[#], (c)[#])");
     text_puts(out, "#endif\n");
 }
 
 static void print_fma(const CUses *uses, Text *out) {
     bool single = any_fma(uses, LT_F32, 0), real = any_fma(uses, LT_F64, 0);
     if (!single && !real) return;
-    text_puts(out, "\n/* a*b + c, rounded once: by an instruction where the target has one, else in software. */\n"
-                   "#if defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA) || \\\n"
-                   "    (defined(__FP_FAST_FMA) && defined(__FP_FAST_FMAF))\n");
+    text_puts(out,
+              "\n/* a*b + c, rounded once: by an instruction where the target has one, else in "
+              "software. */\n"
+              "#if defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA) || \\\n"
+              "    (defined(__FP_FAST_FMA) && defined(__FP_FAST_FMAF))\n");
     if (single) text_puts(out, "#define FMA_F32(a, b, c) __builtin_fmaf((a), (b), (c))\n");
     if (real) text_puts(out, "#define FMA_F64(a, b, c) __builtin_fma((a), (b), (c))\n");
     if (any_fma(uses, LT_F32, 1) || any_fma(uses, LT_F64, 1))
@@ -218,7 +240,8 @@ static void print_fma(const CUses *uses, Text *out) {
     text_puts(out, "#endif\n");
     for (int element = 0; element < 2; element++)
         for (int level = 1; level < C_LANE_LEVELS; level++)
-            if (uses->of[elements[element].type][level] & USE_FMA) print_vector_fma(out, element, 1 << level);
+            if (uses->of[elements[element].type][level] & USE_FMA)
+                print_vector_fma(out, element, 1 << level);
 }
 
 void c_prelude(const CUses *uses, const LoopModule *module, Text *out) {

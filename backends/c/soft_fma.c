@@ -1,9 +1,10 @@
-/* Fused multiply-add in software, as text of the emitted file: exact for all operands, and the same bits
- * as the instruction, for C that was made for a target with fma and is compiled without. */
+/* Fused multiply-add in software, as text of the emitted file: exact for all operands, and the same
+ * bits as the instruction, for C that was made for a target with fma and is compiled without. */
 #include "c.h"
 
-/* The product of two floats is exact in double. The sum is not: its last bit is set when something was
- * lost ("round to odd"), after which rounding once more to float is right: 53 >= 24 + 2 bits. */
+/* The product of two floats is exact in double. The sum is not: its last bit is set when something
+ * was lost ("round to odd"), after which rounding once more to float is right: 53 >= 24 + 2 bits.
+ */
 static const char single[] =
     "\n"
     "static float fma_f32(float a, float b, float c)\n"
@@ -19,24 +20,24 @@ static const char single[] =
     "    return (float)sum.value;\n"
     "}\n";
 
-/* In integers: 53 x 53 bits give 106; both terms are laid into 128 bits with the last one standing for
- * all that was shifted out, added, normalised and rounded to even. */
-static const char parts[] =
-    "\n"
-    "/* The significand of a finite number in bits 52 to 0, and the weight of its bit 0 as a power of 2. */\n"
-    "static uint64_t fma_parts(double value, int *exponent)\n"
-    "{\n"
-    "    union { double value; uint64_t bits; } both;\n"
-    "    both.value = value;\n"
-    "    uint64_t digits = both.bits & 0xfffffffffffff;\n"
-    "    int field = (int)(both.bits >> 52 & 0x7ff);\n"
-    "    if (field == 0)\n"
-    "        for (field = 1; digits >> 52 == 0; field--) digits <<= 1;\n"
-    "    else\n"
-    "        digits |= (uint64_t)1 << 52;\n"
-    "    *exponent = field - 1075;\n"
-    "    return digits;\n"
-    "}\n";
+/* In integers: 53 x 53 bits give 106; both terms are laid into 128 bits with the last one standing
+ * for all that was shifted out, added, normalised and rounded to even. */
+static const char parts[] = "\n"
+                            "/* The significand of a finite number in bits 52 to 0, and the weight "
+                            "of its bit 0 as a power of 2. */\n"
+                            "static uint64_t fma_parts(double value, int *exponent)\n"
+                            "{\n"
+                            "    union { double value; uint64_t bits; } both;\n"
+                            "    both.value = value;\n"
+                            "    uint64_t digits = both.bits & 0xfffffffffffff;\n"
+                            "    int field = (int)(both.bits >> 52 & 0x7ff);\n"
+                            "    if (field == 0)\n"
+                            "        for (field = 1; digits >> 52 == 0; field--) digits <<= 1;\n"
+                            "    else\n"
+                            "        digits |= (uint64_t)1 << 52;\n"
+                            "    *exponent = field - 1075;\n"
+                            "    return digits;\n"
+                            "}\n";
 
 /* Several strings: C promises room for 4095 characters in one. */
 static const char sum[] =
@@ -48,14 +49,16 @@ static const char sum[] =
     "    y.value = b;\n"
     "    z.value = c;\n"
     "    const uint64_t infinity = (uint64_t)0x7ff << 52, magnitude = ~(uint64_t)0 >> 1;\n"
-    "    if ((x.bits & magnitude) >= infinity || (y.bits & magnitude) >= infinity) return a * b + c;\n"
+    "    if ((x.bits & magnitude) >= infinity || (y.bits & magnitude) >= infinity) return a * b + "
+    "c;\n"
     "    if ((z.bits & magnitude) >= infinity) return c;\n"
     "    if ((x.bits & magnitude) == 0 || (y.bits & magnitude) == 0) return a * b + c;\n"
     "    if ((z.bits & magnitude) == 0) return a * b;\n"
     "    int x_exponent, y_exponent, c_exponent;\n"
     "    const uint64_t xd = fma_parts(a, &x_exponent), yd = fma_parts(b, &y_exponent);\n"
     "    const uint64_t cd = fma_parts(c, &c_exponent);\n"
-    "    /* Bits 127 to 64 and 63 to 0 of the product, shifted up by 20, and of c, shifted up by 72. */\n"
+    "    /* Bits 127 to 64 and 63 to 0 of the product, shifted up by 20, and of c, shifted up by "
+    "72. */\n"
     "    const uint64_t low = (xd & 0xffffffff) * (yd & 0xffffffff);\n"
     "    const uint64_t mid1 = (xd >> 32) * (yd & 0xffffffff) + (low >> 32);\n"
     "    const uint64_t mid2 = (xd & 0xffffffff) * (yd >> 32) + (mid1 & 0xffffffff);\n"

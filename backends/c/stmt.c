@@ -1,5 +1,5 @@
-/* Statements of the Loop IR as C: one case a node; and what stands around them: scopes of names, the
- * pointers of buffers, the head of a function. */
+/* Statements of the Loop IR as C: one case a node; and what stands around them: scopes of names,
+ * the pointers of buffers, the head of a function. */
 #include "c.h"
 
 #include <inttypes.h>
@@ -14,7 +14,8 @@ const char *c_declare(EmitC *c, const char *hint) {
     /* lstm_… and LSTM_… are symbols and macros of the header. */
     const char *upper = identifier_upper(c->arena, prefix);
     size_t length = strlen(prefix);
-    if ((strncmp(word, prefix, length) == 0 || strncmp(word, upper, length) == 0) && word[length] == '_')
+    if ((strncmp(word, prefix, length) == 0 || strncmp(word, upper, length) == 0) &&
+        word[length] == '_')
         word = arena_printf(c->arena, "v_%s", word);
     Name base = name_of(names, word), name = base;
     int same = 1;
@@ -53,7 +54,8 @@ static void print_declaration(EmitC *c, const LStmt *s) {
     Text line = text_new(c->arena);
     /* Named after its value is printed: the value may speak of an outer one of the same hint. */
     const char *name = c_declare(c, var->name);
-    text_printf(&line, "%s%s %s = ", var->mutable_ ? "" : "const ", c_type(c, var->type, var->lanes), name);
+    text_printf(&line, "%s%s %s = ", var->mutable_ ? "" : "const ",
+                c_type(c, var->type, var->lanes), name);
     c_expr(c, &line, s->value);
     text_puts(&line, ";");
     c_line(c, &line);
@@ -85,7 +87,8 @@ static void print_store(EmitC *c, const LStmt *s) {
     c_line(c, &line);
 }
 
-/* Whether a bound may be evaluated again at every turn: no memory, nothing that is set, and cheap. */
+/* Whether a bound may be evaluated again at every turn: no memory, nothing that is set, and cheap.
+ */
 static bool is_stable(const EmitC *c, const LExpr *e) {
     switch (e->kind) {
     case LE_INT: return true;
@@ -107,7 +110,8 @@ static void print_for(EmitC *c, const LStmt *s) {
     c_expr_count(c, s->low);
     c_expr_count(c, s->high);
     c_expr_prepare(c, s->low, NULL);
-    c_expr_prepare(c, s->high, is_stable(c, s->high) ? NULL : arena_printf(c->arena, "%s_end", hint));
+    c_expr_prepare(c, s->high,
+                   is_stable(c, s->high) ? NULL : arena_printf(c->arena, "%s_end", hint));
     int outside = c->scope.count;
     const char *name = c_declare(c, hint);
     Text line = text_new(c->arena);
@@ -190,11 +194,14 @@ static void print_call(EmitC *c, const LStmt *s) {
     c_line(c, &line);
 }
 
-/* The header's name of a status, or NULL where `value` is no constant status of an exported function. */
+/* The header's name of a status, or NULL where `value` is no constant status of an exported
+ * function. */
 static const char *status_of(const EmitC *c, const LExpr *value) {
-    static const char *const names[] = {"OK", "BAD_LENGTH", "BAD_VALUE", "BAD_SPACE", "BAD_POINTER", "BAD_LOSS"};
+    static const char *const names[] = {"OK",        "BAD_LENGTH",  "BAD_VALUE",
+                                        "BAD_SPACE", "BAD_POINTER", "BAD_LOSS"};
     if (!c->function->exported || value->type != LT_I32 || value->kind != LE_INT) return NULL;
-    return value->integer >= LOOP_OK && value->integer <= LOOP_BAD_LOSS ? names[value->integer] : NULL;
+    return value->integer >= LOOP_OK && value->integer <= LOOP_BAD_LOSS ? names[value->integer]
+                                                                        : NULL;
 }
 
 static void print_return(EmitC *c, const LStmt *s) {
@@ -257,7 +264,8 @@ static bool is_argument(const EmitC *c, int buffer) {
     const LBuffer *b = &f->buffers.at[buffer];
     if (b->base != LB_ARG || !is_start(b) || f->args.at[b->arg].type != b->type) return false;
     for (int i = 0; i < f->buffers.count; i++)
-        if (i != buffer && c->live.buffers[i] && f->buffers.at[i].base == LB_ARG && f->buffers.at[i].arg == b->arg)
+        if (i != buffer && c->live.buffers[i] && f->buffers.at[i].base == LB_ARG &&
+            f->buffers.at[i].arg == b->arg)
             return false;
     return true;
 }
@@ -278,20 +286,24 @@ static void print_pointer(EmitC *c, Text *line, int buffer, const char *name) {
     /* Memory behind another type than its own is reached through a type that may alias. */
     bool other = arg->type != b->type;
     if (other) c_use(c, b->type, 1, USE_ALIAS);
-    const char *type = other ? arena_printf(c->arena, "%s_any", loop_type_text(b->type)) : identifier_type(b->type);
-    text_printf(line, "%s%s *%s%s = ", qualifier, type, overlaps(c->function, buffer) ? "" : "restrict ", name);
+    const char *type = other ? arena_printf(c->arena, "%s_any", loop_type_text(b->type))
+                             : identifier_type(b->type);
+    text_printf(line, "%s%s *%s%s = ", qualifier, type,
+                overlaps(c->function, buffer) ? "" : "restrict ", name);
     if (is_start(b)) {
-        text_printf(line, "(%s%s *)%s;", qualifier, type, c->buffers[b->arg + c->function->buffers.count]);
+        text_printf(line, "(%s%s *)%s;", qualifier, type,
+                    c->buffers[b->arg + c->function->buffers.count]);
         return;
     }
-    text_printf(line, "(%s%s *)((%sunsigned char *)%s + ", qualifier, type, arg->written ? "" : "const ",
-                c->buffers[b->arg + c->function->buffers.count]);
+    text_printf(line, "(%s%s *)((%sunsigned char *)%s + ", qualifier, type,
+                arg->written ? "" : "const ", c->buffers[b->arg + c->function->buffers.count]);
     c_expr_begin(c);
     c_expr_count(c, b->offset);
-    c_expr_prepare(c, b->offset, b->offset->kind == LE_OP && b->offset->op != SOP_ADD && b->offset->op != SOP_MUL &&
-                                         b->offset->op != SOP_SUB
-                                     ? "offset"
-                                     : NULL);
+    c_expr_prepare(c, b->offset,
+                   b->offset->kind == LE_OP && b->offset->op != SOP_ADD &&
+                           b->offset->op != SOP_MUL && b->offset->op != SOP_SUB
+                       ? "offset"
+                       : NULL);
     c_expr(c, line, b->offset);
     text_puts(line, ");");
 }
@@ -306,11 +318,12 @@ static void print_buffer(EmitC *c, int buffer) {
     switch (b->base) {
     case LB_ARG: print_pointer(c, &line, buffer, name); break;
     case LB_LOCAL:
-        text_printf(&line, "%s %s[%" PRId64 "]%s;", identifier_type(b->type), name, b->count->integer, aligned);
+        text_printf(&line, "%s %s[%" PRId64 "]%s;", identifier_type(b->type), name,
+                    b->count->integer, aligned);
         break;
     case LB_TABLE:
-        text_printf(&line, "static const %s %s[%" PRId64 "]%s", identifier_type(b->type), name, b->count->integer,
-                    aligned);
+        text_printf(&line, "static const %s %s[%" PRId64 "]%s", identifier_type(b->type), name,
+                    b->count->integer, aligned);
         print_table(&line, b);
         break;
     }
@@ -339,13 +352,16 @@ static void print_pointer_checks(EmitC *c, const char *const *names) {
             used = used || c->live.buffers[j];
             aligned = aligned || f->buffers.at[j].align == 64;
         }
-        if (used && !f->args.at[i].nullable) text_printf(&missing, "%s!%s", missing.length ? " || " : "", names[i]);
-        if (used && aligned) text_printf(&bits, "%s(uintptr_t)%s", bits.length ? " | " : "", names[i]);
+        if (used && !f->args.at[i].nullable)
+            text_printf(&missing, "%s!%s", missing.length ? " || " : "", names[i]);
+        if (used && aligned)
+            text_printf(&bits, "%s(uintptr_t)%s", bits.length ? " | " : "", names[i]);
     }
     if (!missing.length && !bits.length) return;
     Text line = text_new(c->arena);
     text_printf(&line, "if (%s", text_string(&missing));
-    if (bits.length) text_printf(&line, "%s((%s) & 63) != 0", missing.length ? " || " : "", text_string(&bits));
+    if (bits.length)
+        text_printf(&line, "%s((%s) & 63) != 0", missing.length ? " || " : "", text_string(&bits));
     text_printf(&line, ") return %s_BAD_POINTER;", identifier_upper(c->arena, c->module->prefix));
     c_line(c, &line);
 }
@@ -356,11 +372,13 @@ static void print_arguments(EmitC *c, const char *const *names) {
         const LArg *arg = &f->args.at[i];
         bool used = !arg->pointer && c->live.vars[arg->var];
         for (int j = 0; j < f->buffers.count; j++)
-            used = used || (c->live.buffers[j] && f->buffers.at[j].base == LB_ARG && f->buffers.at[j].arg == i);
+            used = used || (c->live.buffers[j] && f->buffers.at[j].base == LB_ARG &&
+                            f->buffers.at[j].arg == i);
         if (arg->pointer && arg->var >= 0 && c->live.vars[arg->var]) {
             used = true;
             c->vars[arg->var] = c_declare(c, arena_printf(c->arena, "has_%s", names[i]));
-            put(c, arena_printf(c->arena, "const int32_t %s = %s != NULL;", c->vars[arg->var], names[i]));
+            put(c, arena_printf(c->arena, "const int32_t %s = %s != NULL;", c->vars[arg->var],
+                                names[i]));
         }
         if (!used) put(c, arena_printf(c->arena, "(void)%s;", names[i]));
     }

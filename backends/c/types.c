@@ -66,7 +66,8 @@ void c_number(Text *out, LoopType type, double value) {
         text_printf(out, "(%s1.0%s / 0.0%s)", value < 0 ? "-" : "", suffix, suffix);
         return;
     }
-    /* A decimal of few digits that is exactly this number reads best; hexadecimal is exact always. */
+    /* A decimal of few digits that is exactly this number reads best; hexadecimal is exact always.
+     */
     char decimal[40];
     if (fabs(value) < 1e9 && value == (double)(int64_t)value)
         snprintf(decimal, sizeof decimal, "%.1f", value);
@@ -87,7 +88,8 @@ void c_integer(Text *out, LoopType type, int64_t value) {
     else if (type == LT_I32 && value == INT32_MIN)
         text_puts(out, "INT32_MIN");
     else if (value > INT32_MAX || value < -INT32_MAX)
-        text_printf(out, "%sINT64_C(%" PRId64 ")", value < 0 ? "-" : "", value < 0 ? -value : value);
+        text_printf(out, "%sINT64_C(%" PRId64 ")", value < 0 ? "-" : "",
+                    value < 0 ? -value : value);
     else
         text_printf(out, "%" PRId64, value);
 }

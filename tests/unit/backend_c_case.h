@@ -1,7 +1,9 @@
-/* What the tests of the C backend share: an Interface around a hand-built module, the compilers that are
- * there, a compiled library to call into. Compilers run without a shell. */
+/* What the tests of the C backend share: an Interface around a hand-built module, the compilers
+ * that are there, a compiled library to call into. Compilers run without a shell. */
 #ifndef RNNC_TEST_BACKEND_C_CASE_H
 #define RNNC_TEST_BACKEND_C_CASE_H
+
+#define _XOPEN_SOURCE 700
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -17,11 +19,12 @@
 
 #include <cmocka.h>
 
-#include "backend.h"
+#include "backends/backend.h"
 
-#define STRICT                                                                                       \
-    "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow",               \
-        "-Wdouble-promotion", "-Wvla", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wundef", "-Werror"
+#define STRICT                                                                                     \
+    "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow",             \
+        "-Wdouble-promotion", "-Wvla", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wundef",   \
+        "-Werror"
 
 typedef struct Case {
     jmp_buf oom;
@@ -41,16 +44,26 @@ static inline Case *case_new(const char *prefix, int lanes, bool fma, LoopType r
     x->arena = arena_new(&x->oom);
     x->names = names_new(x->arena);
     x->diags = diags_new(x->arena);
-    Target target = {.name = "test", .lanes = lanes, .fma = fma, .registers = 16, .l2_bytes = 1 << 20};
+    Target target = {
+        .name = "test", .lanes = lanes, .fma = fma, .registers = 16, .l2_bytes = 1 << 20};
     x->m = loop_module_new(x->arena, x->names, name_of(x->names, prefix), target, real);
     Graph *graph = ARENA_NEW(x->arena, Graph);
     graph->arena = x->arena;
     graph->names = x->names;
     graph->model = name_of(x->names, prefix);
     x->interface_ = ARENA_NEW(x->arena, Interface);
-    *x->interface_ = (Interface){.model = graph->model, .graph = graph, .module = x->m, .pack = -1, .forward = -1,
-                                 .step = -1, .reset = -1, .state_bytes = -1, .forward_work = -1, .step_work = -1,
-                                 .export_state = -1, .import_state = -1};
+    *x->interface_ = (Interface){.model = graph->model,
+                                 .graph = graph,
+                                 .module = x->m,
+                                 .pack = -1,
+                                 .forward = -1,
+                                 .step = -1,
+                                 .reset = -1,
+                                 .state_bytes = -1,
+                                 .forward_work = -1,
+                                 .step_work = -1,
+                                 .export_state = -1,
+                                 .import_state = -1};
     snprintf(x->folder, sizeof x->folder, "/tmp/rnnc_backend_c_XXXXXX");
     assert_non_null(mkdtemp(x->folder));
     return x;
@@ -63,7 +76,8 @@ static inline const char *path_of(const Case *x, const char *file) {
 /* RNNC_KEEP: the emitted files stay. */
 static inline void case_done(Case *x) {
     const char *files[] = {"m.c", "m.h", "m.so", "m.o", "m.json", "u.c", "u.cc", "log", "u"};
-    for (size_t i = 0; i < sizeof files / sizeof *files && !getenv("RNNC_KEEP"); i++) unlink(path_of(x, files[i]));
+    for (size_t i = 0; i < sizeof files / sizeof *files && !getenv("RNNC_KEEP"); i++)
+        unlink(path_of(x, files[i]));
     rmdir(x->folder); /* stays where it is not empty */
     arena_free(x->arena);
     test_free(x);
@@ -98,7 +112,8 @@ static inline const char *emit(Case *x) {
     return text_string(&code);
 }
 
-/* Runs a program of PATH with stdout and stderr in the file `log`; its exit status, 127 where it is absent. */
+/* Runs a program of PATH with stdout and stderr in the file `log`; its exit status, 127 where it is
+ * absent. */
 static inline int run_program(const Case *x, char *const *argv) {
     pid_t child = fork();
     assert_true(child >= 0);
@@ -122,7 +137,7 @@ static inline void show_log(const Case *x) {
 }
 
 static inline bool has_program(const Case *x, const char *name) {
-    char *argv[] = {(char *)(uintptr_t)name, (char *)(uintptr_t)"-v", NULL};
+    char *argv[] = {(char *)(uintptr_t)name, (char *)(uintptr_t) "-v", NULL};
     bool there = run_program(x, argv) != 127;
     if (!there) print_message("skipped: there is no %s\n", name);
     return there;
@@ -138,15 +153,17 @@ static inline bool machine_has(int needs) {
 #endif
 }
 
-/* Compiles m.c to m.so (or `input` to `output`) and fails on any message. `flags` ends with NULL. */
-static inline void compile_file(const Case *x, const char *compiler, const char *const *flags, bool strict,
-                                const char *input, const char *output) {
+/* Compiles m.c to m.so (or `input` to `output`) and fails on any message. `flags` ends with NULL.
+ */
+static inline void compile_file(const Case *x, const char *compiler, const char *const *flags,
+                                bool strict, const char *input, const char *output) {
     static const char *const warnings[] = {STRICT};
     const char *argv[64];
     int count = 0;
     argv[count++] = compiler;
     for (int i = 0; flags[i]; i++) argv[count++] = flags[i];
-    for (size_t i = 0; strict && i < sizeof warnings / sizeof *warnings; i++) argv[count++] = warnings[i];
+    for (size_t i = 0; strict && i < sizeof warnings / sizeof *warnings; i++)
+        argv[count++] = warnings[i];
     argv[count++] = "-o";
     argv[count++] = path_of(x, output);
     argv[count++] = path_of(x, input);

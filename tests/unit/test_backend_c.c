@@ -1,13 +1,14 @@
-/* The C backend against the Loop evaluator: every operation on every kind of number, compiled by each
- * compiler that is there at several levels and instruction sets, silent and with equal bits. */
+/* The C backend against the Loop evaluator: every operation on every kind of number, compiled by
+ * each compiler that is there at several levels and instruction sets, silent and with equal bits.
+ */
 #include "backend_c_case.h"
 
 #include "loop/evaluate.h"
 
 enum { COUNT = 256, SLOTS = 48 };
 
-/* Function f(const real *x, const real *y, const real *z, real *out, int32 or int64 *bits): `SLOTS` results
- * of `COUNT` numbers each; the slot is the place of the call of `result`. */
+/* Function f(const real *x, const real *y, const real *z, real *out, int32 or int64 *bits): `SLOTS`
+ * results of `COUNT` numbers each; the slot is the place of the call of `result`. */
 typedef struct Ops {
     Case *x;
     LoopType real, whole;
@@ -19,8 +20,12 @@ typedef struct Ops {
 static int array(Case *x, const char *name, LoopType type, int64_t count, bool written) {
     int arg = loop_arg_pointer(x->m, x->f, name, type, written, false, "numbers");
     return loop_buffer(x->m, x->f,
-                       (LBuffer){.name = name_of(x->names, name), .type = type, .base = LB_ARG, .arg = arg,
-                                 .count = loop_int(x->m, count), .written = written});
+                       (LBuffer){.name = name_of(x->names, name),
+                                 .type = type,
+                                 .base = LB_ARG,
+                                 .arg = arg,
+                                 .count = loop_int(x->m, count),
+                                 .written = written});
 }
 
 static LExpr *let(Ops *o, const char *name, LExpr *value) {
@@ -32,8 +37,8 @@ static void result(Ops *o, LExpr *value) {
     bool whole = value->type == o->whole;
     int slot = whole ? o->whole_slot++ : o->slot++;
     assert_true(slot < SLOTS);
-    loop_store(m, o->body, whole ? o->bits : o->out, loop_add(m, o->i, loop_int(m, (int64_t)slot * COUNT)), value,
-               false);
+    loop_store(m, o->body, whole ? o->bits : o->out,
+               loop_add(m, o->i, loop_int(m, (int64_t)slot * COUNT)), value, false);
 }
 
 static LExpr *real_of(Ops *o, double value) {
@@ -59,9 +64,12 @@ static void real_results(Ops *o, LExpr *x, LExpr *y, LExpr *z) {
     static const ScalarOp compares[] = {SOP_LT, SOP_LE, SOP_GT, SOP_GE, SOP_EQ, SOP_NE};
     for (size_t i = 0; i < sizeof compares / sizeof *compares; i++)
         result(o, loop_op(m, SOP_SELECT, op(o, compares[i], x, y), z, y));
-    LExpr *low = op(o, SOP_LT, x, y), *high = op(o, SOP_GT, y, real_of(o, 0.1)), *odd = op(o, SOP_NE, z, z);
+    LExpr *low = op(o, SOP_LT, x, y), *high = op(o, SOP_GT, y, real_of(o, 0.1)),
+          *odd = op(o, SOP_NE, z, z);
     result(o, loop_op(m, SOP_SELECT, op(o, SOP_MAND, low, op(o, SOP_MOR, high, odd)), x, z));
-    result(o, loop_op(m, SOP_SELECT, op(o, SOP_MOR, op(o, SOP_MAND, low, high), op(o, SOP_MNOT, odd, NULL)), y, z));
+    result(o,
+           loop_op(m, SOP_SELECT,
+                   op(o, SOP_MOR, op(o, SOP_MAND, low, high), op(o, SOP_MNOT, odd, NULL)), y, z));
     /* Order of operations: trees that parentheses must keep. */
     result(o, op(o, SOP_SUB, x, op(o, SOP_SUB, y, z)));
     result(o, op(o, SOP_ADD, x, op(o, SOP_ADD, y, z)));
@@ -72,13 +80,16 @@ static void real_results(Ops *o, LExpr *x, LExpr *y, LExpr *z) {
     result(o, op(o, SOP_MUL, shared, shared));
     if (fma) {
         result(o, loop_op(m, SOP_FMA, x, y, z));
-        LExpr *inner = loop_op(m, SOP_FMA, op(o, SOP_NEG, x, NULL), real_of(o, 1.0 / 3), real_of(o, 1e-3));
-        result(o, loop_op(m, SOP_FMA, inner, inner, loop_op(m, SOP_FMA, x, x, op(o, SOP_MUL, y, z))));
+        LExpr *inner =
+            loop_op(m, SOP_FMA, op(o, SOP_NEG, x, NULL), real_of(o, 1.0 / 3), real_of(o, 1e-3));
+        result(o,
+               loop_op(m, SOP_FMA, inner, inner, loop_op(m, SOP_FMA, x, x, op(o, SOP_MUL, y, z))));
     } else {
         result(o, op(o, SOP_ADD, op(o, SOP_MUL, x, y), z)); /* not to be contracted */
         result(o, op(o, SOP_SUB, z, op(o, SOP_MUL, x, y)));
     }
-    static const double numbers[] = {0.0, -0.0, 1.0, -87.0, 0.1, 12583039.0, 0x1.62e43p-1, 1e-30, -1e30};
+    static const double numbers[] = {0.0,        -0.0,         1.0,   -87.0, 0.1,
+                                     12583039.0, 0x1.62e43p-1, 1e-30, -1e30};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) result(o, real_of(o, numbers[i]));
     result(o, real_of(o, 1 / 0.0 * 1));
     result(o, real_of(o, -1 / 0.0));
@@ -90,46 +101,70 @@ static void whole_results(Ops *o, LExpr *x, LExpr *y) {
     LoopModule *m = o->x->m;
     LExpr *a = let(o, "a", loop_convert(m, SOP_BITCAST, o->whole, x));
     LExpr *b = let(o, "b", loop_convert(m, SOP_BITCAST, o->whole, y));
-    static const ScalarOp binary[] = {SOP_ADD, SOP_SUB, SOP_MUL, SOP_MIN, SOP_MAX, SOP_AND, SOP_OR, SOP_XOR};
+    static const ScalarOp binary[] = {SOP_ADD, SOP_SUB, SOP_MUL, SOP_MIN,
+                                      SOP_MAX, SOP_AND, SOP_OR,  SOP_XOR};
     for (size_t i = 0; i < sizeof binary / sizeof *binary; i++) result(o, op(o, binary[i], a, b));
     result(o, op(o, SOP_NEG, a, NULL));
-    result(o, op(o, SOP_XOR, op(o, SOP_SHL, a, whole_of(o, 13)), op(o, SOP_SHR, b, whole_of(o, 7))));
+    result(o,
+           op(o, SOP_XOR, op(o, SOP_SHL, a, whole_of(o, 13)), op(o, SOP_SHR, b, whole_of(o, 7))));
     result(o, op(o, SOP_AND, op(o, SOP_OR, a, b), op(o, SOP_MUL, b, whole_of(o, 0x5851f42d))));
     LExpr *positive = op(o, SOP_SHR, a, whole_of(o, 5));
     result(o, op(o, SOP_DIV, positive, whole_of(o, 7)));
     result(o, op(o, SOP_MOD, positive, whole_of(o, 1000)));
     result(o, loop_op(m, SOP_SELECT, op(o, SOP_LT, a, b), a, b));
     result(o, op(o, SOP_MUL, op(o, SOP_SUB, a, b), whole_of(o, -3)));
-    result(o, loop_convert(m, SOP_BITCAST, o->real, op(o, SOP_SHL, op(o, SOP_AND, a, whole_of(o, 511)), whole_of(o, 20))));
+    result(o, loop_convert(m, SOP_BITCAST, o->real,
+                           op(o, SOP_SHL, op(o, SOP_AND, a, whole_of(o, 511)), whole_of(o, 20))));
     result(o, loop_convert(m, SOP_CONVERT, o->real, op(o, SOP_SHR, a, whole_of(o, 1))));
-    result(o, loop_convert(m, SOP_CONVERT, o->whole, op(o, SOP_MIN, op(o, SOP_MAX, real_of(o, -1000), x), real_of(o, 1000))));
+    result(o, loop_convert(m, SOP_CONVERT, o->whole,
+                           op(o, SOP_MIN, op(o, SOP_MAX, real_of(o, -1000), x), real_of(o, 1000))));
     /* The width of the other float and of the other integer. */
-    LoopType other = o->real == LT_F32 ? LT_F64 : LT_F32, other_whole = o->whole == LT_I32 ? LT_I64 : LT_I32;
-    result(o, loop_convert(m, SOP_CONVERT, o->real, op(o, SOP_MUL, loop_convert(m, SOP_CONVERT, other, x),
-                                                        loop_convert(m, SOP_CONVERT, other, y))));
+    LoopType other = o->real == LT_F32 ? LT_F64 : LT_F32,
+             other_whole = o->whole == LT_I32 ? LT_I64 : LT_I32;
+    result(o, loop_convert(m, SOP_CONVERT, o->real,
+                           op(o, SOP_MUL, loop_convert(m, SOP_CONVERT, other, x),
+                              loop_convert(m, SOP_CONVERT, other, y))));
     LExpr *small = op(o, SOP_AND, a, whole_of(o, 0xffff));
-    result(o, loop_convert(m, SOP_CONVERT, o->whole, op(o, SOP_MUL, loop_convert(m, SOP_CONVERT, other_whole, small),
-                                                         loop_convert(m, SOP_CONVERT, other_whole, small))));
-    result(o, loop_convert(m, SOP_CONVERT, o->real, loop_convert(m, SOP_CONVERT, other_whole, small)));
+    result(o, loop_convert(m, SOP_CONVERT, o->whole,
+                           op(o, SOP_MUL, loop_convert(m, SOP_CONVERT, other_whole, small),
+                              loop_convert(m, SOP_CONVERT, other_whole, small))));
+    result(o,
+           loop_convert(m, SOP_CONVERT, o->real, loop_convert(m, SOP_CONVERT, other_whole, small)));
 }
 
 /* bfloat16 and int8 in memory. */
 static void narrow_results(Ops *o, LExpr *x) {
     LoopModule *m = o->x->m;
     LFunction *f = o->x->f;
-    int half = loop_buffer(m, f, (LBuffer){.name = name_of(m->names, "half"), .type = LT_U16, .base = LB_LOCAL,
-                                           .arg = -1, .count = loop_int(m, 64), .align = 64, .written = true});
-    int byte = loop_buffer(m, f, (LBuffer){.name = name_of(m->names, "byte"), .type = LT_I8, .base = LB_LOCAL,
-                                           .arg = -1, .count = loop_int(m, 64), .align = 64, .written = true});
+    int half = loop_buffer(m, f,
+                           (LBuffer){.name = name_of(m->names, "half"),
+                                     .type = LT_U16,
+                                     .base = LB_LOCAL,
+                                     .arg = -1,
+                                     .count = loop_int(m, 64),
+                                     .align = 64,
+                                     .written = true});
+    int byte = loop_buffer(m, f,
+                           (LBuffer){.name = name_of(m->names, "byte"),
+                                     .type = LT_I8,
+                                     .base = LB_LOCAL,
+                                     .arg = -1,
+                                     .count = loop_int(m, 64),
+                                     .align = 64,
+                                     .written = true});
     LExpr *zero = loop_int(m, 0);
     LExpr *bits = loop_convert(m, SOP_BITCAST, o->whole, x);
     LExpr *top = op(o, SOP_SHR, bits, whole_of(o, 16));
-    loop_store(m, o->body, half, zero, loop_convert(m, SOP_CONVERT, LT_U16, op(o, SOP_AND, top, whole_of(o, 0xffff))), true);
-    LExpr *back = loop_convert(m, SOP_CONVERT, o->whole, loop_load(m, f, half, zero, o->lanes, true));
+    loop_store(m, o->body, half, zero,
+               loop_convert(m, SOP_CONVERT, LT_U16, op(o, SOP_AND, top, whole_of(o, 0xffff))),
+               true);
+    LExpr *back =
+        loop_convert(m, SOP_CONVERT, o->whole, loop_load(m, f, half, zero, o->lanes, true));
     result(o, op(o, SOP_SHL, back, whole_of(o, 16)));
     LExpr *little = op(o, SOP_SUB, op(o, SOP_AND, bits, whole_of(o, 255)), whole_of(o, 128));
     loop_store(m, o->body, byte, zero, loop_convert(m, SOP_CONVERT, LT_I8, little), true);
-    LExpr *weight = loop_convert(m, SOP_CONVERT, o->real, loop_load(m, f, byte, zero, o->lanes, false));
+    LExpr *weight =
+        loop_convert(m, SOP_CONVERT, o->real, loop_load(m, f, byte, zero, o->lanes, false));
     result(o, op(o, SOP_MUL, weight, real_of(o, 0.25)));
 }
 
@@ -144,12 +179,14 @@ static Case *operations(LoopType real, int lanes, bool fma) {
     for (int i = 0; i < 3; i++) from[i] = array(x, names[i], real, COUNT, false);
     o.out = array(x, "out", real, (int64_t)SLOTS * COUNT, true);
     o.bits = array(x, "bits", o.whole, (int64_t)SLOTS * COUNT, true);
-    LStmt *loop = loop_for(x->m, x->f, &x->f->body, "i", loop_int(x->m, 0), loop_int(x->m, COUNT), own);
+    LStmt *loop =
+        loop_for(x->m, x->f, &x->f->body, "i", loop_int(x->m, 0), loop_int(x->m, COUNT), own);
     loop->rolled = true;
     o.body = &loop->body;
     o.i = loop_var(x->m, x->f, loop->var);
     LExpr *values[3];
-    for (int i = 0; i < 3; i++) values[i] = let(&o, "v", loop_load(x->m, x->f, from[i], o.i, own, false));
+    for (int i = 0; i < 3; i++)
+        values[i] = let(&o, "v", loop_load(x->m, x->f, from[i], o.i, own, false));
     real_results(&o, values[0], values[1], values[2]);
     whole_results(&o, values[0], values[1]);
     narrow_results(&o, values[0]);
@@ -175,13 +212,15 @@ static void fill(void *to, LoopType real, uint64_t seed) {
         if (real == LT_F32) {
             uint32_t narrow = (uint32_t)(bits >> 20);
             float value = (float)plain;
-            static const uint32_t corners[] = {0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00000, 1, 0x807fffff, 0x7f7fffff};
+            static const uint32_t corners[] = {0,          0x80000000, 0x7f800000, 0xff800000,
+                                               0x7fc00000, 1,          0x807fffff, 0x7f7fffff};
             if (i % 4 == 0) memcpy(&value, &narrow, 4);
             if (i % 16 == 1) memcpy(&value, &corners[bits >> 61], 4);
             memcpy((char *)to + 4 * i, &value, 4);
         } else {
-            static const uint64_t corners[] = {0, 1ull << 63, 0x7ffull << 52, 0xfffull << 52, 0x7ff8ull << 48, 1,
-                                               (1ull << 63) + 5, (0x7ffull << 52) - 1};
+            static const uint64_t corners[] = {
+                0, 1ull << 63,       0x7ffull << 52,      0xfffull << 52, 0x7ff8ull << 48,
+                1, (1ull << 63) + 5, (0x7ffull << 52) - 1};
             if (i % 4 == 0) memcpy(&plain, &bits, 8);
             if (i % 16 == 1) memcpy(&plain, &corners[bits >> 61], 8);
             memcpy((char *)to + 8 * i, &plain, 8);
@@ -216,8 +255,8 @@ static void compare(const Numbers *n, const char *what) {
             if (memcmp(want, got, n->size) == 0) continue;
             double a = number_at(want, n->size), b = number_at(got, n->size);
             if (side == 0 && a != a && b != b) continue;
-            fail_msg("%s: %s %zu of %zu is %a when it should be %a", what, side ? "bits" : "number", i % COUNT,
-                     i / COUNT, b, a);
+            fail_msg("%s: %s %zu of %zu is %a when it should be %a", what, side ? "bits" : "number",
+                     i % COUNT, i / COUNT, b, a);
         }
 }
 
@@ -271,7 +310,8 @@ static bool all(void) {
     return getenv("RNNC_TEST_ALL") != NULL;
 }
 
-static void check_build(Case *x, Numbers *n, const char *compiler, const char *const *flags, bool strict) {
+static void check_build(Case *x, Numbers *n, const char *compiler, const char *const *flags,
+                        bool strict) {
     /* Without libm, and nothing undefined: no operation may become a call of it. */
     const char *with[16] = {"-shared", "-fPIC", "-Wl,-z,defs", "-nostdlib", "-lc"};
     int count = strict ? 5 : 1;
@@ -283,8 +323,8 @@ static void check_build(Case *x, Numbers *n, const char *compiler, const char *c
     memcpy(&function, &library.function, sizeof function);
     memset(n->got, 0, sizeof n->got);
     assert_int_equal(function(n->in[0], n->in[1], n->in[2], n->got[0], n->got[1]), 0);
-    compare(n, arena_printf(x->arena, "%s %s %s, %d lanes", compiler, flags[0], flags[0] ? flags[1] : "",
-                            x->m->target.lanes));
+    compare(n, arena_printf(x->arena, "%s %s %s, %d lanes", compiler, flags[0],
+                            flags[0] ? flags[1] : "", x->m->target.lanes));
     assert_int_equal(function(NULL, n->in[1], n->in[2], n->got[0], n->got[1]), LOOP_BAD_POINTER);
     dlclose(library.handle);
 }
@@ -295,7 +335,8 @@ static void check_operations(LoopType real, int lanes, bool fma) {
     Numbers *n = numbers_new(x, real);
     for (size_t i = 0; i < sizeof builds / sizeof *builds; i++) {
         if ((builds[i].all && !all()) || !machine_has(builds[i].needs)) continue;
-        if (has_program(x, builds[i].compiler)) check_build(x, n, builds[i].compiler, builds[i].flags, true);
+        if (has_program(x, builds[i].compiler))
+            check_build(x, n, builds[i].compiler, builds[i].flags, true);
     }
     static const char *const none[] = {NULL};
     if (lanes == 1 && has_program(x, "tcc")) check_build(x, n, "tcc", none, false);
@@ -337,6 +378,7 @@ static void sixteen_lanes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_lane), cmocka_unit_test(four_lanes),
-                                       cmocka_unit_test(eight_lanes), cmocka_unit_test(sixteen_lanes)};
+                                       cmocka_unit_test(eight_lanes),
+                                       cmocka_unit_test(sixteen_lanes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

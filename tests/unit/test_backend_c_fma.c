@@ -20,11 +20,16 @@ static Case *fma_module(LoopType real) {
     LFunction *f = loop_function(m, "f", LT_VOID, true);
     int buffers[4], args[4];
     for (int i = 0; i < 4; i++)
-        args[i] = loop_arg_pointer(m, f, (const char *const[]){"a", "b", "c", "out"}[i], real, i == 3, false, NULL);
+        args[i] = loop_arg_pointer(m, f, (const char *const[]){"a", "b", "c", "out"}[i], real,
+                                   i == 3, false, NULL);
     LExpr *count = loop_var(m, f, loop_arg_scalar(m, f, "count", LT_I64, NULL));
     for (int i = 0; i < 4; i++)
-        buffers[i] = loop_buffer(m, f, (LBuffer){.name = f->args.at[i].name, .type = real, .arg = args[i],
-                                                 .count = count, .written = i == 3});
+        buffers[i] = loop_buffer(m, f,
+                                 (LBuffer){.name = f->args.at[i].name,
+                                           .type = real,
+                                           .arg = args[i],
+                                           .count = count,
+                                           .written = i == 3});
     LStmt *loop = loop_for(m, f, &f->body, "i", loop_int(m, 0), count, 1);
     LExpr *i = loop_var(m, f, loop->var), *at[3];
     for (int k = 0; k < 3; k++) at[k] = loop_load(m, f, buffers[k], i, 1, false);
@@ -91,7 +96,8 @@ static void triple64(uint64_t *s, double *a, double *b, double *c) {
         frexp(product, &exponent);
         *c = ldexp(*c, exponent + (int)(next(s) % 260) - 130);
     }
-    if (kind == 4) *c = ldexp(-product, (int)(next(s) % 3) - 1) + (next(s) & 1 ? 0 : ldexp(product, -53));
+    if (kind == 4)
+        *c = ldexp(-product, (int)(next(s) % 3) - 1) + (next(s) & 1 ? 0 : ldexp(product, -53));
     if (kind == 5) {
         int exponent;
         *a = ldexp(frexp(*a, &exponent), -500 - (int)(next(s) % 3));
@@ -114,21 +120,25 @@ static void check_numbers(LoopType real, Soft *soft, const char *what, int count
     for (int done = 0; done < count; done += BLOCK) {
         for (int i = 0; i < BLOCK; i++)
             if (real == LT_F32)
-                triple32(&state, (float *)(void *)in[0] + i, (float *)(void *)in[1] + i, (float *)(void *)in[2] + i);
+                triple32(&state, (float *)(void *)in[0] + i, (float *)(void *)in[1] + i,
+                         (float *)(void *)in[2] + i);
             else
-                triple64(&state, (double *)(void *)in[0] + i, (double *)(void *)in[1] + i, (double *)(void *)in[2] + i);
+                triple64(&state, (double *)(void *)in[0] + i, (double *)(void *)in[1] + i,
+                         (double *)(void *)in[2] + i);
         soft(in[0], in[1], in[2], out, BLOCK);
         for (int i = 0; i < BLOCK; i++) {
             double a, b, c, want, got;
             bool equal;
             if (real == LT_F32) {
-                float fa = ((float *)(void *)in[0])[i], fb = ((float *)(void *)in[1])[i], fc = ((float *)(void *)in[2])[i];
+                float fa = ((float *)(void *)in[0])[i], fb = ((float *)(void *)in[1])[i],
+                      fc = ((float *)(void *)in[2])[i];
                 float fw = fmaf(fa, fb, fc), fg = ((float *)(void *)out)[i];
                 equal = memcmp(&fw, &fg, 4) == 0;
                 a = (double)fa, b = (double)fb, c = (double)fc, want = (double)fw, got = (double)fg;
                 subnormals += fpclassify(fw) == FP_SUBNORMAL;
             } else {
-                a = ((double *)(void *)in[0])[i], b = ((double *)(void *)in[1])[i], c = ((double *)(void *)in[2])[i];
+                a = ((double *)(void *)in[0])[i], b = ((double *)(void *)in[1])[i],
+                c = ((double *)(void *)in[2])[i];
                 want = fma(a, b, c), got = ((double *)(void *)out)[i];
                 equal = memcmp(&want, &got, 8) == 0;
                 subnormals += fpclassify(want) == FP_SUBNORMAL;
@@ -136,7 +146,8 @@ static void check_numbers(LoopType real, Soft *soft, const char *what, int count
             overflows += isinf(want) && isfinite(a) && isfinite(b) && isfinite(c);
             zeros += want == 0;
             if (!equal && !(isnan(want) && isnan(got)))
-                fail_msg("%s: fma(%a, %a, %a) is %a when it should be %a", what, a, b, c, got, want);
+                fail_msg("%s: fma(%a, %a, %a) is %a when it should be %a", what, a, b, c, got,
+                         want);
         }
     }
     /* The corners were really met. */
@@ -155,10 +166,14 @@ static void check_soft(LoopType real) {
         const char *compiler;
         const char *const *flags;
         bool strict;
-    } all[] = {{"gcc", gcc, true}, {"clang", gcc, true}, {"clang", unoptimized, true}, {"tcc", tcc, false}};
+    } all[] = {{"gcc", gcc, true},
+               {"clang", gcc, true},
+               {"clang", unoptimized, true},
+               {"tcc", tcc, false}};
     Case *x = fma_module(real);
     const char *code = emit(x);
-    assert_non_null(strstr(code, real == LT_F32 ? "static float fma_f32" : "static double fma_f64"));
+    assert_non_null(
+        strstr(code, real == LT_F32 ? "static float fma_f32" : "static double fma_f64"));
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (!has_program(x, all[i].compiler)) continue;
         compile_file(x, all[i].compiler, all[i].flags, all[i].strict, "m.c", "m.so");
