@@ -1,5 +1,5 @@
-/* Graphviz text of a Graph: a box a node, an edge an operand; reads of other positions are dashed.
- * */
+/* Graphviz text of a Graph: a box a node, an edge an operand; reads of other positions are
+ * dashed. */
 #include "graph/graph.h"
 
 #include <inttypes.h>

@@ -99,8 +99,8 @@ static bool reads_length(const Graph *graph, int index) {
            !fixed_axis(graph, graph->indices.at[index].axis);
 }
 
-/* Whether the operation itself, whatever its operands, sees the length or the state of a sequence.
- * */
+/* Whether the operation itself, whatever its operands, sees the length or the state of a
+ * sequence. */
 static bool batched_alone(const Graph *graph, const Node *node) {
     const Attr *attr = &node->attr;
     if (node->op == OP_INPUT || node->op == OP_DRAW) return true;

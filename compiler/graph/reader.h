@@ -1,6 +1,6 @@
-/* Inside of graph_parse: a position in the text, and what the lines read so far have given. Every
- * function does nothing once the line has failed; an error is reported once a line, at the place.
- * */
+/* Inside of graph_parse: a position in the text, and what the lines read so far have given.
+ * Every function does nothing once the line has failed; an error is reported once a line, at the
+ * place. */
 #ifndef RNNC_GRAPH_READER_H
 #define RNNC_GRAPH_READER_H
 

@@ -28,9 +28,9 @@ bool rewrite_become(Rewrite *rewrite, int id, int with);
 /* As graph_node, in the copy. */
 int rewrite_node(Rewrite *rewrite, Op op, int count, const int *in, const Attr *attr, Span span);
 
-/* The graph of what is left, with ids in order: every operand stands before its users, but for the
- * sources of READ. With `live_only` only what reaches an output, a loss, a stop or carried state.
- * */
+/* The graph of what is left, with ids in order: every operand stands before its users, but for
+ * the sources of READ. With `live_only` only what reaches an output, a loss, a stop or carried
+ * state. */
 Graph *rewrite_end(Rewrite *rewrite, bool live_only);
 
 /* Component numbers of the strongly connected components over all operands, READ's sources

@@ -28,8 +28,8 @@ static bool is_number(const Node *node, double value) {
            memcmp(&node->attr.number, &value, sizeof value) == 0; /* 0 is not -0 */
 }
 
-/* Carried state keeps the node that has its name; what is read by a recurrence stays known as such.
- * */
+/* Carried state keeps the node that has its name; what is read by a recurrence stays known as
+ * such. */
 static bool replace_by(Simplify *s, const Node *node, int with) {
     const Node *value = node_at(s, rewrite_find(&s->rewrite, with));
     bool carried = s->carried[node->id];
