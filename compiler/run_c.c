@@ -1,0 +1,354 @@
+/* `rnnc run --backend=c`: the model as C, compiled for this machine, and its functions called by the roles
+ * that loop/interface.h gives to their arguments. A few lines of C behind the emitted file turn each
+ * function into one that takes an array of pointers, so that no calling convention is guessed here. */
+#define _XOPEN_SOURCE 700
+
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/identifier.h"
+#include "run_data.h"
+
+typedef int64_t (*Trampoline)(void *const *args);
+
+/* A run through compiled code. Buffers are the arena's. */
+typedef struct Compiled {
+    RunData *data;
+    const Interface *in;
+    void *handle;
+    void *params, *weights, *state, *work;
+    int64_t state_bytes, work_bytes;
+    void **inputs, **outputs; /* by slot, of the types that `forward` asks for */
+    void **rows;              /* [states] of export_state and import_state */
+    int32_t **lengths, **found; /* by axis */
+} Compiled;
+
+static const LFunction *function_of(const Compiled *r, const InterfaceFunction *function) {
+    return r->in->module->functions.at[function->function];
+}
+
+/* ---- Code ---- */
+
+static void add_trampolines(const Interface *in, Text *out) {
+    text_puts(out, "\n/* For rnnc run. */\n");
+    for (int f = 0; f < in->functions.count; f++) {
+        const LFunction *function = in->module->functions.at[in->functions.at[f].function];
+        if (!function->exported) continue;
+        text_printf(out, "int64_t rnnc_call_%d(void *const *a);\nint64_t rnnc_call_%d(void *const *a) {\n", f, f);
+        text_printf(out, "    (void)a;\n    %s%s(", function->result == LT_VOID ? "" : "return ",
+                    identifier_symbol(in->module, function->name));
+        for (int i = 0; i < function->args.count; i++) {
+            const LArg *arg = &function->args.at[i];
+            text_puts(out, i ? ", " : "");
+            if (arg->pointer) text_printf(out, "a[%d]", i);
+            else text_printf(out, "(%s)*(const int64_t *)a[%d]", identifier_type(arg->type), i);
+        }
+        text_puts(out, ");\n");
+        if (function->result == LT_VOID) text_puts(out, "    return 0;\n");
+        text_puts(out, "}\n");
+    }
+}
+
+static bool build(Compiled *r) {
+    Compilation *c = r->data->c;
+    Text code = text_new(c->arena), header = text_new(c->arena);
+    if (!compilation_emit(c, "c", "model.h", &code)) return false;
+    if (!compilation_header(c, "model.h", &header)) return false;
+    add_trampolines(r->in, &code);
+    r->handle = run_compile(c, &code, &header, "model.h");
+    return r->handle != NULL;
+}
+
+/* ---- Memory ---- */
+
+/* Aligned to 64 bytes, zeroed, the arena's. */
+static void *aligned(Arena *arena, int64_t bytes) {
+    char *at = arena_alloc(arena, (bytes < 0 ? SIZE_MAX - 64 : (size_t)bytes) + 64);
+    return at + (64 - (uintptr_t)at % 64) % 64;
+}
+
+/* Doubles as elements of another type. False when an integer does not fit. */
+static bool narrow(Arena *arena, LoopType type, const double *values, int64_t count, void **out) {
+    void *to = aligned(arena, count * 8);
+    bool fits = true;
+    for (int64_t i = 0; i < count; i++) {
+        double v = values[i];
+        switch (type) {
+        case LT_F32: ((float *)to)[i] = (float)v; break;
+        case LT_F64: ((double *)to)[i] = v; break;
+        case LT_I8:
+            fits = fits && v >= -128 && v <= 127;
+            if (fits) ((int8_t *)to)[i] = (int8_t)v;
+            break;
+        case LT_I32:
+            fits = fits && v >= INT32_MIN && v <= INT32_MAX;
+            if (fits) ((int32_t *)to)[i] = (int32_t)v;
+            break;
+        case LT_I64: ((int64_t *)to)[i] = (int64_t)v; break;
+        case LT_U16:
+        case LT_M32:
+        case LT_M64:
+        case LT_VOID: fits = false; break;
+        }
+    }
+    *out = to;
+    return fits;
+}
+
+static double *widen(Arena *arena, LoopType type, const void *from, int64_t count) {
+    double *values = ARENA_ARRAY(arena, count, double);
+    for (int64_t i = 0; i < count; i++) {
+        switch (type) {
+        case LT_F32: values[i] = (double)((const float *)from)[i]; break;
+        case LT_F64: values[i] = ((const double *)from)[i]; break;
+        case LT_I8: values[i] = ((const int8_t *)from)[i]; break;
+        case LT_I32: values[i] = ((const int32_t *)from)[i]; break;
+        case LT_I64: values[i] = (double)((const int64_t *)from)[i]; break;
+        case LT_U16:
+        case LT_M32:
+        case LT_M64:
+        case LT_VOID: break;
+        }
+    }
+    return values;
+}
+
+/* ---- Calls ---- */
+
+/* Calls function `index` of the interface with what its roles ask for. */
+static int64_t call(Compiled *r, int index, const int64_t *extent) {
+    RunData *data = r->data;
+    const InterfaceFunction *function = &r->in->functions.at[index];
+    Trampoline trampoline;
+    const char *name = arena_printf(data->arena, "rnnc_call_%d", index);
+    void *symbol = dlsym(r->handle, name);
+    memcpy(&trampoline, &symbol, sizeof trampoline);
+    void **args = ARENA_ARRAY(data->arena, function->args.count + 1, void *);
+    int64_t *scalars = ARENA_ARRAY(data->arena, function->args.count + 1, int64_t);
+    for (int i = 0; i < function->args.count; i++) {
+        const InterfaceArg *arg = &function->args.at[i];
+        args[i] = &scalars[i];
+        switch (arg->role) {
+        case ROLE_PARAMS: args[i] = r->params; break;
+        case ROLE_WEIGHTS: args[i] = r->weights; break;
+        case ROLE_BATCH:
+        case ROLE_COUNT: scalars[i] = data->batch; break;
+        case ROLE_STEPS: scalars[i] = extent[arg->slot]; break;
+        case ROLE_LENGTHS: args[i] = r->lengths[arg->slot]; break;
+        case ROLE_OUT_LENGTHS: args[i] = r->found[arg->slot]; break;
+        case ROLE_INPUT:
+            args[i] = index == r->in->import_state ? r->rows[arg->slot] : r->inputs[arg->slot];
+            break;
+        case ROLE_OUTPUT:
+            args[i] = index == r->in->export_state ? r->rows[arg->slot] : r->outputs[arg->slot];
+            break;
+        case ROLE_STATE: args[i] = r->state; break;
+        case ROLE_FIRST: scalars[i] = 0; break;
+        case ROLE_SEED: memcpy(&scalars[i], &data->c->options->seed, sizeof scalars[i]); break;
+        case ROLE_WORK: args[i] = r->work; break;
+        case ROLE_WORK_BYTES: scalars[i] = r->work_bytes; break;
+        }
+    }
+    return trampoline(args);
+}
+
+static bool checked(Compiled *r, int index, ExitStatus *status) {
+    static const char *const words[] = {
+        [LOOP_OK] = "", [LOOP_BAD_LENGTH] = "a length is out of its range",
+        [LOOP_BAD_VALUE] = "an integer input is out of its range",
+        [LOOP_BAD_SPACE] = "the workspace is too small", [LOOP_BAD_POINTER] = "an array is missing or not aligned",
+        [LOOP_BAD_LOSS] = "the divisor of a loss is 0"};
+    Diags *diags = r->data->c->diags;
+    int64_t got = call(r, index, r->data->extent);
+    const char *name = function_of(r, &r->in->functions.at[index])->name;
+    *status = EXIT_INPUT;
+    if (got == LOOP_OK) return true;
+    if (got == LOOP_BAD_LENGTH || got == LOOP_BAD_VALUE || got == LOOP_BAD_LOSS)
+        diag_error(diags, "E-RUN", (Span){0}, "%s", words[got]);
+    else
+        diag_error(diags, "internal", (Span){0}, "%s returned %" PRId64 ": %s", name, got,
+                   got > 0 && got <= LOOP_BAD_LOSS ? words[got] : "no status that is known");
+    return false;
+}
+
+/* ---- Arrays ---- */
+
+static bool make_params(Compiled *r) {
+    RunData *data = r->data;
+    double *flat = ARENA_ARRAY(data->arena, r->in->param_count, double);
+    for (int i = 0; i < data->graph->params.count; i++)
+        memcpy(flat + r->in->param_offsets.at[i], data->params[i],
+               (size_t)shape_count(data->graph->params.at[i].shape) * sizeof *flat);
+    return narrow(data->arena, r->in->module->real, flat, r->in->param_count, &r->params);
+}
+
+static int64_t port_count(RunData *data, const GraphPort *port) {
+    return run_count(data, port->index_count, port->indices, data->extent, port->type.shape);
+}
+
+static bool make_arrays(Compiled *r) {
+    RunData *data = r->data;
+    const Graph *graph = data->graph;
+    const InterfaceFunction *forward = &r->in->functions.at[r->in->forward];
+    r->inputs = ARENA_ARRAY(data->arena, graph->inputs.count, void *);
+    r->outputs = ARENA_ARRAY(data->arena, graph->outputs.count, void *);
+    r->lengths = ARENA_ARRAY(data->arena, graph->axes.count, int32_t *);
+    r->found = ARENA_ARRAY(data->arena, graph->axes.count, int32_t *);
+    for (int i = 0; i < forward->args.count; i++) {
+        const InterfaceArg *arg = &forward->args.at[i];
+        LoopType type = function_of(r, forward)->args.at[i].type;
+        if (arg->role == ROLE_INPUT && data->inputs[arg->slot]) {
+            const GraphPort *port = &graph->inputs.at[arg->slot];
+            if (!narrow(data->arena, type, data->inputs[arg->slot], port_count(data, port),
+                        &r->inputs[arg->slot])) {
+                diag_error(data->c->diags, "E-RUN", (Span){0}, "%s holds a number that is out of its range",
+                           port->name);
+                return false;
+            }
+        } else if (arg->role == ROLE_OUTPUT) {
+            const GraphPort *port = &graph->outputs.at[arg->slot];
+            r->outputs[arg->slot] = aligned(data->arena, port_count(data, port) * loop_type_size(type));
+        } else if (arg->role == ROLE_LENGTHS && data->lengths[arg->slot]) {
+            r->lengths[arg->slot] = ARENA_ARRAY(data->arena, data->batch, int32_t);
+            for (int64_t b = 0; b < data->batch; b++) {
+                if (data->lengths[arg->slot][b] > INT32_MAX) {
+                    diag_error(data->c->diags, "E-RUN", (Span){0}, "%s has more than 2^31-1 positions",
+                               graph->axes.at[arg->slot].name);
+                    return false;
+                }
+                r->lengths[arg->slot][b] = (int32_t)data->lengths[arg->slot][b];
+            }
+        } else if (arg->role == ROLE_OUT_LENGTHS) {
+            r->found[arg->slot] = ARENA_ARRAY(data->arena, data->batch, int32_t);
+        }
+    }
+    return true;
+}
+
+/* ---- State ---- */
+
+static const RunState *state_named(const RunData *data, const char *name, int *place) {
+    for (int i = 0; i < data->states.count; i++)
+        if (strcmp(data->states.at[i].name, name) == 0) {
+            *place = i;
+            return &data->states.at[i];
+        }
+    return NULL;
+}
+
+static LoopType row_type(const Compiled *r, int index, ArgRole role, int slot) {
+    const InterfaceFunction *function = &r->in->functions.at[index];
+    for (int i = 0; i < function->args.count; i++)
+        if (function->args.at[i].role == role && function->args.at[i].slot == slot)
+            return function_of(r, function)->args.at[i].type;
+    return LT_VOID;
+}
+
+static int64_t row_count(const RunData *data, const InterfaceState *state) {
+    return state->lags * data->batch * state->count;
+}
+
+/* The compiled model and the graph must carry the same. */
+static bool match_states(Compiled *r) {
+    RunData *data = r->data;
+    bool same = r->in->states.count == data->states.count;
+    for (int i = 0; same && i < r->in->states.count; i++) {
+        int place = 0;
+        const RunState *state = state_named(data, r->in->states.at[i].name, &place);
+        same = state && state->lags == r->in->states.at[i].lags &&
+               shape_count(state->shape) == r->in->states.at[i].count;
+    }
+    if (!same)
+        diag_error(data->c->diags, "internal", (Span){0},
+                   "the compiled model carries another state than its equations");
+    return same;
+}
+
+static bool load_state(Compiled *r, ExitStatus *status) {
+    RunData *data = r->data;
+    r->rows = ARENA_ARRAY(data->arena, r->in->states.count, void *);
+    for (int i = 0; i < r->in->states.count; i++) {
+        int place = 0;
+        const InterfaceState *row = &r->in->states.at[i];
+        const RunState *state = state_named(data, row->name, &place);
+        LoopType type = row_type(r, r->in->import_state, ROLE_INPUT, i);
+        if (!narrow(data->arena, type, state->values, row_count(data, row), &r->rows[i])) {
+            diag_error(data->c->diags, "E-RUN", (Span){0}, "state %s is out of its range", row->name);
+            return false;
+        }
+    }
+    return checked(r, r->in->import_state, status);
+}
+
+static bool save_state(Compiled *r, ExitStatus *status) {
+    RunData *data = r->data;
+    r->rows = ARENA_ARRAY(data->arena, r->in->states.count, void *);
+    data->state_out = ARENA_ARRAY(data->arena, data->states.count, double *);
+    for (int i = 0; i < r->in->states.count; i++)
+        r->rows[i] = aligned(data->arena, row_count(data, &r->in->states.at[i]) * 8);
+    if (!checked(r, r->in->export_state, status)) return false;
+    for (int i = 0; i < r->in->states.count; i++) {
+        int place = 0;
+        const InterfaceState *row = &r->in->states.at[i];
+        (void)state_named(data, row->name, &place);
+        data->state_out[place] = widen(data->arena, row_type(r, r->in->export_state, ROLE_OUTPUT, i),
+                                       r->rows[i], row_count(data, row));
+    }
+    return true;
+}
+
+/* ---- The order of things ---- */
+
+static void take_results(Compiled *r) {
+    RunData *data = r->data;
+    const Graph *graph = data->graph;
+    const InterfaceFunction *forward = &r->in->functions.at[r->in->forward];
+    data->outputs = ARENA_ARRAY(data->arena, graph->outputs.count, double *);
+    data->found = ARENA_ARRAY(data->arena, graph->axes.count, int64_t *);
+    for (int a = 0; a < graph->axes.count; a++) {
+        data->found[a] = data->lengths[a];
+        if (!r->found[a]) continue;
+        data->found[a] = ARENA_ARRAY(data->arena, data->batch, int64_t);
+        for (int64_t b = 0; b < data->batch; b++) data->found[a][b] = r->found[a][b];
+    }
+    for (int i = 0; i < forward->args.count; i++) {
+        const InterfaceArg *arg = &forward->args.at[i];
+        if (arg->role != ROLE_OUTPUT) continue;
+        data->outputs[arg->slot] =
+            widen(data->arena, function_of(r, forward)->args.at[i].type, r->outputs[arg->slot],
+                  port_count(data, &graph->outputs.at[arg->slot]));
+    }
+}
+
+static bool run_compiled(Compiled *r, ExitStatus *status) {
+    RunData *data = r->data;
+    const Interface *in = r->in;
+    const Options *o = data->c->options;
+    *status = EXIT_INPUT;
+    if (!make_params(r) || !make_arrays(r)) return false;
+    r->weights = aligned(data->arena, in->weight_bytes);
+    if (in->pack >= 0 && !checked(r, in->pack, status)) return false;
+    if (in->state_bytes >= 0) {
+        r->state_bytes = call(r, in->state_bytes, data->extent);
+        r->state = aligned(data->arena, r->state_bytes);
+        if (in->reset >= 0 && !checked(r, in->reset, status)) return false;
+        if (!match_states(r)) return false;
+        if (o->state_in && !load_state(r, status)) return false;
+    }
+    if (in->forward_work >= 0) r->work_bytes = call(r, in->forward_work, data->extent);
+    r->work = aligned(data->arena, r->work_bytes);
+    if (!checked(r, in->forward, status)) return false;
+    take_results(r);
+    return !o->state_out || save_state(r, status);
+}
+
+bool run_c(RunData *data, ExitStatus *status) {
+    Compiled r = {.data = data, .in = data->c->interface_};
+    *status = EXIT_OUTSIDE;
+    if (!build(&r)) return false;
+    bool good = run_compiled(&r, status);
+    dlclose(r.handle);
+    return good;
+}
