@@ -7,6 +7,7 @@
 # BUILD=folder    where everything that is made goes           (build)
 # SAN=1           address and undefined-behaviour sanitizers   (then BUILD is build/san)
 # CC=clang        gcc 12 and clang 14 are tested
+# V=1             shows whole command lines
 # RNNC_DATA=      where other people's models lie; what is absent is skipped
 
 SAN ?=
@@ -20,6 +21,8 @@ endif
 PREFIX ?= /usr/local
 export RNNC_DATA ?= ../shared/data
 
+Q := $(if $(V),,@)
+PRELUDE := grammar/prelude.rnn
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wmissing-prototypes \
         -Wstrict-prototypes -Wpedantic -Werror
@@ -47,15 +50,18 @@ TESTS := $(addprefix $(BUILD)/unit/,$(UNIT))
 all: $(BUILD)/rnnc
 
 $(BUILD)/rnnc: $(MAIN) $(LIBRARY) $(LIBRARY_RT)
-	$(CC) $(CFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) -o $@ $^ $(LIBS)
 
 # ---- Libraries and objects ------------------------------------------------------------------
 
 $(LIBRARY): $(OBJECTS)
-	rm -f $@ && ar rcs $@ $^
+	@echo '  AR    $@'
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(LIBRARY_RT): $(call objects,$(RUNTIME))
-	rm -f $@ && ar rcs $@ $^
+	@echo '  AR    $@'
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 # What everything was compiled with; changes when the flags do, and then all is compiled again.
 FLAGS := $(CC) $(COMMON) $(WARN)
@@ -66,32 +72,38 @@ $(BUILD)/flags: FORCE
 # The generated headers must be there before the dependencies of a first build are known.
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(BUILD)/gen/rnn.tab.h
 	@mkdir -p $(@D)
-	$(CC) $(C11) $(WARN) -c -o $@ $<
+	@echo '  CC    $@'
+	$(Q)$(CC) $(C11) $(WARN) -c -o $@ $<
 
 $(BUILD)/obj/runtime/%.o: runtime/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(C99) $(WARN) -c -o $@ $<
+	@echo '  CC    $@'
+	$(Q)$(CC) $(C99) $(WARN) -c -o $@ $<
 
 # ---- The grammar and the prelude --------------------------------------------------------------
 
 $(BUILD)/gen/rnn.tab.c $(BUILD)/gen/rnn.tab.h &: grammar/rnn.y
 	@mkdir -p $(BUILD)/gen
-	bison -Wall -Werror -Wno-other --header=$(BUILD)/gen/rnn.tab.h --output=$(BUILD)/gen/rnn.tab.c $<
+	@echo '  BISON $@'
+	$(Q)bison -Wall -Werror -Wno-other --header=$(BUILD)/gen/rnn.tab.h --output=$(BUILD)/gen/rnn.tab.c $<
 
 $(BUILD)/gen/rnn.lex.c: grammar/rnn.l
 	@mkdir -p $(@D)
-	flex --outfile=$@ $<
+	@echo '  FLEX  $@'
+	$(Q)flex --outfile=$@ $<
 
-$(BUILD)/gen/prelude.c: $(BUILD)/embed grammar/prelude.rnn
-	$(BUILD)/embed prelude grammar/prelude.rnn > $@
+$(BUILD)/gen/prelude.c: $(BUILD)/embed $(PRELUDE)
+	$(Q)$(BUILD)/embed prelude $(PRELUDE) > $@
 
 $(BUILD)/embed: tools/embed.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(CFLAGS) $(SANFLAGS) $(WARN) -o $@ $<
+	@echo '  CC    $@'
+	$(Q)$(CC) -std=c11 $(CFLAGS) $(SANFLAGS) $(WARN) -o $@ $<
 
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags $(BUILD)/gen/rnn.tab.h
 	@mkdir -p $(@D)
-	$(CC) $(C11) -Wall -c -o $@ $<
+	@echo '  CC    $@'
+	$(Q)$(CC) $(C11) -Wall -c -o $@ $<
 
 # ---- Tests --------------------------------------------------------------------------------------
 
@@ -99,11 +111,13 @@ tests: $(TESTS)
 
 $(BUILD)/unit/%: tests/unit/%.c $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
+	@echo '  TEST  $@'
+	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
 
 $(BUILD)/check: tests/check.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< -lcmocka
+	@echo '  TEST  $@'
+	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< -lcmocka
 
 # tests/check.c runs each part as one test, NAME=COMMAND, and ends with the summary of all.
 MODELS = python3 tests/models/run.py --rnnc=$(BUILD)/rnnc
