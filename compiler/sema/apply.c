@@ -1,0 +1,494 @@
+/* Instances and their application: sizes by matching, time indices by position, then the body inlined. */
+#include "sema/elab.h"
+
+static const Stmt *find_loss(const StmtList *body) {
+    for (int i = 0; i < body->count; i++) {
+        const Stmt *stmt = body->at[i];
+        if (stmt->kind == STMT_LOSS || stmt->kind == STMT_STOP) return stmt;
+        const Stmt *inner = find_loss(&stmt->body);
+        if (inner != NULL) return inner;
+    }
+    return NULL;
+}
+
+Inst *inst_new(const Ctx *c, const Model *model, Name path, Span span) {
+    for (const Inst *up = c->inst; up != NULL; up = up->up)
+        if (up->model == model) {
+            Diag *diag = sema_error(c, "E-LIMIT", span, "model '%s' would apply itself without end",
+                                    model->name);
+            sema_note(c, diag, model->item->name_span, "the model");
+            return NULL;
+        }
+    if (c->inst != NULL && c->inst->depth >= MAX_INSTANCES) {
+        sema_error(c, "E-LIMIT", span, "instances are more than %d deep", MAX_INSTANCES);
+        return NULL;
+    }
+    Inst *inst = ARENA_NEW(c->e->arena, Inst);
+    inst->model = model;
+    inst->up = c->inst;
+    inst->path = path;
+    inst->span = span;
+    inst->depth = c->inst == NULL ? 0 : c->inst->depth + 1;
+    for (int i = 0; i < model->item->params.count; i++) {
+        const Bind *bind = &model->item->params.at[i];
+        vec_push(c->e->arena, &inst->sizes, (Bound1){.name = bind->name, .bracket = true});
+    }
+    for (int i = 0; i < model->header.count; i++)
+        vec_push(c->e->arena, &inst->sizes, (Bound1){.name = model->header.at[i]});
+    return inst;
+}
+
+/* The value of one bracket argument: a compile-time value, or a model. */
+static bool bracket_value(const Ctx *c, const Expr *expr, Bound1 *to) {
+    Num num;
+    if (expr->kind == EXPR_NAME && !find_number(c, expr->name, &num)) {
+        to->model = find_model(c, expr->name, expr->span);
+        to->bound = to->model != NULL;
+        if (to->bound) return true;
+    }
+    const Value *value = elab(c, expr);
+    if (value->type.unknown) return false;
+    if (value->num.kind == NUM_NONE) {
+        sema_error(c, "E-SIZEARG", expr->span, "argument '%s' is no compile-time value", to->name);
+        return false;
+    }
+    to->num = value->num;
+    to->bound = true;
+    return true;
+}
+
+static bool bracket(const Ctx *c, Inst *inst, const ArgList *args, Span span) {
+    const Item *item = inst->model->item;
+    bool right = true;
+    const Expr **given = ARENA_ARRAY(c->e->arena, item->params.count + 1, const Expr *);
+    for (int i = 0; i < args->count; i++) {
+        int place = args->at[i].name == NULL ? i : -1;
+        for (int k = 0; k < item->params.count && args->at[i].name != NULL; k++)
+            if (item->params.at[k].name == args->at[i].name) place = k;
+        if (place < 0 || place >= item->params.count || given[place] != NULL) {
+            Diag *diag = place < 0
+                ? sema_error(c, "E-SIZEARG", args->at[i].span, "model '%s' has no parameter '%s'",
+                             item->name, args->at[i].name)
+                : sema_error(c, "E-SIZEARG", args->at[i].span,
+                             "model '%s' takes %d parameters in its bracket and is given %d",
+                             item->name, item->params.count, args->count);
+            sema_note(c, diag, item->name_span, "the model");
+            return false;
+        }
+        given[place] = args->at[i].value;
+    }
+    Ctx own = {.e = c->e, .file = inst->model->file, .inst = inst};
+    for (int k = 0; k < item->params.count; k++) {
+        const Bind *bind = &item->params.at[k];
+        Bound1 *size = &inst->sizes.at[k];
+        size->span = given[k] != NULL ? given[k]->span : bind->span;
+        if (given[k] != NULL) {
+            right = bracket_value(c, given[k], size) && right;
+        } else if (bind->value != NULL) {
+            right = bracket_value(&own, bind->value, size) && right;
+        } else {
+            Diag *diag = sema_error(c, "E-SIZEARG", span, "'%s' of model '%s' is not given",
+                                    bind->name, item->name);
+            sema_note(c, diag, bind->name_span, "declared here, without a default");
+            right = false;
+        }
+    }
+    return right;
+}
+
+Inst *inst_of_use(const Ctx *c, const Stmt *stmt, Name key) {
+    bool reverse = false, carry = false;
+    for (int i = 0; i + 1 < stmt->names.count; i++) {
+        const NameRef *word = &stmt->names.at[i];
+        if (strcmp(word->name, "reverse") == 0) reverse = !reverse;
+        else if (strcmp(word->name, "carry") == 0) carry = true;
+        else {
+            sema_error(c, "E-NAME", word->span, "'%s' is no modifier; there are reverse and carry",
+                       word->name);
+            return NULL;
+        }
+    }
+    if (stmt->names.count == 0) return NULL;
+    const NameRef *name = &stmt->names.at[stmt->names.count - 1];
+    const Model *model = find_model(c, name->name, name->span);
+    if (model == NULL) {
+        const Bound1 *size = inst_size(c->inst, name->name);
+        if (size != NULL && size->bound)
+            sema_error(c, "E-TYPE", name->span, "'%s' is a number where a model is needed",
+                       name->name);
+        else name_error(c, name->name, name->span);
+        return NULL;
+    }
+    Inst *inst = inst_new(c, model, sema_join(c, c->inst->path, key), stmt->span);
+    if (inst == NULL || !bracket(c, inst, &stmt->args, stmt->span)) return NULL;
+    inst->reverse = reverse;
+    inst->carry = carry;
+    return inst;
+}
+
+UseDecl *find_instance(const Ctx *c, const Expr *base) {
+    const Expr *name = base->kind == EXPR_INDEX ? base->a : base;
+    if (name == NULL || name->kind != EXPR_NAME) return NULL;
+    const Base *known = find_base(c, name->name);
+    if (known == NULL || known->kind != BASE_USE) return NULL;
+    ExprList entries = {0};
+    for (int i = 0; base->kind == EXPR_INDEX && i < base->entries.count; i++) {
+        if (base->entries.at[i].kind != ENTRY_EXPR) {
+            sema_error(c, "E-INDEX", base->entries.at[i].span, "a member has no range of indices");
+            return NULL;
+        }
+        vec_push(c->e->arena, &entries, base->entries.at[i].a);
+    }
+    if (entries.count != known->entries) {
+        Diag *diag = sema_error(c, "E-INDEX", base->span, "instance '%s' has %d indices, not %d",
+                                name->name, known->entries, entries.count);
+        sema_note(c, diag, known->span, "declared here");
+        return NULL;
+    }
+    bool open = false;
+    Name key = member_key(c, name->name, &entries, entries.count, &open);
+    UseDecl *use = map_get(&c->body->uses, key);
+    if (use == NULL && key != NULL && c->e->emit)
+        sema_error(c, "E-UNDEF", base->span, "there is no instance '%s'", key);
+    return use;
+}
+
+bool is_application(const Ctx *c, const Expr *base) {
+    const Expr *name = base->kind == EXPR_INDEX ? base->a : base;
+    if (c->body == NULL || name == NULL || name->kind != EXPR_NAME) return false;
+    const Base *known = find_base(c, name->name);
+    if (known != NULL && known->kind == BASE_USE) return true;
+    if (base->kind == EXPR_INDEX) return false;
+    const Model *model = find_model(c, name->name, name->span);
+    return model != NULL && !(is_function(name->name) && model->params_in);
+}
+
+/* One argument of an application, by port. */
+typedef struct Given {
+    const Expr *expr;
+    const Value *value;
+} Given;
+
+static bool match_args(const Ctx *c, const Expr *call, const Model *model, Given *given) {
+    const PortList *ports = &model->item->inputs;
+    for (int i = 0; i < call->args.count; i++) {
+        const Arg *arg = &call->args.at[i];
+        int place = arg->name == NULL ? i : -1;
+        for (int k = 0; k < ports->count && arg->name != NULL; k++)
+            if (ports->at[k].decl.name == arg->name) place = k;
+        if (place < 0 || place >= ports->count || given[place].expr != NULL) {
+            Diag *diag;
+            if (place < 0)
+                diag = sema_error(c, "E-NAME", arg->span, "model '%s' has no input '%s'",
+                                  model->name, arg->name);
+            else if (place >= ports->count)
+                diag = sema_error(c, "E-SHAPE", arg->span, "model '%s' has %d inputs, not %d",
+                                  model->name, ports->count, call->args.count);
+            else
+                diag = sema_error(c, "E-DUP", arg->span, "input '%s' is given twice",
+                                  ports->at[place].decl.name);
+            sema_note(c, diag, model->item->name_span, "the model");
+            return false;
+        }
+        given[place].expr = arg->value;
+        given[place].value = elab(c, arg->value);
+    }
+    for (int k = 0; k < ports->count; k++) {
+        if (given[k].expr != NULL) continue;
+        if (ports->at[k].value != NULL && ports->at[k].decl.indices.count == 0) continue;
+        Diag *diag = sema_error(c, "E-SHAPE", call->span, "input '%s' of '%s' is not given",
+                                ports->at[k].decl.name, model->name);
+        sema_note(c, diag, ports->at[k].span, "the input");
+        return false;
+    }
+    return true;
+}
+
+static const char *written(const Ctx *c, Span span) {
+    return arena_strndup(c->e->arena, span.source->text + span.begin, span.end - span.begin);
+}
+
+/* Time indices: the last of the argument's go to the port, the earlier ones are outer. */
+static bool bind_indices(const Ctx *c, const Ctx *own, const Port *port, const Given *given) {
+    Body *body = own->body;
+    int times = 0;
+    for (int k = 0; k < port->decl.indices.count; k++) {
+        const Expr *entry = port->decl.indices.at[k];
+        if (entry->kind == EXPR_NAME &&
+            !(inst_size(own->inst, entry->name) && inst_size(own->inst, entry->name)->bracket))
+            times++;
+    }
+    const Value *value = given->value;
+    if (value->type.unknown) return true;
+    if (value->count < times) {
+        Text sort = text_new(c->e->arena);
+        ty_print(&value->type, c->e->graph, &sort);
+        const char *have = value->count == 0 ? "one step of" : "too few time indices on";
+        Diag *diag = sema_error(c, "E-SHAPE", given->expr->span,
+                                "'%s' expects a sequence %s and is given %s %s %s",
+                                own->inst->path, written(c, port->span), have,
+                                value->type.dtype == DT_FLOAT ? "shape" : "type",
+                                text_string(&sort));
+        sema_note(c, diag, port->span, "the input of model '%s'", own->inst->model->name);
+        return false;
+    }
+    int outer = value->count - times, at = outer;
+    for (int i = 0; i < outer; i++) {
+        bool known = false;
+        for (int k = 0; k < body->outer_count; k++) known |= body->outer[k] == value->index[i];
+        if (!known && body->outer_count < MAX_DOMAIN)
+            body->outer[body->outer_count++] = value->index[i];
+    }
+    for (int k = 0; k < port->decl.indices.count; k++) {
+        const Expr *entry = port->decl.indices.at[k];
+        const Bound1 *size = entry->kind == EXPR_NAME ? inst_size(own->inst, entry->name) : NULL;
+        if (entry->kind != EXPR_NAME || (size != NULL && size->bracket)) continue;
+        int index = value->index[at++];
+        const IndexName *old = find_index(own, entry->name);
+        if (old == NULL) {
+            bind_caller(own, entry->name, index, entry->span);
+        } else if (old->index != index) {
+            Diag *diag = sema_error(c, "E-TIME", given->expr->span,
+                                    "'%s' of '%s' is bound to '%s' and to '%s'", entry->name,
+                                    own->inst->path, c->e->graph->indices.at[old->index].name,
+                                    c->e->graph->indices.at[index].name);
+            sema_note(c, diag, port->span, "the input of model '%s'", own->inst->model->name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool outer_indices(const Ctx *c, const Ctx *own, Span span) {
+    Body *body = own->body;
+    for (int i = 0; i < body->outer_count; i++) {
+        for (int m = 0; m < body->marks.count; m++)
+            if (body->marks.at[m].index == body->outer[i]) {
+                Name name = c->e->graph->indices.at[body->outer[i]].name;
+                sema_error(c, "E-TIME", span, "'%s' is a sequence to '%s' in one argument and outer "
+                           "in another; use a second index, 'time s in %s'", name,
+                           own->inst->path, name);
+                return false;
+            }
+    }
+    for (int i = 0; i < body->outer_count; i++)
+        vec_push(c->e->arena, &body->marks,
+                 (IndexMark){body->outer[i], index_mirrored(c->body, body->outer[i])});
+    return true;
+}
+
+static void bind_size(const Ctx *own, const Expr *dim, const Poly *value, Span span) {
+    if (dim->kind != EXPR_NAME || value == NULL) return;
+    Bound1 *size = inst_size(own->inst, dim->name);
+    if (size == NULL || size->bound) return;
+    size->num = (Num){.kind = NUM_INT, .integer = value};
+    size->span = span;
+    size->bound = true;
+}
+
+/* Lone names of the header take their values from the arguments; the rest from the model's file. */
+static bool bind_sizes(const Ctx *c, const Ctx *own, const Given *given, Span span) {
+    const PortList *ports = &own->inst->model->item->inputs;
+    bool open = false;
+    for (int k = 0; k < ports->count; k++) {
+        const Value *value = given[k].value;
+        const TypeExpr *type = ports->at[k].type;
+        if (value == NULL || type == NULL) continue;
+        if (value->type.unknown) {
+            open = true;
+            continue;
+        }
+        for (int d = 0; d < type->shape.count && d < value->type.rank; d++) {
+            if (type->shape.count == value->type.rank)
+                bind_size(own, type->shape.at[d], value->type.dim[d], given[k].expr->span);
+            open |= value->type.dim[d] == NULL;
+        }
+        open |= type->shape.count != value->type.rank;
+        if (type->name != NULL && type->argument != NULL && value->type.dtype == DT_INT)
+            bind_size(own, type->argument, value->type.bound, given[k].expr->span);
+    }
+    for (int i = 0; i < own->inst->sizes.count; i++) {
+        Bound1 *size = &own->inst->sizes.at[i];
+        if (size->bound || open) continue;
+        FileBind *bind = map_get(&own->file->binds, size->name);
+        if (bind != NULL) {
+            size->num = file_number(c->e, own->file, bind);
+            size->span = bind->bind->span;
+            size->bound = true;
+            continue;
+        }
+        Diag *diag = sema_error(c, "E-SIZEARG", span, "size '%s' of model '%s' does not follow from "
+                                "the arguments", size->name, own->inst->model->name);
+        const Model *model = own->inst->model;
+        for (int h = 0; h < model->header.count; h++)
+            if (model->header.at[h] == size->name)
+                sema_note(c, diag, model->header_at.at[h], "'%s' stands here", size->name);
+        return false;
+    }
+    return true;
+}
+
+static bool carry_state(const Ctx *c, const Ctx *own, Span span) {
+    Body *body = own->body;
+    if (!own->inst->carry || body->carry != 0) return true;
+    const Graph *graph = c->e->graph;
+    int axis = -1;
+    bool several = false;
+    for (int m = 0; m < body->marks.count; m++) {
+        bool outer = false;
+        for (int i = 0; i < body->outer_count; i++)
+            outer |= body->outer[i] == body->marks.at[m].index;
+        int on = graph->indices.at[body->marks.at[m].index].axis;
+        several |= outer || (axis >= 0 && axis != on);
+        if (!outer) axis = on;
+    }
+    if (axis < 0 || several) {
+        Diag *diag = sema_error(c, "E-CARRY", span, "'%s' cannot carry its state over %s",
+                                own->inst->path, several ? "several time axes" : "no time axis");
+        sema_note(c, diag, own->inst->span, "'carry' is here");
+        return false;
+    }
+    vec_push(c->e->arena, &c->e->graph->carries, (GraphCarry){body->path, axis});
+    body->carry = c->e->graph->carries.count;
+    return true;
+}
+
+/* Inputs of the body, with their types checked. */
+static bool take_inputs(const Ctx *c, const Ctx *own, const Given *given) {
+    const PortList *ports = &own->inst->model->item->inputs;
+    for (int i = 0; i < own->body->all.count; i++) {
+        Var *var = own->body->all.at[i];
+        if (var->port == NULL || var->output) continue;
+        const Given *g = &given[var->port - ports->at];
+        const char *what = arena_printf(c->e->arena, "argument '%s' of '%s'", var->source,
+                                        own->inst->path);
+        if (g->value != NULL)
+            var->input = flow(c, g->value, &var->type, false, g->expr->span, what, var->port->span);
+        else
+            var->input = flow(own, elab(own, var->port->value), &var->type, true,
+                              var->port->value->span, "the default", var->port->span);
+        if (var->type.unknown || var->input->type.unknown) var->input = unknown_value(c);
+    }
+    return true;
+}
+
+static const Value *output_value(const Ctx *own, Var *var) {
+    if (var->type.unknown) return unknown_value(own);
+    Value *value = ARENA_NEW(own->e->arena, Value);
+    value->type = var->type;
+    value->node = own->e->emit ? var_node(own, var) : -1;
+    for (int i = 0; i < own->body->outer_count; i++)
+        value_add_index(own, value, own->body->outer[i], var->span);
+    for (int k = 0; k < var->count; k++) value_add_index(own, value, var->index[k], var->span);
+    return value;
+}
+
+static Inst *applied_instance(const Ctx *c, const Expr *call, Name *path) {
+    UseDecl *use = find_instance(c, call->a);
+    if (use != NULL) {
+        if (use->inst == NULL) return NULL;
+        *path = sema_join(c, c->body->path, use->key);
+        if (use->applied++ > 0)
+            *path = sema_name(c, arena_printf(c->e->arena, "%s#%d", *path, use->applied - 1));
+        return use->inst;
+    }
+    const Base *known = call->a->kind == EXPR_NAME ? find_base(c, call->a->name) : NULL;
+    if (call->a->kind != EXPR_NAME || (known != NULL && known->kind == BASE_USE)) return NULL;
+    const Model *model = find_model(c, call->a->name, call->a->span);
+    if (model->params_in) {
+        Diag *diag = sema_error(c, "E-NAME", call->a->span, "model '%s' has parameters; make an "
+                                "instance: use f = %s", model->name, model->name);
+        sema_note(c, diag, model->item->name_span, "the model");
+        return NULL;
+    }
+    int number = c->eq == NULL ? 0 : c->eq->applications++;
+    Name label = sema_join(c, c->eq == NULL ? "" : c->eq->label, model->name);
+    if (number > 0) label = sema_name(c, arena_printf(c->e->arena, "%s#%d", label, number));
+    *path = sema_join(c, c->body->path, label);
+    Inst *inst = inst_new(c, model, *path, call->span);
+    ArgList none = {0};
+    return inst != NULL && bracket(c, inst, &none, call->span) ? inst : NULL;
+}
+
+const Value *const *elab_application(const Ctx *c, const Expr *call, const Model **model) {
+    Name path = NULL;
+    Inst *inst = applied_instance(c, call, &path);
+    if (inst == NULL) {
+        for (int i = 0; i < call->args.count; i++) elab(c, call->args.at[i].value);
+        return NULL;
+    }
+    const Item *item = inst->model->item;
+    *model = inst->model;
+    const Stmt *loss = find_loss(&item->body);
+    if (loss != NULL) {
+        Diag *diag = sema_error(c, "E-LOSS", call->span, "model '%s' has a %s and cannot be applied; "
+                                "return it as an output", item->name,
+                                loss->kind == STMT_LOSS ? "loss" : "stop");
+        sema_note(c, diag, loss->span, "it is here");
+        return NULL;
+    }
+    Given *given = ARENA_ARRAY(c->e->arena, item->inputs.count + 1, Given);
+    if (!match_args(c, call, inst->model, given)) return NULL;
+    Body *body = body_new(c->e, inst, c->body, path, call->span);
+    Ctx own = {.e = c->e, .file = inst->model->file, .inst = inst, .body = body};
+    for (int i = 0; i < inst->sizes.count; i++)
+        add_base(&own, inst->sizes.at[i].name, BASE_SIZE, item->name_span, 0);
+    bool unknown = false;
+    for (int k = 0; k < item->inputs.count; k++) {
+        if (given[k].value == NULL) continue;
+        unknown |= given[k].value->type.unknown;
+        if (!bind_indices(c, &own, &item->inputs.at[k], &given[k])) return NULL;
+    }
+    if (unknown || !outer_indices(c, &own, call->span)) return NULL;
+    body_times(&own, c->eq);
+    if (!carry_state(c, &own, call->span) || !bind_sizes(c, &own, given, call->span)) return NULL;
+    header_types(&own);
+    take_inputs(c, &own, given);
+    const Value **outputs = ARENA_ARRAY(c->e->arena, item->outputs.count + 1, const Value *);
+    for (int i = 0; i < item->outputs.count; i++) outputs[i] = unknown_value(c);
+    for (int i = 0; i < body->all.count; i++) {
+        Var *var = body->all.at[i];
+        if (var->output) outputs[var->port - item->outputs.at] = output_value(&own, var);
+    }
+    if (c->e->emit && c->e->diags->errors == 0) {
+        declare_body(&own);
+        vec_push(c->e->arena, &c->e->queue, body);
+    }
+    return outputs;
+}
+
+static bool mentions(const Expr *expr, Name name) {
+    if (expr == NULL) return false;
+    Span none = {0}, found = find_name_in(expr, name, none);
+    return found.source != NULL;
+}
+
+const Value *instance_param(const Ctx *c, const Expr *field, const EntryList *entries) {
+    const Expr *base = field->a->kind == EXPR_INDEX ? field->a->a : field->a;
+    UseDecl *use = find_instance(c, field->a);
+    if (use == NULL || use->inst == NULL || !c->e->emit) return unknown_value(c);
+    /* Sizes of the instance come from its application, which may stand further down. */
+    for (int i = 0; use->inst->params.count == 0 && i < c->body->eqs.count; i++) {
+        Eq *eq = c->body->eqs.at[i];
+        if (eq->state == EQ_WAITING && mentions(eq->stmt->value, base->name))
+            elab_equation(c->e, eq);
+    }
+    ExprList members = {0};
+    for (int i = 0; entries != NULL && i < entries->count; i++)
+        if (entries->at[i].kind == ENTRY_EXPR)
+            vec_push(c->e->arena, &members, entries->at[i].a);
+    bool open = false;
+    Name key = member_key(c, field->name, &members, members.count, &open);
+    Param *param = map_get(&use->inst->params, key);
+    if (param != NULL) return param_value(c, param, field->span);
+    VEC(const char *) names = {0};
+    for (int i = 0; i < use->inst->params.room; i++)
+        if (use->inst->params.keys[i] != NULL)
+            vec_push(c->e->arena, &names, use->inst->params.keys[i]);
+    const char *near = key == NULL ? NULL : name_nearest(key, names.at, names.count);
+    Diag *diag = sema_error(c, "E-NAME", field->span, "instance '%s' has no parameter '%s'%s%s%s",
+                            use->inst->path, field->name, near ? "; did you mean '" : "",
+                            near ? near : "", near ? "'?" : "");
+    sema_note(c, diag, use->stmt->span, "the instance");
+    return unknown_value(c);
+}
