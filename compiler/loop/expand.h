@@ -18,7 +18,7 @@ typedef struct Expander {
     LoopModule *module;
     LFunction *function;
     LBlock *block;    /* where the code goes */
-    const char *name; /* of the operation, for variables */
+    const char *name; /* for variables */
     LoopType type;    /* F32 or F64 */
     LoopType ints;    /* the integer of that width */
     bool wide;        /* F64 */

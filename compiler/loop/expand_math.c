@@ -46,7 +46,8 @@ static bool contains_expanded(const LExpr *e) {
 
 static LExpr *expand(Rewriter *w, const LExpr *e, LExpr *a, LExpr *b) {
     Expander *x = &w->x;
-    x->name = scalar_op_info[e->op].text;
+    /* Not the function's own name, which means something in C. */
+    x->name = arena_printf(x->module->arena, "%s_v", scalar_op_info[e->op].text);
     x->type = e->type;
     x->wide = e->type == LT_F64;
     x->ints = x->wide ? LT_I64 : LT_I32;
