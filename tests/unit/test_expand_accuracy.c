@@ -193,14 +193,15 @@ static void check_all(bool fma) {
  * as many doubles below 2^30. */
 static void check_near_quarters(ScalarOp op, LoopType type, bool fma) {
     static double a[CASE_POINTS], got[CASE_POINTS];
-    double most = floor((type == LT_F64 ? 0x1p30 : 0x1p20) / M_PI_2) - 1;
+    const long double quarter = 1.57079632679489661923L;
+    double most = (double)floorl((type == LT_F64 ? 0x1p30L : 0x1p20L) / quarter) - 1;
     Worst worst = {0};
     Case c;
     case_open(&c, op, type, 16, fma);
     for (uint64_t k = 0; k < 668000; k += CASE_POINTS) {
         for (uint64_t i = 0; i < CASE_POINTS; i++) {
             double n = type == LT_F64 ? rint(case_uniform(k + i, 1, most)) : (double)(k + i);
-            long double near = (long double)fmin(n, most) * 1.57079632679489661923L;
+            long double near = (long double)fmin(n, most) * quarter;
             a[i] = type == LT_F64 ? (double)near : (double)(float)near;
         }
         run(&c, a, a, got);
