@@ -136,9 +136,22 @@ static Var *declare_var(const Ctx *c, const Decl *decl, bool *fresh) {
     return var;
 }
 
-static void set_type(const Ctx *c, Var *var, const TypeExpr *type) {
+/* `d: [H] ~ bernoulli(p)` declares a shape; the draw says of what. */
+static DType drawn_type(const Stmt *stmt) {
+    const Expr *call = stmt == NULL || stmt->kind != STMT_DRAW ? NULL : stmt->value;
+    const Expr *name = call != NULL && call->kind == EXPR_CALL ? call->a : NULL;
+    if (name == NULL || name->kind != EXPR_NAME) return DT_FLOAT;
+    if (strcmp(name->name, "bernoulli") == 0) return DT_BOOL;
+    return strcmp(name->name, "categorical") == 0 ? DT_INT : DT_FLOAT;
+}
+
+static void set_type(const Ctx *c, Var *var, const TypeExpr *type, const Stmt *stmt) {
     if (type == NULL) return;
     Ty declared = declared_type(c, type);
+    if (type->name == NULL && !declared.unknown) {
+        declared.dtype = drawn_type(stmt);
+        if (declared.dtype == DT_INT) return; /* its bound comes from the logits */
+    }
     if (var->typed && !declared.unknown && !var->type.unknown) {
         bool same = declared.dtype == var->type.dtype && ty_same_shape(&declared, &var->type) &&
                     declared.pointer == var->type.pointer &&
@@ -168,7 +181,7 @@ static void declare_ports(const Ctx *c, const PortList *ports, bool output) {
             sema_note(c, diag, var->span, "first here");
             continue;
         }
-        set_type(c, var, port->type);
+        set_type(c, var, port->type, NULL);
         var->port = port;
         var->output = output;
         if (port->value == NULL) continue;
@@ -207,7 +220,7 @@ static void declare_equation(const Ctx *c, const Stmt *stmt) {
                       input ? "the input" : "the first");
             continue;
         }
-        set_type(c, var, stmt->type);
+        set_type(c, var, stmt->type, stmt);
         if (eq == NULL) eq = new_eq(c, stmt, var->key);
         var->eq = eq;
         var->place = eq->vars.count;
@@ -234,7 +247,7 @@ static void declare_state(const Ctx *c, const Stmt *stmt) {
             sema_note(c, diag, var->boundary != NULL ? var->boundary->span : var->span, "here");
             continue;
         }
-        set_type(c, var, stmt->type);
+        set_type(c, var, stmt->type, stmt);
         var->boundary = stmt->value;
         var->boundary_env = c->env;
         if (var->count == 0)
