@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Runs the tests of the command line: RNNC=build/rnnc test_cli.py [NAME ...]"""
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+
+from test_compile import *  # noqa: F401,F403,E402
+from test_run import *  # noqa: F401,F403,E402
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)

@@ -1,0 +1,266 @@
+"""The command line apart from `run`: statuses, messages, files that appear whole or not at all."""
+import os
+import subprocess
+
+from files import RNNC, Case
+
+MODEL = """size I = 3, H = 2
+model Net(x[t]: [I]) -> h[t]: [H] {   # a comment
+    param W: [H, I] ~ glorot
+    param U: [H, H] ~ orthogonal
+    state h[t] = 0
+    h[t] = tanh(W @ x[t] + U @ h[t-1])
+}
+"""
+BROKEN = MODEL.replace("W @ x[t]", "W @ y[t]")
+
+
+class Usage(Case):
+    def test_no_file(self):
+        self.fails(2, "no file is given")
+        self.fails(2, "no file is given", "check")
+
+    def test_two_files(self):
+        self.fails(2, ["'a.rnn'", "'b.rnn'"], "a.rnn", "b.rnn")
+
+    def test_unknown_option(self):
+        self.fails(2, ["'--emti'", "did you mean '--emit'"], "--emti=c", "m.rnn")
+        self.fails(2, "unknown option '-q'", "-q", "m.rnn")
+
+    def test_values(self):
+        self.fails(2, "--emit: 'grpah' is not known, did you mean 'graph'", "--emit=grpah", "m.rnn")
+        self.fails(2, "-o needs a value", "m.rnn", "-o")
+        self.fails(2, "--verify-each takes no value", "--verify-each=1", "m.rnn")
+        self.fails(2, "-D: 'H' is not NAME=VALUE", "-D", "H", "m.rnn")
+        self.fails(2, "-D: 'two' is not a number", "-DH=two", "m.rnn")
+        self.fails(2, "-D: H is defined twice", "-DH=2", "-DH=3", "m.rnn")
+        self.fails(2, "--seed", "run", "--seed=-1", "m.rnn")
+        self.fails(2, "--color", "--color=blue", "m.rnn")
+        self.fails(2, "-O", "-O7", "m.rnn")
+        self.fails(2, "cannot begin a symbol", "--prefix=a-b", "m.rnn")
+        self.fails(2, "--model is given twice", "--model=A", "--model=B", "m.rnn")
+
+    def test_wrong_command(self):
+        self.fails(2, "--weights has no meaning for compiling", "--weights=w", "m.rnn")
+        self.fails(2, "-o has no meaning for 'check'", "check", "-o", "x", "m.rnn")
+        self.fails(2, "--emit has no meaning for 'run'", "run", "--emit=c", "m.rnn")
+
+    def test_not_built_yet(self):
+        for command in ("grad", "train", "verify", "bench", "tune", "import"):
+            self.fails(2, "'%s' is not built yet" % command, command, "m.rnn")
+        for kind in ("obj", "asm", "llvm", "lib", "so"):
+            self.fails(2, "--emit=%s is not built yet" % kind, "--emit=" + kind, "m.rnn")
+        for option in ("-g", "--unroll-time=2", "--layout=x", "--tile=x", "--memory-budget=1"):
+            self.fails(2, "%s is not built yet" % option.split("=")[0], option, "m.rnn")
+        for option in ("--gemm=blas", "--threads=2", "--dtype=bf16"):
+            self.fails(2, "%s is not built yet" % option, option, "m.rnn")
+        self.fails(2, "say --emit=lib", "m.rnn", "-o", "libm.a")
+
+    def test_targets(self):
+        self.write("m.rnn", MODEL)
+        self.fails(2, "--cpu: 'x86-64-v9' is not known", "--cpu=x86-64-v9", "m.rnn")
+        self.fails(2, "--target: 'sparc' is not known", "--target=sparc", "m.rnn")
+        self.fails(2, "generic has no fma", "--target=generic", "--features=+fma", "m.rnn")
+        self.fails(2, "is not of --target", "--target=aarch64-linux-gnu", "--cpu=x86-64-v3", "m.rnn")
+
+    def test_lists(self):
+        out, _ = self.rnnc("--list-targets")
+        for name in ("generic", "x86-64-v3", "x86-64-v4", "armv8-a"):
+            self.assertIn(name, out.decode())
+        out, _ = self.rnnc("--list-passes")
+        for name in ("simplify", "cse", "dce"):
+            self.assertIn(name, out.decode())
+
+    def test_help_and_version(self):
+        out, err = self.rnnc("--help")
+        self.assertIn(b"rnnc check", out)
+        self.assertEqual(err, "")
+        self.assertRegex(self.rnnc("--version")[0], rb"^rnnc \d+\.\d+\.\d+\n$")
+
+    def test_passes(self):
+        self.write("m.rnn", MODEL)
+        self.fails(2, "no pass 'ces', did you mean 'cse'", "--emit=graph", "--disable-pass=ces", "m.rnn")
+        self.fails(2, "no pass 'all2'", "--emit=graph", "--print-after=all2", "m.rnn")
+        _, err = self.rnnc("--emit=graph", "--print-after=all", "--verify-each", "m.rnn")
+        self.assertIn("# after simplify", err)
+        _, err = self.rnnc("--emit=graph", "--time-passes", "m.rnn")
+        self.assertRegex(err, r"simplify +[0-9.]+ ms")
+        _, err = self.rnnc("--emit=graph", "--disable-pass=cse", "m.rnn")
+        self.assertIn("W-BITS", err)
+        self.write("m.rnn", MODEL.replace("tanh(", "tanh(2 * 3 * 4 * "))
+        self.assertNotEqual(self.rnnc("--emit=graph", "--passes=", "m.rnn")[0],
+                            self.rnnc("--emit=graph", "m.rnn")[0])
+
+
+class Input(Case):
+    def test_unreadable(self):
+        self.fails(1, "cannot read nothing.rnn: No such file", "check", "nothing.rnn")
+        self.fails(1, "cannot read %s: Is a directory" % self.folder, "check", self.folder)
+
+    def test_located_error(self):
+        self.write("m.rnn", BROKEN)
+        err = self.fails(1, ["m.rnn:6:", "[E-", "  6 | ", "^"], "check", "m.rnn")
+        self.assertNotIn("\033", err)
+
+    def test_color(self):
+        self.write("m.rnn", BROKEN)
+        self.fails(1, "\033[", "check", "--color=always", "m.rnn", env={"NO_COLOR": "1"})
+        err = self.fails(1, "error", "check", "--color=never", "m.rnn")
+        self.assertNotIn("\033", err)
+
+    def test_check_is_silent(self):
+        self.write("m.rnn", MODEL)
+        self.assertEqual(self.rnnc("check", "m.rnn"), (b"", ""))
+
+    def test_check_looks_at_every_model(self):
+        self.write("m.rnn", BROKEN + MODEL.replace("Net", "Last").replace("size I = 3, H = 2", ""))
+        self.fails(1, "m.rnn:6:", "check", "m.rnn")
+
+    def test_check_of_a_library(self):
+        self.write("m.rnn", "model Twice[N](x[t]: [N]) -> y[t]: [N] {\n    y[t] = 2 * x[t]\n}\n")
+        self.assertEqual(self.rnnc("check", "m.rnn"), (b"", ""))
+        self.fails(1, "E-SIZEARG", "check", "--model=Twice", "m.rnn")
+        self.rnnc("check", "--model=Twice", "-D", "N=3", "m.rnn")
+
+    def test_check_finds_cycles(self):
+        self.write("m.rnn", "model M(x[t]: []) -> y[t]: [] {\n    a[t]: [] = y[t] + x[t]\n"
+                            "    y[t]: [] = a[t]\n}\n")
+        self.fails(1, "E-CAUSAL", "check", "m.rnn")
+
+    def test_unknown_names(self):
+        self.write("m.rnn", MODEL)
+        self.fails(1, "Nett", "check", "--model=Nett", "m.rnn")
+        self.fails(1, "-D Q", "check", "-DQ=3", "m.rnn")
+
+    def test_standard_input(self):
+        out, _ = self.rnnc("--emit=graph", "-", stdin=MODEL.encode())
+        self.assertIn(b"graph Net infer", out)
+
+    def test_model_and_define(self):
+        self.write("m.rnn", MODEL + MODEL.replace("Net", "Other").replace("size I = 3, H = 2", ""))
+        self.assertIn(b"graph Other", self.rnnc("--emit=graph", "m.rnn")[0])
+        out, _ = self.rnnc("--emit=graph", "--model=Net", "-DH=7", "m.rnn")
+        self.assertIn(b"graph Net", out)
+        self.assertIn(b"[7, 3]", out)
+
+    def test_modes(self):
+        self.write("m.rnn", MODEL)
+        self.assertIn(b"graph Net train", self.rnnc("--emit=graph", "--mode=train", "m.rnn")[0])
+        self.fails(2, "not built yet", "--mode=train", "m.rnn", "-o", "m.c")
+
+
+class Output(Case):
+    def setUp(self):
+        super().setUp()
+        self.write("m.rnn", MODEL)
+
+    def test_c_and_header(self):
+        self.rnnc("m.rnn")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["m.c", "m.h", "m.rnn"])
+        self.assertIn(b'#include "m.h"', self.read("m.c"))
+        self.rnnc("m.rnn", "-o", "other.c", "--prefix=net")
+        self.assertIn(b"net_forward", self.read("other.h"))
+
+    def test_c_to_standard_output_is_whole(self):
+        out, _ = self.rnnc("m.rnn", "-o", "-")
+        self.write("whole.c", out)
+        subprocess.run([*os.environ.get("CC", "cc").split(), "-std=c99", "-c", "whole.c", "-o", "whole.o"],
+                       cwd=self.folder, check=True)
+
+    def test_every_kind(self):
+        for kind in ("ast", "graph", "schedule", "loop", "dot", "manifest", "remarks", "c"):
+            out, _ = self.rnnc("--emit=" + kind, "m.rnn", "-o", "-")
+            self.assertGreater(len(out), 20, kind)
+            self.rnnc("--emit=" + kind, "m.rnn", "-o", "out." + kind)
+            if kind not in ("c", "manifest"):
+                self.assertEqual(self.read("out." + kind), out)
+
+    def test_same_bytes_anywhere(self):
+        os.mkdir(self.path("deep"))
+        for kind in ("c", "schedule", "loop", "manifest"):
+            a, _ = self.rnnc("--emit=" + kind, "m.rnn", "-o", "-")
+            b, _ = self.rnnc("--emit=" + kind, "../m.rnn", "-o", "-", cwd=self.path("deep"),
+                             env={"LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Tokyo", "LANG": "tr_TR.UTF-8"})
+            self.assertEqual(a, b, kind)
+
+    def test_failure_leaves_nothing(self):
+        self.write("bad.rnn", BROKEN)
+        self.write("bad.c", "mine")
+        self.fails(1, "bad.rnn:6:", "bad.rnn", "-o", "bad.c")
+        self.assertEqual(self.read("bad.c"), b"mine")
+        self.fails(3, "cannot write nowhere/m.c: No such file", "m.rnn", "-o", "nowhere/m.c")
+        os.mkdir(self.path("n.h"))
+        self.fails(3, "cannot write", "m.rnn", "-o", "n.c")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["bad.c", "bad.rnn", "m.rnn", "n.h"])
+
+    def test_source_is_not_overwritten(self):
+        self.fails(2, "would overwrite the source", "m.rnn", "-o", "m.rnn")
+        self.fails(2, "two results go to m.h", "m.rnn", "-o", "m.h")
+        self.assertEqual(self.read("m.rnn").decode(), MODEL)
+
+    def test_mode_and_link_survive(self):
+        self.write("real.graph", "old")
+        os.chmod(self.path("real.graph"), 0o640)
+        os.symlink("real.graph", self.path("link.graph"))
+        self.rnnc("--emit=graph", "m.rnn", "-o", "link.graph")
+        self.assertTrue(os.path.islink(self.path("link.graph")))
+        self.assertEqual(os.stat(self.path("real.graph")).st_mode & 0o777, 0o640)
+        self.assertIn(b"graph Net", self.read("real.graph"))
+
+    def test_full_device(self):
+        with open("/dev/full", "wb") as full:
+            self.fails(3, "cannot write standard output: No space left", "--emit=graph", "m.rnn", stdout=full)
+            self.fails(3, "cannot write standard output", "--help", stdout=full)
+            self.fails(3, "cannot write standard output", "fmt", "m.rnn", stdout=full)
+        self.fails(3, "cannot write /dev/full: No space left", "--emit=graph", "m.rnn", "-o", "/dev/full")
+
+    def test_closed_pipe(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            self.fails(3, "cannot write standard output: Broken pipe", "--emit=graph", "m.rnn", stdout=writer)
+        finally:
+            os.close(writer)
+
+    def test_closed_streams(self):
+        done = subprocess.run(["sh", "-c", '"$0" --emit=graph m.rnn >&-', RNNC], cwd=self.folder,
+                              stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(b"cannot write standard output", done.stderr)
+        done = subprocess.run(["sh", "-c", '"$0" --emit=graph m.rnn -o out <&- >&- 2>&-', RNNC],
+                              cwd=self.folder)
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(self.read("out").startswith(b"graph Net"))
+
+    def test_dependencies(self):
+        self.write("cells a.rnn", MODEL)
+        self.write("top.rnn", 'import "cells a.rnn"\nsize K = 4\n'
+                              "model Top(x[t]: [3]) -> y[t]: [2] {\n"
+                              "    use n = Net\n    y[t] = n(x[t])\n}\n")
+        self.rnnc("top.rnn", "-o", "out.c", "-MD")
+        self.assertEqual(self.read("out.d").decode(), "out.c out.h: top.rnn cells\\ a.rnn\ncells\\ a.rnn:\n")
+        self.rnnc("--emit=graph", "top.rnn", "-o", "-", "-MF", "deps")
+        self.assertEqual(self.read("deps").decode().split("\n")[0], "-: top.rnn cells\\ a.rnn")
+        self.fails(2, "-MD needs -MF", "--emit=graph", "top.rnn", "-MD")
+
+
+class Format(Case):
+    UGLY = "size I=3,H = 2\nmodel M(x[t]:[I])->y[t]:[H]{ # c\n\n  param W:[H,I]~glorot\n y[t]=W@x[t]\n}\n"
+
+    def test_idempotent(self):
+        self.write("m.rnn", self.UGLY)
+        once, _ = self.rnnc("fmt", "m.rnn")
+        self.assertIn(b"# c", once)
+        twice, _ = self.rnnc("fmt", "-", stdin=once)
+        self.assertEqual(once, twice)
+        self.assertEqual(self.read("m.rnn").decode(), self.UGLY)
+
+    def test_in_place(self):
+        self.write("m.rnn", self.UGLY)
+        self.rnnc("fmt", "m.rnn", "-o", "m.rnn")
+        self.assertIn(b"    y[t] = W @ x[t]", self.read("m.rnn"))
+
+    def test_errors_write_nothing(self):
+        self.write("m.rnn", "model M(\n")
+        self.fails(1, "E-SYNTAX", "fmt", "m.rnn", "-o", "out.rnn")
+        self.assertEqual(os.listdir(self.folder), ["m.rnn"])
