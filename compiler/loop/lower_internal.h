@@ -29,6 +29,15 @@ typedef struct RowPlace {
     int ring; /* step: number of slots; 0: none */
 } RowPlace;
 
+/* A variable whose earlier values a state keeps: `ring` slots of one row a sequence, the value at lag j in slot
+ * (clock - j) mod ring; ring 0: one row, updated in place. */
+typedef struct Kept {
+    int value;
+    int lags, ring;
+    bool carried; /* by chunks of the sequence function too */
+    Size offset;  /* bytes from the start of the state */
+} Kept;
+
 typedef struct Lower {
     Arena *arena;
     Names *names;
@@ -44,6 +53,10 @@ typedef struct Lower {
     int64_t *family_offset; /* in packed weights, by family */
     int64_t *plain_offset;  /* by value: VALUE_PARAM read element by element; -1 */
     int64_t weight_count;   /* numbers */
+    bool *axis_used;        /* by axis */
+    VEC(Kept) kept;
+    Size clock_offset, positions_offset, state_size;
+    bool carries;           /* the sequence function takes a state */
 } Lower;
 
 typedef struct Fn {
@@ -61,8 +74,11 @@ typedef struct Fn {
     LExpr **loop_position; /* by axis: inside a loop over it */
     LExpr **map_position;  /* by index: inside a loop over a map index */
     LExpr *clock;    /* step: number of the call, for rings and zig-zag */
-    int positions;   /* step: buffer of I64 [batch]: steps since the reset */
-    bool *filled;    /* by value: boundary rows are in place */
+    int positions;   /* buffer of I64 [batch]: steps since the reset; -1: there is no state */
+    int start;       /* forward of a model that carries: buffer of I64 [batch], position where the chunk begins; -1 */
+    LExpr *has_state; /* forward of a model that carries: a mask; NULL elsewhere */
+    bool *filled_pre, *filled_post; /* by value: boundary rows are in place */
+    LExpr **given;   /* by graph input: a mask that is false when the caller gave none; NULL: always given */
     LExpr *parity;   /* parity of the innermost loop, or NULL: zig-zag */
     int scratch;     /* LOCAL buffer for accumulators, -1 */
     int64_t scratch_count;
@@ -84,10 +100,14 @@ Size size_plus(Size a, Size b);
 Size size_symbol(int symbol);
 LExpr *size_expr(Fn *fn, Size size);
 /* Places for all stored values in the workspace; returns its size in bytes. */
-Size place_values(Fn *fn, int work_argument);
+Size place_values(Fn *fn, int work_argument); /* with the lengths of the axes */
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row);
 LExpr *lower_length(Fn *fn, int axis, LExpr *b);
+/* The value of an index at a row: counted from the reset where it is carried, from the end where it is mirrored. */
+LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row);
 /* Element index where the row of `source` begins that `reader` uses at `access`. */
+LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Value *source, int access,
+                    const Row *row);
 LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, const Row *row);
 /* Does a value differ from sequence to sequence in this function? In a step all that depends on time does. */
 bool lower_batched(const Fn *fn, const Value *value);
@@ -125,14 +145,39 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
 /* Loops over the map indices of a value and its sequences; the row of the innermost body. */
 LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row);
 
-/* --- lower_io.c --- */
-void lower_fill(Fn *fn, LBlock *out, const Value *value);
-void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader);
+/* --- lower_nest.c --- */
 void lower_nests(Fn *fn, LBlock *out);
 
-/* --- lower_forward.c, lower_step.c, lower_pack.c --- */
+/* --- lower_fill.c --- */
+/* Boundary rows of everything that `reader` reads at other positions, as far as they are known before block
+ * `before` and not filled yet. `post`: those behind the sequences too. */
+void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, bool post);
+/* Position `at` of a backward loop lies behind some sequences: their rows hold the boundary. */
+void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr *at);
+/* Inputs that need rows of ours. */
+void lower_copy_inputs(Fn *fn, LBlock *out);
+void lower_copy_outputs(Fn *fn, LBlock *out);
+
+/* --- lower_args.c --- */
+Fn lower_function(Lower *lower, const char *name, LoopType result, const char *doc, bool step);
+int lower_arg(Fn *fn, ArgRole role, int slot);
+void lower_checks(Fn *fn, LBlock *out);
+void lower_lengths(Fn *fn, LBlock *out);
+void lower_return_size(Fn *fn, Size size);
+int lower_finish(Fn *fn); /* its number in interface->functions */
+const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step);
+
+/* --- lower_state.c --- */
+void lower_state_layout(Lower *lower, bool step);
+void lower_state_functions(Lower *lower);
+int lower_state_buffer(Fn *fn, const Kept *kept);
+void lower_state_header(Fn *fn); /* clock and positions */
+/* Element index of lag j of a kept variable, sequence b. */
+LExpr *lower_state_row(Fn *fn, const Kept *kept, int lag, LExpr *b);
+void lower_save_state(Fn *fn, LBlock *out);
+const char *lower_no_step(Lower *lower); /* why there is no step function, or NULL */
+
+/* --- lower.c --- */
 void lower_pack(Lower *lower);
-void lower_forward(Lower *lower);
-void lower_step(Lower *lower);
 
 #endif

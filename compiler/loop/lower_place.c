@@ -141,8 +141,20 @@ static bool *copied_inputs(const Fn *fn) {
     for (int i = 0; i < schedule->values.count; i++) {
         scan.reader = schedule->values.at[i];
         if (scan.reader->live) schedule_uses(schedule, scan.reader, scan_use, &scan);
+        /* One that the caller may leave out is read through rows of ours, which hold its default then. */
+        if (scan.reader->kind == VALUE_INPUT && fn->lower->graph->inputs.at[scan.reader->slot].fallback >= 0)
+            scan.copied[scan.reader->id] = true;
     }
     return scan.copied;
+}
+
+/* One I64 a sequence in the workspace. */
+static int place_numbers(Fn *fn, int work_argument, const char *name, Size *bytes) {
+    Lower *lower = fn->lower;
+    LBuffer buffer = {.name = name_of(lower->names, name), .type = LT_I64, .base = LB_ARG, .arg = work_argument,
+                      .offset = size_expr(fn, *bytes), .count = fn->batch, .written = true, .layout = "[batch]"};
+    *bytes = size_plus(*bytes, size_times(size_symbol(0), size_constant(8)));
+    return loop_buffer(lower->module, fn->fn, buffer);
 }
 
 Size place_values(Fn *fn, int work_argument) {
@@ -150,14 +162,20 @@ Size place_values(Fn *fn, int work_argument) {
     const Schedule *schedule = lower->schedule;
     bool *copied = copied_inputs(fn);
     Size bytes = size_constant(0);
-    /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned; then scalars. */
-    for (int pass = 0; pass < 2; pass++)
+    /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned; then 8-byte
+     * scalars, lengths among them, then the others. */
+    for (int pass = 0; pass < 3; pass++) {
+        for (int a = 0; pass == 1 && a < lower->graph->axes.count && !fn->step; a++)
+            if (lower->axis_used[a])
+                fn->lengths[a] = place_numbers(fn, work_argument, arena_printf(lower->arena, "len_%s", lower->graph->axes.at[a].name), &bytes);
+        if (pass == 1 && lower->carries && !fn->step) fn->start = place_numbers(fn, work_argument, "start", &bytes);
         for (int i = 0; i < schedule->values.count; i++) {
             Value *value = schedule->values.at[i];
             RowPlace *place = &fn->places[i];
             if (pass == 0 && place->buffer < 0) describe(fn, value, place);
             bool stored = value->live && (schedule_is_leaf(value) ? copied[i] : value->storage != STORE_NONE);
-            if (!stored || (value->count > 1) != (pass == 0) || place->buffer >= 0) continue;
+            int turn = value->count > 1 ? 0 : loop_type_size(place->type) == 8 ? 1 : 2;
+            if (!stored || turn != pass || place->buffer >= 0) continue;
             Size elements = size_times(rows_of(fn, place), size_constant(place->stride));
             LBuffer buffer = {.name = name_of(lower->names, lower_name(lower, value)),
                               .type = place->type, .base = LB_ARG, .arg = work_argument,
@@ -167,6 +185,7 @@ Size place_values(Fn *fn, int work_argument) {
             place->buffer = loop_buffer(lower->module, fn->fn, buffer);
             bytes = size_plus(bytes, size_times(elements, size_constant(loop_type_size(place->type))));
         }
+    }
     return bytes;
 }
 
@@ -184,6 +203,15 @@ LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row) {
 
 LExpr *lower_length(Fn *fn, int axis, LExpr *b) {
     return loop_load(fn->lower->module, fn->fn, fn->lengths[axis], b, 1, false);
+}
+
+LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row) {
+    LoopModule *m = fn->lower->module;
+    LExpr *at = lower_position(fn, reader, attr->index, row);
+    if (attr->mirrored)
+        at = loop_sub(m, loop_sub(m, lower_length(fn, fn->lower->graph->indices.at[attr->index].axis, row->b), loop_int(m, 1)), at);
+    if (attr->carry && fn->start >= 0) at = loop_add(m, at, loop_load(m, fn->fn, fn->start, row->b, 1, false));
+    return at;
 }
 
 const RowPlace *lower_place_of(Fn *fn, const Value *source) {
@@ -241,11 +269,18 @@ static LExpr *step_row(Fn *fn, const RowPlace *place, const Access *access, cons
     return loop_mul(m, index, loop_int(m, place->stride));
 }
 
-LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access_number, const Row *row) {
+LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, const Row *row) {
+    return lower_row_in(fn, lower_place_of(fn, source), reader, source, access, row);
+}
+
+LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Value *source, int access_number,
+                    const Row *row) {
     LoopModule *m = fn->lower->module;
-    const RowPlace *place = lower_place_of(fn, source);
     const Access *access = access_number >= 0 ? &fn->lower->schedule->accesses.at[access_number] : NULL;
-    if (fn->step) return step_row(fn, place, access, row);
+    if (fn->step) {
+        /* The caller's tensors have one row a sequence, ours may have slots. */
+        return step_row(fn, place, access, row);
+    }
     LExpr *index = loop_int(m, 0);
     bool flat = false;
     for (int d = 0; d < place->dim_count; d++) {

@@ -139,10 +139,7 @@ LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, c
         e = scalar ? loop_load(m, fn->fn, fn->weights, at, 1, false)
                    : loop_load(m, fn->fn, fn->weights, loop_add(m, at, index), lanes, lanes > 1);
     } else if (source->kind == VALUE_LEAF && source->op == OP_INDEX) {
-        e = lower_position(fn, reader, source->attr->index, row);
-        if (source->attr->mirrored)
-            e = loop_sub(m, loop_sub(m, lower_length(fn, lower->graph->indices.at[source->attr->index].axis, row->b),
-                                     loop_int(m, 1)), e);
+        e = lower_count(fn, reader, source->attr, row);
     } else if (source->kind == VALUE_LEAF && source->op == OP_LENGTH) {
         e = lower_length(fn, source->attr->slot, row->b);
     } else {

@@ -75,7 +75,8 @@ static void visit(void *user, const Use *use, bool boundary) {
         bool earlier = reader->stage < source->stage ||
                        (is_prologue(reader) && !is_prologue(source) && reader->stage == source->stage);
         bool same = reader->family == source->family && !is_prologue(source) && reader->kind != VALUE_PRODUCT;
-        if (!(earlier || same) || !one_back(schedule, block, reader, source, &schedule->accesses.at[use->access]))
+        if (schedule->accesses.at[use->access].carry || !(earlier || same) ||
+            !one_back(schedule, block, reader, source, &schedule->accesses.at[use->access]))
             source->inplace = false;
         return;
     }

@@ -1,0 +1,298 @@
+/* The arguments of generated functions, the checks at their entry, and lengths. */
+#include "loop/lower_internal.h"
+
+static const char *const role_doc[] = {
+    [ROLE_PARAMS] = "parameters, one flat array in the order of the table",
+    [ROLE_WEIGHTS] = "packed weights, aligned to 64 bytes, made by pack",
+    [ROLE_BATCH] = "number of sequences, at least 1",
+    [ROLE_STEPS] = "positions that the arrays have on this axis",
+    [ROLE_LENGTHS] = "[batch]: length of each sequence, at most the steps; NULL: all have as many",
+    [ROLE_OUT_LENGTHS] = "[batch]: written, where each sequence stopped; or NULL",
+    [ROLE_INPUT] = "", [ROLE_OUTPUT] = "",
+    [ROLE_STATE] = "state of `batch` sequences, aligned to 64 bytes",
+    [ROLE_FIRST] = "first sequence to reset",
+    [ROLE_COUNT] = "how many",
+    [ROLE_SEED] = "seed of random draws",
+    [ROLE_WORK] = "workspace, aligned to 64 bytes; its contents do not matter",
+    [ROLE_WORK_BYTES] = "size of the workspace"};
+
+const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step) {
+    Text text = text_new(lower->arena);
+    for (int d = 0; d < port->index_count && !step; d++)
+        text_printf(&text, "[%s]", lower->graph->indices.at[port->indices[d]].name);
+    text_puts(&text, "[batch]");
+    for (int d = 0; d < port->type.shape.rank; d++)
+        text_printf(&text, "[%lld]", (long long)port->type.shape.dim[d]);
+    return text_string(&text);
+}
+
+Fn lower_function(Lower *lower, const char *name, LoopType result, const char *doc, bool step) {
+    Fn fn = {.lower = lower, .step = step, .weights = -1, .state = -1, .positions = -1, .start = -1, .scratch = -1};
+    int axes = lower->graph->axes.count, values = lower->schedule->values.count;
+    fn.fn = loop_function(lower->module, name, result, true);
+    fn.fn->doc = doc;
+    fn.extent = ARENA_ARRAY(lower->arena, axes + 1, LExpr *);
+    fn.longest = ARENA_ARRAY(lower->arena, axes + 1, LExpr *);
+    fn.lengths = ARENA_ARRAY(lower->arena, axes + 1, int);
+    fn.loop_position = ARENA_ARRAY(lower->arena, axes + 1, LExpr *);
+    fn.map_position = ARENA_ARRAY(lower->arena, lower->graph->indices.count + 1, LExpr *);
+    fn.places = ARENA_ARRAY(lower->arena, values + 1, RowPlace);
+    fn.inputs = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, RowPlace);
+    fn.given = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, LExpr *);
+    fn.filled_pre = ARENA_ARRAY(lower->arena, values + 1, bool);
+    fn.filled_post = ARENA_ARRAY(lower->arena, values + 1, bool);
+    for (int v = 0; v < values; v++) fn.places[v].buffer = -1;
+    for (int a = 0; a < axes; a++) {
+        fn.lengths[a] = -1;
+        fn.extent[a] = loop_int(lower->module, 1);
+    }
+    vec_push(lower->arena, &lower->interface_->functions,
+             (InterfaceFunction){.function = lower->module->functions.count - 1});
+    return fn;
+}
+
+static InterfaceFunction *described(Fn *fn) {
+    return &fn->lower->interface_->functions.at[fn->lower->interface_->functions.count - 1];
+}
+
+static LoopType input_type(const Lower *lower, Type type) {
+    return type.dtype == DT_FLOAT ? lower->real : type.dtype == DT_INT ? LT_I32 : LT_I8;
+}
+
+/* The caller's tensor of an input: [positions…][batch][shape]. */
+static void input_place(Fn *fn, int slot, int arg) {
+    Lower *lower = fn->lower;
+    const GraphPort *port = &lower->graph->inputs.at[slot];
+    RowPlace *place = &fn->inputs[slot];
+    *place = (RowPlace){.type = input_type(lower, port->type), .stride = shape_count(port->type.shape), .batched = true};
+    Size rows = size_symbol(0);
+    for (int d = 0; d < port->index_count && !fn->step; d++) {
+        place->dims[place->dim_count++] = port->indices[d];
+        rows = size_times(rows, size_symbol(1 + lower->graph->indices.at[port->indices[d]].axis));
+    }
+    place->buffer = loop_buffer(lower->module, fn->fn,
+                                (LBuffer){.name = port->name, .type = place->type, .base = LB_ARG, .arg = arg,
+                                          .offset = loop_int(lower->module, 0),
+                                          .count = size_expr(fn, size_times(rows, size_constant(place->stride))),
+                                          .layout = lower_shape_text(lower, port, fn->step)});
+}
+
+int lower_arg(Fn *fn, ArgRole role, int slot) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    const Graph *graph = lower->graph;
+    const char *doc = role_doc[role];
+    const InterfaceFunction *known = described(fn);
+    for (int i = 0; i < known->args.count; i++)
+        if (known->args.at[i].role == role && known->args.at[i].slot == slot) return i;
+    vec_push(lower->arena, &described(fn)->args, (InterfaceArg){role, slot});
+    int arg = -1;
+    switch (role) {
+    case ROLE_PARAMS: arg = loop_arg_pointer(m, fn->fn, "params", lower->real, false, false, doc); break;
+    case ROLE_WEIGHTS: {
+        bool written = strcmp(fn->fn->name, "pack") == 0;
+        arg = loop_arg_pointer(m, fn->fn, "weights", LT_VOID, written, false, doc);
+        fn->weights = loop_buffer(m, fn->fn, (LBuffer){.name = name_of(lower->names, "weight"), .type = lower->real, .base = LB_ARG,
+                                                       .arg = arg, .offset = loop_int(m, 0), .align = 64, .written = written,
+                                                       .count = loop_int(m, lower->weight_count)});
+        break;
+    }
+    case ROLE_BATCH:
+        arg = loop_arg_scalar(m, fn->fn, "batch", LT_I64, doc);
+        fn->batch = loop_var(m, fn->fn, fn->fn->args.at[arg].var);
+        break;
+    case ROLE_STEPS: {
+        const Axis *axis = &graph->axes.at[slot];
+        doc = axis->generated ? arena_printf(lower->arena, "positions of %s that the arrays have: the most that are generated", axis->name)
+                              : arena_printf(lower->arena, "positions of %s that the arrays have", axis->name);
+        arg = loop_arg_scalar(m, fn->fn, arena_printf(lower->arena, "%s_steps", axis->name), LT_I64, doc);
+        fn->extent[slot] = loop_var(m, fn->fn, fn->fn->args.at[arg].var);
+        break;
+    }
+    case ROLE_LENGTHS:
+        arg = loop_arg_pointer(m, fn->fn, arena_printf(lower->arena, "%s_lengths", graph->axes.at[slot].name), LT_I32, false, true, doc);
+        break;
+    case ROLE_OUT_LENGTHS:
+        arg = loop_arg_pointer(m, fn->fn, arena_printf(lower->arena, "%s_out_lengths", graph->axes.at[slot].name), LT_I32, true, true, doc);
+        break;
+    case ROLE_INPUT: {
+        const GraphPort *port = &graph->inputs.at[slot];
+        bool optional = port->fallback >= 0;
+        doc = arena_printf(lower->arena, "input, %s%s", lower_shape_text(lower, port, fn->step),
+                           optional ? "; NULL: its default" : "");
+        arg = loop_arg_pointer(m, fn->fn, port->name, input_type(lower, port->type), false, optional, doc);
+        input_place(fn, slot, arg);
+        if (optional)
+            fn->given[slot] = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var), loop_int_of(m, LT_I32, 0), NULL);
+        break;
+    }
+    case ROLE_OUTPUT: {
+        const GraphPort *port = &graph->outputs.at[slot];
+        doc = arena_printf(lower->arena, "output, %s%s; NULL: not wanted", lower_shape_text(lower, port, fn->step),
+                           port->index_count && !fn->step ? ", zero beyond each length" : "");
+        arg = loop_arg_pointer(m, fn->fn, port->name, input_type(lower, port->type), true, true, doc);
+        break;
+    }
+    case ROLE_STATE: {
+        bool nullable = strcmp(fn->fn->name, "forward") == 0;
+        arg = loop_arg_pointer(m, fn->fn, "state", LT_VOID, true, nullable,
+                               nullable ? "state of `batch` sequences, aligned to 64 bytes: read, and left as of the end; NULL: from the reset" : doc);
+        fn->state = arg;
+        break;
+    }
+    case ROLE_FIRST: arg = loop_arg_scalar(m, fn->fn, "first", LT_I64, doc); break;
+    case ROLE_COUNT: arg = loop_arg_scalar(m, fn->fn, "count", LT_I64, doc); break;
+    case ROLE_SEED: arg = loop_arg_scalar(m, fn->fn, "seed", LT_I64, doc); break;
+    case ROLE_WORK: arg = loop_arg_pointer(m, fn->fn, "work", LT_VOID, true, false, doc); break;
+    case ROLE_WORK_BYTES: arg = loop_arg_scalar(m, fn->fn, "work_bytes", LT_I64, doc); break;
+    }
+    return arg;
+}
+
+/* --- checks ------------------------------------------------------------------------------------------------------ */
+
+static void refuse_if(Fn *fn, LBlock *out, LExpr *mask, LoopStatus status) {
+    LoopModule *m = fn->lower->module;
+    loop_return(m, &loop_if(m, out, mask)->body, loop_int_of(m, LT_I32, status));
+}
+
+static LExpr *either(Fn *fn, LExpr *a, LExpr *b) {
+    return loop_op(fn->lower->module, SOP_MOR, a, b, NULL);
+}
+
+/* Axes that `first`, `last` or an unbounded maximum need not to be empty. */
+typedef struct NeedsSearch {
+    const Lower *lower;
+    int axis;
+    bool found;
+} NeedsSearch;
+
+static void visit_needs(void *user, const Use *use, bool boundary) {
+    NeedsSearch *search = user;
+    const Schedule *schedule = search->lower->schedule;
+    const Value *source = schedule->values.at[use->value];
+    if (boundary || use->access < 0) return;
+    const Access *access = &schedule->accesses.at[use->access];
+    for (int d = 0; d < access->at_count; d++)
+        if ((access->at[d].kind == AT_LAST || access->at[d].kind == AT_FIRST) &&
+            search->lower->graph->indices.at[source->domain[d]].axis == search->axis)
+            search->found = true;
+}
+
+static bool needs_one(const Lower *lower, int axis) {
+    const Schedule *schedule = lower->schedule;
+    NeedsSearch search = {lower, axis, false};
+    for (int i = 0; i < schedule->values.count && !search.found; i++)
+        if (schedule->values.at[i]->live) schedule_uses(schedule, schedule->values.at[i], visit_needs, &search);
+    return search.found;
+}
+
+void lower_checks(Fn *fn, LBlock *out) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    const Graph *graph = lower->graph;
+    LExpr *most = loop_int(m, INT32_MAX), *bad = NULL;
+    bad = either(fn, loop_op(m, SOP_LT, fn->batch, loop_int(m, 1), NULL), loop_op(m, SOP_GT, fn->batch, most, NULL));
+    for (int a = 0; a < graph->axes.count && !fn->step; a++) {
+        const Axis *axis = &graph->axes.at[a];
+        if (!lower->axis_used[a] || axis->kind != AXIS_RUN || axis->fixed) continue;
+        LExpr *high = axis->most && axis->most < INT32_MAX ? loop_int(m, axis->most) : most;
+        bad = either(fn, bad, loop_op(m, SOP_LT, fn->extent[a], loop_int(m, needs_one(lower, a)), NULL));
+        bad = either(fn, bad, loop_op(m, SOP_GT, fn->extent[a], high, NULL));
+    }
+    refuse_if(fn, out, bad, LOOP_BAD_LENGTH);
+}
+
+/* Lengths of the caller are checked; then those of slow axes, and the longest of each axis. */
+void lower_lengths(Fn *fn, LBlock *out) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    const Graph *graph = lower->graph;
+    InterfaceFunction *described_fn = described(fn);
+    for (int pass = 0; pass < 2; pass++) /* all checks first: a call that is refused writes nothing but workspace */
+        for (int a = 0; a < graph->axes.count; a++) {
+            const Axis *axis = &graph->axes.at[a];
+            if (!lower->axis_used[a] || axis->kind != AXIS_RUN) continue;
+            int given = -1;
+            for (int i = 0; i < described_fn->args.count; i++)
+                if (described_fn->args.at[i].role == ROLE_LENGTHS && described_fn->args.at[i].slot == a) given = i;
+            LBlock *into = out, *otherwise = NULL;
+            LExpr *length = fn->extent[a];
+            int buffer = -1;
+            if (given >= 0) {
+                LExpr *has = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[given].var), loop_int_of(m, LT_I32, 0), NULL);
+                LStmt *test = loop_if(m, out, has);
+                into = &test->body;
+                otherwise = &test->otherwise;
+                for (int i = 0; i < fn->fn->buffers.count; i++)
+                    if (fn->fn->buffers.at[i].base == LB_ARG && fn->fn->buffers.at[i].arg == given) buffer = i;
+                if (buffer < 0)
+                    buffer = loop_buffer(m, fn->fn, (LBuffer){.name = fn->fn->args.at[given].name, .type = LT_I32, .base = LB_ARG,
+                                                              .arg = given, .offset = loop_int(m, 0), .count = fn->batch});
+            }
+            for (int part = 0; part < 2; part++) {
+                LBlock *block = part ? otherwise : into;
+                if (!block || (pass == 0 && (part || given < 0))) continue;
+                LStmt *loop = loop_for(m, fn->fn, block, "b", loop_int(m, 0), fn->batch, 1);
+                LExpr *b = loop_var(m, fn->fn, loop->var);
+                LExpr *value = length;
+                if (given >= 0 && part == 0)
+                    value = loop_convert(m, SOP_CONVERT, LT_I64, loop_load(m, fn->fn, buffer, b, 1, false));
+                if (pass == 0) {
+                    value = lower_let(fn, &loop->body, "length", value);
+                    refuse_if(fn, &loop->body,
+                              either(fn, loop_op(m, SOP_LT, value, loop_int(m, needs_one(lower, a)), NULL),
+                                     loop_op(m, SOP_GT, value, length, NULL)), LOOP_BAD_LENGTH);
+                } else {
+                    loop_store(m, &loop->body, fn->lengths[a], b, value, false);
+                }
+            }
+        }
+    for (int a = 0; a < graph->axes.count; a++) {
+        const Axis *axis = &graph->axes.at[a];
+        if (!lower->axis_used[a]) continue;
+        if (axis->kind == AXIS_SLOW) {
+            LStmt *loop = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+            LExpr *b = loop_var(m, fn->fn, loop->var);
+            LExpr *up = loop_add(m, lower_length(fn, axis->base, b), loop_int(m, axis->every - 1));
+            loop_store(m, &loop->body, fn->lengths[a], b, loop_op(m, SOP_DIV, up, loop_int(m, axis->every), NULL), false);
+        }
+        int most = loop_mutable(m, fn->fn, out, arena_printf(lower->arena, "%s_longest", axis->name), loop_int(m, 0));
+        LStmt *loop = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+        LExpr *length = lower_length(fn, a, loop_var(m, fn->fn, loop->var));
+        loop_set(m, &loop->body, most, lower_op(lower, SOP_MAX, loop_var(m, fn->fn, most), length));
+        fn->longest[a] = loop_var(m, fn->fn, most);
+    }
+    /* Int inputs: in range at every valid position. */
+    for (int i = 0; i < graph->inputs.count; i++) {
+        const GraphPort *port = &graph->inputs.at[i];
+        const RowPlace *place = &fn->inputs[i];
+        if (port->type.dtype != DT_INT || !port->type.bound || place->buffer < 0 || !place->stride) continue;
+        LBlock *block = out;
+        if (fn->given[i]) block = &loop_if(m, block, fn->given[i])->body;
+        LStmt *each = loop_for(m, fn->fn, block, "b", loop_int(m, 0), fn->batch, 1);
+        LExpr *b = loop_var(m, fn->fn, each->var), *index = loop_int(m, 0);
+        block = &each->body;
+        for (int d = 0; d < place->dim_count; d++) {
+            int axis = graph->indices.at[place->dims[d]].axis;
+            LStmt *loop = loop_for(m, fn->fn, block, "i", loop_int(m, 0), lower_length(fn, axis, b), 1);
+            index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index, loop_var(m, fn->fn, loop->var));
+            block = &loop->body;
+        }
+        LStmt *elements = loop_for(m, fn->fn, block, "e", loop_int(m, 0), loop_int(m, place->stride), 1);
+        index = loop_add(m, loop_mul(m, loop_add(m, loop_mul(m, index, fn->batch), b), loop_int(m, place->stride)),
+                         loop_var(m, fn->fn, elements->var));
+        LExpr *v = lower_let(fn, &elements->body, "v", loop_load(m, fn->fn, place->buffer, index, 1, false));
+        refuse_if(fn, &elements->body,
+                  either(fn, loop_op(m, SOP_LT, v, loop_int_of(m, LT_I32, 0), NULL),
+                         loop_op(m, SOP_GE, v, loop_int_of(m, LT_I32, port->type.bound), NULL)), LOOP_BAD_VALUE);
+    }
+}
+
+void lower_return_size(Fn *fn, Size size) {
+    loop_return(fn->lower->module, &fn->fn->body, size_expr(fn, size));
+}
+
+int lower_finish(Fn *fn) {
+    return fn->lower->interface_->functions.count - 1;
+}

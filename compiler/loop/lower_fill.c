@@ -1,0 +1,286 @@
+/* What surrounds the computation: rows before and behind the sequences, inputs that need rows of ours, and
+ * outputs in the caller's layout. */
+#include "loop/lower_internal.h"
+
+typedef struct Filling {
+    Fn *fn;
+    LBlock *out;
+    const Value *reader;
+    int before;
+    bool post;
+} Filling;
+
+static bool depends_on(const Value *value, int index) {
+    for (int i = 0; i < value->domain_count; i++)
+        if (value->domain[i] == index) return true;
+    return false;
+}
+
+/* row of `value` at `row` := boundary */
+static void store_boundary(Fn *fn, LBlock *out, const Value *value, const Row *row) {
+    LoopModule *m = fn->lower->module;
+    Use use = {value->boundary, -1};
+    LExpr *i = loop_int(m, 0);
+    if (value->count > 1) {
+        LStmt *loop = loop_for(m, fn->fn, out, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+        i = loop_var(m, fn->fn, loop->var);
+        out = &loop->body;
+    }
+    LExpr *e = lower_element(fn, out, value, &use, row, i, 1, lower_want(value));
+    lower_store(fn, out, value, row, i, e);
+}
+
+static const Kept *kept_value(const Fn *fn, const Value *value) {
+    for (int i = 0; fn->has_state && i < fn->lower->kept.count; i++)
+        if (fn->lower->kept.at[i].value == value->id && fn->lower->kept.at[i].carried) return &fn->lower->kept.at[i];
+    return NULL;
+}
+
+/* Rows before position 0 of a value that a state keeps: from the state, where the caller gave one. */
+static void load_state(Fn *fn, LBlock *out, const Value *value, const Kept *kept, const Row *row, LExpr *lag) {
+    LoopModule *m = fn->lower->module;
+    int buffer = lower_state_buffer(fn, kept);
+    const RowPlace *place = &fn->places[value->id];
+    LExpr *from = loop_int(m, 0);
+    for (int j = 1; j <= kept->lags; j++) {
+        LExpr *r = lower_state_row(fn, kept, j, row->b);
+        from = j == 1 ? r : loop_op(m, SOP_SELECT, loop_op(m, SOP_EQ, lag, loop_int(m, j), NULL), r, from);
+    }
+    from = lower_let(fn, out, "kept", from);
+    LExpr *to = lower_let(fn, out, "to", lower_row(fn, value, value, -1, row));
+    LStmt *loop = loop_for(m, fn->fn, out, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+    LExpr *i = loop_var(m, fn->fn, loop->var);
+    loop_store(m, &loop->body, place->buffer, loop_add(m, to, i),
+               loop_load(m, fn->fn, buffer, loop_add(m, from, i), 1, false), false);
+}
+
+/* Positions of dim `d` from `low` below `high`; the other dims of the place over all of theirs. */
+static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behind) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    const RowPlace *place = &fn->places[value->id];
+    const Value *boundary = lower->schedule->values.at[value->boundary];
+    Row row = {.b = loop_int(m, 0)};
+    if (place->batched) {
+        LStmt *loop = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+        row.b = loop_var(m, fn->fn, loop->var);
+        out = &loop->body;
+    }
+    LExpr *lag = NULL;
+    bool bound[MAX_DOMAIN] = {false};
+    for (int k = 0; k < place->dim_count; k++) {
+        int index = place->dims[k], axis = lower->graph->indices.at[index].axis;
+        LExpr *low, *high;
+        if (k == d && !behind) {
+            low = loop_int(m, -place->pre[k]);
+            high = loop_int(m, 0);
+        } else if (k == d) {
+            low = lower_length(fn, axis, row.b);
+            high = loop_add(m, low, loop_int(m, place->post[k]));
+        } else if (fn->loop_position[axis] && schedule_loop_index(lower->schedule, value, axis) == index) {
+            continue;
+        } else if (depends_on(boundary, index)) {
+            low = loop_int(m, 0);
+            high = fn->longest[axis];
+        } else {
+            low = loop_int(m, -place->pre[k]);
+            high = loop_add(m, fn->extent[axis], loop_int(m, place->post[k]));
+        }
+        LStmt *loop = loop_for(m, fn->fn, out, lower->graph->indices.at[index].name, low, high, 1);
+        fn->map_position[index] = loop_var(m, fn->fn, loop->var);
+        if (k == d) lag = loop_sub(m, loop_int(m, 0), fn->map_position[index]);
+        bound[k] = true;
+        out = &loop->body;
+    }
+    const Kept *kept = behind ? NULL : kept_value(fn, value);
+    if (kept) {
+        LStmt *given = loop_if(m, out, fn->has_state);
+        load_state(fn, &given->body, value, kept, &row, lag);
+        out = &given->otherwise;
+    }
+    store_boundary(fn, out, value, &row);
+    for (int k = 0; k < place->dim_count; k++)
+        if (bound[k]) fn->map_position[place->dims[k]] = NULL;
+}
+
+/* The one row of an in-place value, before its loop. */
+static void fill_inplace(Fn *fn, LBlock *out, const Value *value) {
+    Row row;
+    LBlock *body = lower_rows(fn, out, value, &row);
+    store_boundary(fn, body, value, &row);
+    for (int d = 0; d < value->domain_count; d++) fn->map_position[value->domain[d]] = NULL;
+}
+
+static bool ready(const Fn *fn, const Value *boundary, int before) {
+    (void)fn;
+    return schedule_is_leaf(boundary) || boundary->block < before;
+}
+
+static void fill_use(void *user, const Use *use, bool is_boundary) {
+    Filling *f = user;
+    Fn *fn = f->fn;
+    const Value *source = fn->lower->schedule->values.at[use->value];
+    const RowPlace *place = &fn->places[source->id];
+    if (is_boundary || use->access < 0 || source->boundary < 0 || place->buffer < 0) return;
+    const Value *boundary = fn->lower->schedule->values.at[source->boundary];
+    if (!ready(fn, boundary, f->before)) return;
+    if (!fn->filled_pre[source->id]) {
+        fn->filled_pre[source->id] = true;
+        if (source->storage == STORE_INPLACE) fill_inplace(fn, f->out, source);
+        else
+            for (int d = 0; d < place->dim_count; d++)
+                if (place->pre[d]) fill_rows(fn, f->out, source, d, false);
+    }
+    if (f->post && !fn->filled_post[source->id]) {
+        fn->filled_post[source->id] = true;
+        for (int d = 0; d < place->dim_count; d++)
+            if (place->post[d] && source->storage != STORE_INPLACE) fill_rows(fn, f->out, source, d, true);
+    }
+}
+
+void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, bool post) {
+    if (fn->step) return;
+    Filling f = {fn, out, reader, before, post};
+    schedule_uses(fn->lower->schedule, reader, fill_use, &f);
+}
+
+void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr *at) {
+    LoopModule *m = fn->lower->module;
+    bool behind = value->storage == STORE_INPLACE;
+    const RowPlace *place = &fn->places[value->id];
+    for (int d = 0; d < place->dim_count; d++)
+        if (place->post[d] && fn->lower->graph->indices.at[place->dims[d]].axis == axis) behind = true;
+    if (!behind || value->boundary < 0 || place->buffer < 0 || !place->batched) return;
+    Row row;
+    LBlock *body = lower_rows(fn, out, value, &row);
+    LStmt *test = loop_if(m, body, loop_op(m, SOP_GE, at, lower_length(fn, axis, row.b), NULL));
+    store_boundary(fn, &test->body, value, &row);
+    int map[MAX_DOMAIN];
+    int maps = schedule_map_domain(fn->lower->schedule, value, map);
+    for (int d = 0; d < maps; d++) fn->map_position[map[d]] = NULL;
+}
+
+/* --- the caller's tensors -------------------------------------------------------------------------------------- */
+
+/* One element of an input where the caller has it, in the type that we keep. */
+static LExpr *input_element(Fn *fn, const Value *value, const Row *row, LExpr *i, LoopType type) {
+    LoopModule *m = fn->lower->module;
+    const RowPlace *from = &fn->inputs[value->slot];
+    LExpr *e = loop_load(m, fn->fn, from->buffer,
+                         loop_add(m, lower_row_in(fn, from, value, value, -1, row), i), 1, false);
+    return e->type == type ? e : loop_convert(m, SOP_CONVERT, type, e);
+}
+
+void lower_copy_inputs(Fn *fn, LBlock *out) {
+    LoopModule *m = fn->lower->module;
+    const Schedule *schedule = fn->lower->schedule;
+    for (int v = 0; v < schedule->values.count; v++) {
+        const Value *value = schedule->values.at[v];
+        const RowPlace *place = &fn->places[v];
+        if (!value->live || value->kind != VALUE_INPUT || place->buffer < 0) continue;
+        Row row;
+        LBlock *body = lower_rows(fn, out, value, &row);
+        LExpr *given = fn->given[value->slot];
+        LBlock *parts[2] = {body, NULL};
+        if (given) {
+            LStmt *test = loop_if(m, body, given);
+            parts[0] = &test->body;
+            parts[1] = &test->otherwise;
+        }
+        for (int part = 0; part < 2; part++) {
+            LBlock *into = parts[part];
+            if (!into) continue;
+            LExpr *i = loop_int(m, 0);
+            if (value->count > 1) {
+                LStmt *loop = loop_for(m, fn->fn, into, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+                i = loop_var(m, fn->fn, loop->var);
+                into = &loop->body;
+            }
+            LExpr *e;
+            if (part == 0) {
+                e = input_element(fn, value, &row, i, place->type);
+            } else {
+                Use use = {fn->lower->graph->inputs.at[value->slot].fallback, -1};
+                e = lower_element(fn, into, value, &use, &row, i, 1, lower_want(value));
+                if (value->type.dtype != DT_FLOAT) {
+                    e = lower_as(fn->lower, e, WANT_INT);
+                    if (e->type != place->type) e = loop_convert(m, SOP_CONVERT, place->type, e);
+                }
+            }
+            loop_store(m, into, place->buffer, loop_add(m, lower_row_in(fn, place, value, value, -1, &row), i), e, false);
+        }
+        for (int d = 0; d < value->domain_count; d++) fn->map_position[value->domain[d]] = NULL;
+    }
+}
+
+static LoopType caller_type(const Lower *lower, Type type) {
+    switch (type.dtype) {
+    case DT_FLOAT: return lower->real;
+    case DT_INT: return LT_I32;
+    case DT_BOOL: return LT_I8;
+    }
+    return lower->real;
+}
+
+/* Output `o`: [positions…][batch][shape], zero beyond each length. */
+void lower_copy_outputs(Fn *fn, LBlock *start) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    for (int o = 0; o < lower->graph->outputs.count; o++) {
+        const GraphPort *port = &lower->graph->outputs.at[o];
+        const Value *value = lower->schedule->values.at[lower->schedule->outputs.at[o]];
+        int arg = lower_arg(fn, ROLE_OUTPUT, o);
+        LoopType type = caller_type(lower, port->type);
+        bool batched = true;
+        Size rows = size_symbol(0);
+        for (int d = 0; d < port->index_count && !fn->step; d++)
+            rows = size_times(rows, size_symbol(1 + lower->graph->indices.at[port->indices[d]].axis));
+        int buffer = loop_buffer(m, fn->fn, (LBuffer){.name = port->name, .type = type, .base = LB_ARG, .arg = arg,
+                                                      .offset = loop_int(m, 0), .written = true,
+                                                      .count = size_expr(fn, size_times(rows, size_constant(value->count))),
+                                                      .layout = lower_shape_text(lower, port, fn->step)});
+        LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var), loop_int_of(m, LT_I32, 0), NULL);
+        LBlock *out = &loop_if(m, start, wanted)->body;
+        LExpr *index = loop_int(m, 0), *valid = NULL;
+        for (int d = 0; d < port->index_count && !fn->step; d++) {
+            int i = port->indices[d], axis = lower->graph->indices.at[i].axis;
+            LStmt *loop = loop_for(m, fn->fn, out, lower->graph->indices.at[i].name, loop_int(m, 0), fn->extent[axis], 1);
+            fn->map_position[i] = loop_var(m, fn->fn, loop->var);
+            index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index, fn->map_position[i]);
+            out = &loop->body;
+        }
+        LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+        Row row = {.b = loop_var(m, fn->fn, each->var)};
+        out = &each->body;
+        index = loop_mul(m, loop_add(m, loop_mul(m, index, batched ? fn->batch : loop_int(m, 1)), row.b),
+                         loop_int(m, value->count));
+        index = lower_let(fn, out, "to", index);
+        for (int d = 0; d < port->index_count && !fn->step; d++) {
+            int i = port->indices[d];
+            LExpr *inside = loop_op(m, SOP_LT, fn->map_position[i],
+                                    lower_length(fn, lower->graph->indices.at[i].axis, row.b), NULL);
+            valid = valid ? lower_op(lower, SOP_MAND, valid, inside) : inside;
+        }
+        LStmt *test = valid ? loop_if(m, out, valid) : NULL;
+        for (int part = 0; part < (test ? 2 : 1); part++) {
+            LBlock *into = test ? (part ? &test->otherwise : &test->body) : out;
+            LExpr *i = loop_int(m, 0);
+            if (value->count > 1) {
+                LStmt *loop = loop_for(m, fn->fn, into, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+                i = loop_var(m, fn->fn, loop->var);
+                into = &loop->body;
+            }
+            LExpr *e;
+            if (part) {
+                e = type == lower->real ? lower_real(lower, 0, 1) : loop_int_of(m, LT_I32, 0);
+            } else {
+                Use use = {value->id, -1};
+                e = lower_element(fn, into, value, &use, &row, i, 1, lower_want(value));
+                if (value->type.dtype != DT_FLOAT) e = lower_as(lower, e, WANT_INT);
+            }
+            if (e->type != type) e = loop_convert(m, SOP_CONVERT, type, e);
+            loop_store(m, into, buffer, loop_add(m, index, i), e, false);
+        }
+        for (int d = 0; d < port->index_count; d++) fn->map_position[port->indices[d]] = NULL;
+    }
+}

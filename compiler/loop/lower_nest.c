@@ -1,0 +1,180 @@
+/* Loops, blocks and stages in order. Batch 1 has code of its own: its tiles and its chains differ. */
+#include "loop/lower_internal.h"
+
+static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
+    const Schedule *schedule = fn->lower->schedule;
+    LoopModule *m = fn->lower->module;
+    for (int stage = 0; stage < block->stages; stage++) {
+        for (int i = 0; i < block->values.count; i++) {
+            const Value *value = schedule->values.at[block->values.at[i]];
+            if (!schedule_is_leaf(value) && value->stage == stage)
+                lower_fill_uses(fn, out, value, block->number + 1, true);
+        }
+        for (int i = 0; i < block->prologues.count; i++) {
+            const Value *value = schedule->values.at[block->prologues.at[i]];
+            if (value->stage == stage) lower_prologue(fn, out, block, value);
+        }
+        for (int i = 0; i < block->families.count; i++) {
+            const Family *family = schedule->families.at[block->families.at[i]];
+            if (family->stage != stage) continue;
+            Text text = text_new(fn->lower->arena);
+            text_printf(&text, "%lld units:", (long long)family->count);
+            for (int v = 0; v < family->values.count && text.length < 80; v++) {
+                const Value *value = schedule->values.at[family->values.at[v]];
+                if (value->name) text_printf(&text, " %s", value->name);
+            }
+            loop_comment(m, out, text_string(&text));
+            lower_family(fn, out, block, family, single);
+        }
+    }
+}
+
+static int first_block(const SNest *nest) {
+    while (nest->kind == NEST_LOOP) nest = nest->children.at[0];
+    return nest->block->number;
+}
+
+static bool holds(const SNest *nest, int value) {
+    for (int i = 0; nest->kind == NEST_LOOP && i < nest->members.count; i++)
+        if (nest->members.at[i] == value) return true;
+    for (int i = 0; nest->kind == NEST_BLOCK && i < nest->block->values.count; i++)
+        if (nest->block->values.at[i] == value) return true;
+    return false;
+}
+
+static void fill_before(Fn *fn, LBlock *out, const SNest *nest) {
+    for (int i = 0; i < nest->members.count; i++)
+        lower_fill_uses(fn, out, fn->lower->schedule->values.at[nest->members.at[i]], first_block(nest), nest->backward);
+}
+
+/* A stop inside of the loop over its axis: sequences end, and with the last of them the loop. */
+static void stop_inside(Fn *fn, LBlock *out, const SNest *nest, LExpr *at) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    for (int s = 0; s < lower->schedule->stops.count; s++) {
+        const GraphStop *stop = &lower->graph->stops.at[s];
+        if (stop->axis != nest->axis || !holds(nest, lower->schedule->stops.at[s])) continue;
+        const Value *value = lower->schedule->values.at[lower->schedule->stops.at[s]];
+        int alive = loop_mutable(m, fn->fn, out, "alive", loop_int(m, 0));
+        LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+        LExpr *b = loop_var(m, fn->fn, each->var);
+        Row row = {.b = b};
+        Use use = {value->id, -1};
+        LExpr *next = loop_add(m, at, loop_int(m, 1));
+        LExpr *ends = lower_element(fn, &each->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
+        LExpr *longer = loop_op(m, SOP_GT, lower_length(fn, stop->axis, b), next, NULL);
+        LStmt *run = loop_if(m, &each->body, longer);
+        LStmt *test = loop_if(m, &run->body, loop_op(m, SOP_NE, ends, loop_int(m, 0), NULL));
+        loop_store(m, &test->body, fn->lengths[stop->axis], b, next, false);
+        loop_set(m, &test->otherwise, alive, loop_int(m, 1));
+        loop_break(m, &loop_if(m, out, loop_op(m, SOP_EQ, loop_var(m, fn->fn, alive), loop_int(m, 0), NULL))->body);
+    }
+}
+
+/* A stop that is computed for all positions at once, or after its loop: the length of each sequence. */
+static void stop_after(Fn *fn, LBlock *out, const SNest *nest) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    for (int s = 0; s < lower->schedule->stops.count; s++) {
+        const GraphStop *stop = &lower->graph->stops.at[s];
+        const Value *value = lower->schedule->values.at[lower->schedule->stops.at[s]];
+        if (!holds(nest, value->id)) continue;
+        int axis = stop->axis, index = schedule_loop_index(lower->schedule, value, axis);
+        if (nest->kind == NEST_BLOCK && index >= 0) {
+            LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+            LExpr *b = loop_var(m, fn->fn, each->var);
+            LStmt *steps = loop_for(m, fn->fn, &each->body, "u", loop_int(m, 0), lower_length(fn, axis, b), 1);
+            Row row = {.b = b};
+            Use use = {value->id, -1};
+            fn->map_position[index] = loop_var(m, fn->fn, steps->var);
+            LExpr *ends = lower_element(fn, &steps->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
+            LStmt *test = loop_if(m, &steps->body, loop_op(m, SOP_NE, ends, loop_int(m, 0), NULL));
+            loop_store(m, &test->body, fn->lengths[axis], b,
+                       loop_add(m, fn->map_position[index], loop_int(m, 1)), false);
+            loop_break(m, &test->body);
+            fn->map_position[index] = NULL;
+        }
+        /* The longest is shorter now. */
+        int most = fn->longest[axis]->var;
+        loop_set(m, out, most, loop_int(m, 0));
+        LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+        LExpr *length = lower_length(fn, axis, loop_var(m, fn->fn, each->var));
+        loop_set(m, &each->body, most, lower_op(lower, SOP_MAX, loop_var(m, fn->fn, most), length));
+    }
+}
+
+static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    LBlock *body = out;
+    LExpr *saved_parity = fn->parity;
+    if (fn->step) {
+        fn->parity = fn->clock ? lower_op(lower, SOP_AND, fn->clock, loop_int(m, 1)) : NULL;
+    } else {
+        const char *name = lower->graph->axes.at[nest->axis].name;
+        /* `longest` may shrink inside (a stop); the bound is read once. */
+        LExpr *bound = lower_let(fn, out, "last", loop_add(m, fn->longest[nest->axis], loop_int(m, 0)));
+        if (bound->kind == LE_VAR && bound->var == fn->longest[nest->axis]->var && lower->schedule->stops.count)
+            bound = loop_var(m, fn->fn, loop_let(m, fn->fn, out, "bound", bound));
+        LStmt *over = loop_for(m, fn->fn, out, name, loop_int(m, 0), bound, 1);
+        body = &over->body;
+        LExpr *at = loop_var(m, fn->fn, over->var);
+        if (nest->backward) at = lower_let(fn, body, name, loop_sub(m, loop_sub(m, bound, loop_int(m, 1)), at));
+        fn->loop_position[nest->axis] = at;
+        fn->parity = lower_op(lower, SOP_AND, at, loop_int(m, 1));
+    }
+    for (int i = 0; i < nest->children.count; i++) {
+        const SNest *child = nest->children.at[i];
+        if (child->kind == NEST_BLOCK) {
+            block(fn, body, child->block, single);
+        } else {
+            fill_before(fn, body, child);
+            loop(fn, body, child, single);
+        }
+    }
+    if (!fn->step) {
+        LExpr *at = fn->loop_position[nest->axis];
+        if (nest->backward && !single)
+            for (int i = 0; i < nest->members.count; i++) {
+                const Value *value = lower->schedule->values.at[nest->members.at[i]];
+                if (!schedule_is_leaf(value)) lower_hold_behind(fn, body, value, nest->axis, at);
+            }
+        stop_inside(fn, body, nest, at);
+        fn->loop_position[nest->axis] = NULL;
+    }
+    fn->parity = saved_parity;
+}
+
+void lower_nests(Fn *fn, LBlock *out) {
+    const Schedule *schedule = fn->lower->schedule;
+    LoopModule *m = fn->lower->module;
+    LExpr *one = loop_op(m, SOP_EQ, fn->batch, loop_int(m, 1), NULL);
+    if (fn->step) {
+        LStmt *test = loop_if(m, out, one);
+        for (int variant = 0; variant < 2; variant++)
+            for (int i = 0; i < schedule->nests.count; i++) {
+                const SNest *nest = schedule->nests.at[i];
+                LBlock *into = variant ? &test->otherwise : &test->body;
+                if (nest->kind == NEST_BLOCK) block(fn, into, nest->block, !variant);
+                else loop(fn, into, nest, !variant);
+            }
+        return;
+    }
+    int count = schedule->values.count;
+    for (int i = 0; i < schedule->nests.count; i++) {
+        const SNest *nest = schedule->nests.at[i];
+        if (nest->kind == NEST_BLOCK) {
+            block(fn, out, nest->block, false);
+        } else {
+            fill_before(fn, out, nest);
+            LStmt *test = loop_if(m, out, one);
+            bool *pre = arena_copy(fn->lower->arena, fn->filled_pre, (size_t)count * sizeof(bool));
+            bool *post = arena_copy(fn->lower->arena, fn->filled_post, (size_t)count * sizeof(bool));
+            loop(fn, &test->body, nest, true);
+            fn->filled_pre = pre;
+            fn->filled_post = post;
+            loop(fn, &test->otherwise, nest, false);
+        }
+        stop_after(fn, out, nest);
+    }
+}
