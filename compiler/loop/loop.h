@@ -67,7 +67,8 @@ typedef enum LStmtKind {
     LS_MUTABLE,  /* the same, and LS_SET may follow */
     LS_SET,      /* var = value */
     LS_STORE,    /* value's lanes to `buffer` from `index` */
-    LS_FOR,      /* var from low below high by step (constant > 0); var is an I64, not to be set */
+    LS_FOR,      /* var from low below high by step (constant > 0); var is an I64, not to be set; the body changes nothing
+                  * that high reads */
     LS_IF,       /* condition (a mask, lanes 1) then body else otherwise */
     LS_BREAK,    /* leaves the innermost LS_FOR */
     LS_RETURN,   /* value, or NULL in a void function */
@@ -108,7 +109,8 @@ typedef enum LBase { LB_ARG, LB_LOCAL, LB_TABLE } LBase;
 /* `count` elements of `type`. LB_ARG: behind the pointer argument `arg`, `offset` bytes from its start (an
  * I64 expression over the scalar arguments); LB_LOCAL: on the stack, count constant; LB_TABLE: constant
  * data. align is 64 (packed weights, state, workspace, locals, tables) or 0 (the element's). Two buffers of a
- * function overlap only where `alias` of the later one names the earlier one + 1. */
+ * function overlap only where `alias` of the later one names the earlier one + 1; those of one chain of aliases may all
+ * overlap. */
 typedef struct LBuffer {
     Name name;
     LoopType type;
@@ -219,9 +221,10 @@ int loop_type_size(LoopType type);
 const char *loop_type_text(LoopType type); /* "f32", "i64", "m32" … */
 LoopType loop_mask_of(LoopType type);      /* M32 for 4-byte types, M64 for 8-byte types */
 
-/* Every rule: types, lanes, variables declared before use and in scope, LET once, indexes I64, masks, buffers
+/* Every rule (with FMA on the target; without, a product may feed a sum): types, lanes, variables declared before use and in scope, LET once, indexes I64, masks, buffers
  * in range where constant, aligned accesses on aligned buffers, constant counts of locals, no product that feeds
- * a sum, and (final) no EXPANDED operation and no FMA on a target without. Reports with code "internal". */
+ * a sum, nothing behind a RETURN or BREAK in its block, no thread sets a variable from outside of its region, calls form no
+ * cycle, and (final) no EXPANDED operation and no FMA on a target without. Reports with code "internal". */
 bool loop_verify(const LoopModule *module, bool final, const char *after, Diags *diags);
 
 /* Text form and back, the same bytes when printed again. */

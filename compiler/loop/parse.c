@@ -153,7 +153,7 @@ static void read_stmt(Reader *r, LBlock *block) {
 }
 
 static void read_statements(Reader *r, LBlock *block) {
-    while (!r->p.failed && !parse_is(&r->p, "}")) read_stmt(r, block);
+    while (!parse_is(&r->p, "}") && r->p.token.kind != TK_END) read_stmt(r, block);
     parse_expect(&r->p, "}");
 }
 

@@ -16,6 +16,7 @@ typedef struct Printer {
     const LoopModule *module;
     const LFunction *function;
     Text *out;
+    size_t most; /* characters after which expressions end; 0: no limit */
 } Printer;
 
 /* A word of letters, digits, '_' and '.', beginning with a letter or '_': what parse.c takes as a
@@ -116,6 +117,7 @@ static void print_op(Printer *p, const LExpr *e, int binding) {
 /* `binding`: how strongly the operator around it binds. */
 static void print_expr(Printer *p, const LExpr *e, int binding) {
     Text *out = p->out;
+    if (p->most && out->length >= p->most) return;
     if (!e) {
         text_puts(out, "missing");
         return;
@@ -276,7 +278,8 @@ void loop_print_head(const LoopModule *module, const LFunction *function, const 
     LStmt head = *stmt;
     head.body.count = head.otherwise.count = 0;
     Text text = text_new(out->arena);
-    Printer p = {.module = module, .function = function, .out = &text};
+    /* An expression that shares nodes may be of any size when written out. */
+    Printer p = {.module = module, .function = function, .out = &text, .most = 200};
     print_stmt(&p, &head, 0);
     const char *line = text_string(&text);
     text_write(out, line, strcspn(line, "\n{"));
