@@ -136,6 +136,32 @@ static void print_lanes(Text *out, int lanes, const char *format) {
     }
 }
 
+/* min and max by masks, as clang knows to be one instruction. gcc 12 does not: it gets the builtin
+ * of x86, which gives its second operand where either is NaN, so the operands change places. */
+static void print_extreme(Text *out, int element, int lanes, bool least) {
+    const char *name = elements[element].name, *upper = elements[element].upper;
+    const char *word = least ? "MIN" : "MAX", *suffix = element == 0 ? "ps" : "pd";
+    int bytes = elements[element].bytes * lanes;
+    bool x86 = element < 2 && (bytes == 16 || bytes == 32 || bytes == 64);
+    if (x86) {
+        text_printf(out,
+                    "#if defined(__GNUC__) && !defined(__clang__) && defined(%s)\n"
+                    "#define %s_%sX%d(a, b) \\\n    ((%sx%d)__builtin_ia32_%s%s",
+                    bytes == 64   ? "__AVX512F__"
+                    : bytes == 32 ? "__AVX__"
+                                  : "__SSE2__",
+                    word, upper, lanes, name, lanes, least ? "min" : "max", suffix);
+        if (bytes == 64)
+            text_printf(out, "512_mask((b), (a), (a), %s, 4))\n", element == 0 ? "-1" : "255");
+        else
+            text_printf(out, "%s((b), (a)))\n", bytes == 32 ? "256" : "");
+        text_puts(out, "#else\n");
+    }
+    text_printf(out, "#define %s_%sX%d(a, b) SELECT_%sX%d((%sx%d)((a) %s (b)), (b), (a))\n", word,
+                upper, lanes, upper, lanes, elements[element].mask, lanes, least ? ">" : "<");
+    if (x86) text_puts(out, "#endif\n");
+}
+
 static void print_simple_macros(const CUses *uses, Text *out) {
     for (int i = 0; i < ELEMENTS; i++)
         for (int level = 1; level < C_LANE_LEVELS; level++) {
@@ -153,14 +179,8 @@ static void print_simple_macros(const CUses *uses, Text *out) {
                             "#define SELECT_%sX%d(mask, a, b) \\\n"
                             "    ((%sx%d)(((mask) & (%sx%d)(a)) | (~(mask) & (%sx%d)(b))))\n",
                             upper, lanes, name, lanes, mask, lanes, mask, lanes);
-            if (use & USE_MIN)
-                text_printf(out,
-                            "#define MIN_%sX%d(a, b) SELECT_%sX%d((%sx%d)((a) > (b)), (b), (a))\n",
-                            upper, lanes, upper, lanes, mask, lanes);
-            if (use & USE_MAX)
-                text_printf(out,
-                            "#define MAX_%sX%d(a, b) SELECT_%sX%d((%sx%d)((a) < (b)), (b), (a))\n",
-                            upper, lanes, upper, lanes, mask, lanes);
+            if (use & USE_MIN) print_extreme(out, i, lanes, true);
+            if (use & USE_MAX) print_extreme(out, i, lanes, false);
         }
 }
 
