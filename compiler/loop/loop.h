@@ -221,9 +221,9 @@ int loop_type_size(LoopType type);
 const char *loop_type_text(LoopType type); /* "f32", "i64", "m32" … */
 LoopType loop_mask_of(LoopType type);      /* M32 for 4-byte types, M64 for 8-byte types */
 
-/* Every rule (with FMA on the target; without, a product may feed a sum): types, lanes, variables declared before use and in scope, LET once, indexes I64, masks, buffers
+/* Every rule: types, lanes, variables declared before use and in scope, LET once, indexes I64, masks, buffers
  * in range where constant, aligned accesses on aligned buffers, constant counts of locals, no product that feeds
- * a sum, nothing behind a RETURN or BREAK in its block, no thread sets a variable from outside of its region, calls form no
+ * a sum (where the target has fma), nothing behind a RETURN or BREAK in its block, no thread sets a variable from outside of its region, calls form no
  * cycle, and (final) no EXPANDED operation and no FMA on a target without. Reports with code "internal". */
 bool loop_verify(const LoopModule *module, bool final, const char *after, Diags *diags);
 
