@@ -70,8 +70,8 @@ static bool bracket(const Ctx *c, Inst *inst, const ArgList *args, Span span) {
                 ? sema_error(c, "E-SIZEARG", args->at[i].span, "model '%s' has no parameter '%s'",
                              item->name, args->at[i].name)
                 : sema_error(c, "E-SIZEARG", args->at[i].span,
-                             "model '%s' takes %d parameters in its bracket and is given %d",
-                             item->name, item->params.count, args->count);
+                             "model '%s' takes %s in its bracket and is given %d", item->name,
+                             counted(c, item->params.count, "parameter", "parameters"), args->count);
             sema_note(c, diag, item->name_span, "the model");
             return false;
         }
@@ -140,8 +140,8 @@ UseDecl *find_instance(const Ctx *c, const Expr *base) {
         vec_push(c->e->arena, &entries, base->entries.at[i].a);
     }
     if (entries.count != known->entries) {
-        Diag *diag = sema_error(c, "E-INDEX", base->span, "instance '%s' has %d indices, not %d",
-                                name->name, known->entries, entries.count);
+        Diag *diag = sema_error(c, "E-INDEX", base->span, "instance '%s' has %s, not %d", name->name,
+                                counted(c, known->entries, "index", "indices"), entries.count);
         sema_note(c, diag, known->span, "declared here");
         return NULL;
     }
@@ -169,6 +169,10 @@ typedef struct Given {
     const Value *value;
 } Given;
 
+static const char *written(const Ctx *c, Span span) {
+    return arena_strndup(c->e->arena, span.source->text + span.begin, span.end - span.begin);
+}
+
 static bool match_args(const Ctx *c, const Expr *call, const Model *model, Given *given) {
     const PortList *ports = &model->item->inputs;
     for (int i = 0; i < call->args.count; i++) {
@@ -182,8 +186,9 @@ static bool match_args(const Ctx *c, const Expr *call, const Model *model, Given
                 diag = sema_error(c, "E-NAME", arg->span, "model '%s' has no input '%s'",
                                   model->name, arg->name);
             else if (place >= ports->count)
-                diag = sema_error(c, "E-SHAPE", arg->span, "model '%s' has %d inputs, not %d",
-                                  model->name, ports->count, call->args.count);
+                diag = sema_error(c, "E-SHAPE", arg->span, "model '%s' has %s, not %d",
+                                  model->name, counted(c, ports->count, "input", "inputs"),
+                                  call->args.count);
             else
                 diag = sema_error(c, "E-DUP", arg->span, "input '%s' is given twice",
                                   ports->at[place].decl.name);
@@ -204,10 +209,6 @@ static bool match_args(const Ctx *c, const Expr *call, const Model *model, Given
     return true;
 }
 
-static const char *written(const Ctx *c, Span span) {
-    return arena_strndup(c->e->arena, span.source->text + span.begin, span.end - span.begin);
-}
-
 /* Time indices: the last of the argument's go to the port, the earlier ones are outer. */
 static bool bind_indices(const Ctx *c, const Ctx *own, const Port *port, const Given *given) {
     Body *body = own->body;
@@ -226,7 +227,7 @@ static bool bind_indices(const Ctx *c, const Ctx *own, const Port *port, const G
         const char *have = value->count == 0 ? "one step of" : "too few time indices on";
         Diag *diag = sema_error(c, "E-SHAPE", given->expr->span,
                                 "'%s' expects a sequence %s and is given %s %s %s",
-                                own->inst->path, written(c, port->span), have,
+                                own->called, written(c, port->span), have,
                                 value->type.dtype == DT_FLOAT ? "shape" : "type",
                                 text_string(&sort));
         sema_note(c, diag, port->span, "the input of model '%s'", own->inst->model->name);
@@ -250,7 +251,7 @@ static bool bind_indices(const Ctx *c, const Ctx *own, const Port *port, const G
         } else if (old->index != index) {
             Diag *diag = sema_error(c, "E-TIME", given->expr->span,
                                     "'%s' of '%s' is bound to '%s' and to '%s'", entry->name,
-                                    own->inst->path, c->e->graph->indices.at[old->index].name,
+                                    own->called, c->e->graph->indices.at[old->index].name,
                                     c->e->graph->indices.at[index].name);
             sema_note(c, diag, port->span, "the input of model '%s'", own->inst->model->name);
             return false;
@@ -267,7 +268,7 @@ static bool outer_indices(const Ctx *c, const Ctx *own, Span span) {
                 Name name = c->e->graph->indices.at[body->outer[i]].name;
                 sema_error(c, "E-TIME", span, "'%s' is a sequence to '%s' in one argument and outer "
                            "in another; use a second index, 'time s in %s'", name,
-                           own->inst->path, name);
+                           own->called, name);
                 return false;
             }
     }
@@ -298,12 +299,18 @@ static bool bind_sizes(const Ctx *c, const Ctx *own, const Given *given, Span sp
             open = true;
             continue;
         }
-        for (int d = 0; d < type->shape.count && d < value->type.rank; d++) {
-            if (type->shape.count == value->type.rank)
-                bind_size(own, type->shape.at[d], value->type.dim[d], given[k].expr->span);
+        if (type->shape.count != value->type.rank) {
+            Diag *diag = sema_error(c, "E-SHAPE", given[k].expr->span,
+                                    "argument '%s' of '%s' has shape %s when it should be %s",
+                                    ports->at[k].decl.name, own->called,
+                                    ty_shape_text(c->e->arena, &value->type), written(c, type->span));
+            sema_note(c, diag, ports->at[k].span, "declared here");
+            return false;
+        }
+        for (int d = 0; d < value->type.rank; d++) {
+            bind_size(own, type->shape.at[d], value->type.dim[d], given[k].expr->span);
             open |= value->type.dim[d] == NULL;
         }
-        open |= type->shape.count != value->type.rank;
         if (type->name != NULL && type->argument != NULL && value->type.dtype == DT_INT)
             bind_size(own, type->argument, value->type.bound, given[k].expr->span);
     }
@@ -361,7 +368,7 @@ static bool take_inputs(const Ctx *c, const Ctx *own, const Given *given) {
         if (var->port == NULL || var->output) continue;
         const Given *g = &given[var->port - ports->at];
         const char *what = arena_printf(c->e->arena, "argument '%s' of '%s'", var->source,
-                                        own->inst->path);
+                                        own->called);
         if (g->value != NULL)
             var->input = flow(c, g->value, &var->type, false, g->expr->span, what, var->port->span);
         else
@@ -431,6 +438,7 @@ const Value *const *elab_application(const Ctx *c, const Expr *call, const Model
     if (!match_args(c, call, inst->model, given)) return NULL;
     Body *body = body_new(c->e, inst, c->body, path, call->span);
     Ctx own = {.e = c->e, .file = inst->model->file, .inst = inst, .body = body};
+    own.called = written(c, call->a->span);
     for (int i = 0; i < inst->sizes.count; i++)
         add_base(&own, inst->sizes.at[i].name, BASE_SIZE, item->name_span, 0);
     bool unknown = false;
@@ -450,7 +458,7 @@ const Value *const *elab_application(const Ctx *c, const Expr *call, const Model
         Var *var = body->all.at[i];
         if (var->output) outputs[var->port - item->outputs.at] = output_value(&own, var);
     }
-    if (c->e->emit && c->e->diags->errors == 0) {
+    if (c->e->emit) {
         declare_body(&own);
         vec_push(c->e->arena, &c->e->queue, body);
     }

@@ -229,6 +229,7 @@ const Value *elab_call(const Ctx *c, const Expr *expr) {
         return outputs == NULL ? unknown_value(c) : outputs[0];
     }
     if (!is_function(name->name)) {
+        for (int i = 0; i < expr->args.count; i++) elab(c, expr->args.at[i].value);
         Num num;
         bool known = find_base(c, name->name) != NULL || find_number(c, name->name, &num);
         if (c->body == NULL || known)

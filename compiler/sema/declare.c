@@ -321,6 +321,8 @@ static void declare_block(const Ctx *c, const StmtList *block, bool top);
 
 static bool in_limit(const Ctx *c, Span span) {
     if (c->e->equations <= MAX_EQUATIONS) return true;
+    if (c->e->limited) return false;
+    c->e->limited = true;
     sema_error(c, "E-LIMIT", span, "more than %d equations after unrolling", MAX_EQUATIONS);
     return false;
 }

@@ -210,6 +210,7 @@ typedef struct Elab {
     bool emit;
     int depth;
     int64_t equations;
+    bool limited; /* E-LIMIT of equations is told */
     VEC(Body *) queue;
 } Elab;
 
@@ -220,6 +221,7 @@ typedef struct Ctx {
     Body *body; /* NULL: only sizes are in sight */
     Env *env;
     Eq *eq;
+    const char *called; /* of the body of an application that is being made: as written there */
 } Ctx;
 
 enum { MAX_FRAMES = 2500, MAX_INSTANCES = 256, MAX_EQUATIONS = 100000, MAX_LAG = 4096,
@@ -230,6 +232,8 @@ Diag *sema_error(const Ctx *c, const char *code, Span span, const char *format, 
     __attribute__((format(printf, 4, 5)));
 void sema_note(const Ctx *c, Diag *diag, Span span, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* "1 index", "2 indices". */
+const char *counted(const Ctx *c, int count, const char *one, const char *many);
 Name sema_name(const Ctx *c, const char *text);
 Name sema_join(const Ctx *c, Name path, Name key); /* `path.key` */
 Name model_own(const Model *model, Name name);

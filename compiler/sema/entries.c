@@ -86,8 +86,8 @@ static const Value *cut(const Ctx *c, const Value *value, int at, const Poly *fr
 const Value *tensor_entries(const Ctx *c, const Value *value, const EntryList *entries, Span span) {
     if (value->type.unknown) return value;
     if (value->num.kind != NUM_NONE || entries->count > value->type.rank) {
-        sema_error(c, "E-INDEX", span, "%d entries for a tensor of rank %d", entries->count,
-                   value->type.rank);
+        sema_error(c, "E-INDEX", span, "%s for a tensor of rank %d",
+                   counted(c, entries->count, "entry", "entries"), value->type.rank);
         return unknown_value(c);
     }
     const Poly *one = poly_constant(c->e->arena, 1), *zero = poly_constant(c->e->arena, 0);

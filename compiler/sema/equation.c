@@ -184,8 +184,8 @@ static void elab_assign(const Ctx *c, Eq *eq) {
         while (place < eq->stmt->decls.count && eq->stmt->decls.at[place].span.begin != var->span.begin)
             place++;
         if (outputs != NULL && place >= model->item->outputs.count) {
-            Diag *diag = sema_error(c, "E-SHAPE", var->span, "model '%s' has %d outputs, not %d",
-                                    model->name, model->item->outputs.count,
+            Diag *diag = sema_error(c, "E-SHAPE", var->span, "model '%s' has %s, not %d", model->name,
+                                    counted(c, model->item->outputs.count, "output", "outputs"),
                                     eq->stmt->decls.count);
             sema_note(c, diag, model->item->name_span, "the model");
             outputs = NULL;

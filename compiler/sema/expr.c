@@ -67,11 +67,14 @@ static Num integer_quotient(const Ctx *c, const Num *a, const Num *b, Span span)
     if (num_double(a, &x) && num_double(b, &y)) return num_of_real(x / y);
     if (a->integer == NULL || b->integer == NULL) return num_open();
     Text text = text_new(c->e->arena);
-    text_puts(&text, "(");
-    poly_print(a->integer, &text);
-    text_puts(&text, ")/(");
-    poly_print(b->integer, &text);
-    text_puts(&text, ")");
+    const Poly *sides[2] = {a->integer, b->integer};
+    for (int i = 0; i < 2; i++) {
+        bool plain = sides[i]->count == 1 && sides[i]->terms[0].degree <= 1 &&
+                     (sides[i]->terms[0].factor == 1 || sides[i]->terms[0].degree == 0);
+        text_puts(&text, plain ? "" : "(");
+        poly_print(sides[i], &text);
+        text_puts(&text, i == 0 && plain ? "/" : i == 0 ? ")/" : plain ? "" : ")");
+    }
     to.integer = poly_name(c->e->arena, name_of(c->e->names, text_string(&text)), true);
     return to;
 }
@@ -268,14 +271,23 @@ static const Value *product(const Ctx *c, const Expr *expr) {
     bool bare = right->kind == EXPR_BINARY && right->op == AST_MATMUL && right->parens == 0;
     if (!bare) return binary_op(c, AST_MUL, a, elab(c, right), expr->span);
     const Value *b = elab(c, right->a), *v = elab(c, right->b);
+    const Value *m = matmul(c, b, v, right->span, false);
     Value joined = *b;
-    if (!a->type.unknown && !b->type.unknown && !v->type.unknown && a->type.rank > 0 &&
-        ty_join_shape(&a->type, &b->type, &joined.type) &&
-        matmul(c, &joined, v, expr->span, true) != NULL)
-        diag_warning(c->e->diags, "W-PREC", expr->span,
-                     "'@' binds tighter than '*', and here both readings have a type; write "
-                     "parentheses");
-    return binary_op(c, AST_MUL, a, matmul(c, b, v, right->span, false), expr->span);
+    Ty type = ty_float();
+    bool other = !a->type.unknown && !b->type.unknown && !v->type.unknown && a->type.rank > 0 &&
+                 ty_join_shape(&a->type, &b->type, &joined.type) &&
+                 matmul(c, &joined, v, expr->span, true) != NULL;
+    if (!other || m->type.unknown) return binary_op(c, AST_MUL, a, m, expr->span);
+    if (!ty_join_shape(&a->type, &m->type, &type)) {
+        Diag *diag = sema_error(c, "E-SHAPE", expr->span, "'*' of %s and %s: '@' binds tighter than '*'",
+                                ty_shape_text(c->e->arena, &a->type),
+                                ty_shape_text(c->e->arena, &m->type));
+        sema_note(c, diag, right->span, "this is computed first; the other reading needs parentheses");
+        return unknown_value(c);
+    }
+    diag_warning(c->e->diags, "W-PREC", expr->span,
+                 "'@' binds tighter than '*', and here both readings have a type; write parentheses");
+    return binary_op(c, AST_MUL, a, m, expr->span);
 }
 
 static const Value *unary(const Ctx *c, const Expr *expr) {
@@ -403,8 +415,8 @@ static const Value *elab_name(const Ctx *c, const Expr *expr) {
         return unknown_value(c);
     }
     if (base->entries > 0) {
-        Diag *diag = sema_error(c, "E-INDEX", expr->span, "'%s' is read with %d indices, not without",
-                                expr->name, base->entries);
+        Diag *diag = sema_error(c, "E-INDEX", expr->span, "'%s' is read with %s, not without",
+                                expr->name, counted(c, base->entries, "index", "indices"));
         sema_note(c, diag, base->span, "declared here");
         return unknown_value(c);
     }

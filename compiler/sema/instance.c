@@ -224,10 +224,10 @@ Graph *sema_graph(Program *program, const char *name, Mode mode, Diags *diags) {
         if (c.body->all.at[i]->port != NULL && !c.body->all.at[i]->output)
             add_input(&c, c.body->all.at[i]);
     declare_body(&c);
-    if (diags->errors > 0) return NULL;
+    if (e->limited) return NULL;
     run_equations(e, c.body);
     /* Bodies of applications join the queue while it is worked off. */
-    for (int i = 0; i < e->queue.count && diags->errors == 0; i++) run_equations(e, e->queue.at[i]);
+    for (int i = 0; i < e->queue.count && !e->limited; i++) run_equations(e, e->queue.at[i]);
     if (diags->errors > 0) return NULL;
     for (int i = 0; i < c.body->all.count; i++)
         if (c.body->all.at[i]->output) add_output(&c, c.body->all.at[i]);

@@ -280,15 +280,17 @@ static const Value *first_bracket(const Ctx *c, const Expr *expr, const Base *ba
     ExprList list = {0};
     for (int i = 0; i < entries->count; i++) {
         if (entries->at[i].kind != ENTRY_EXPR) {
-            sema_error(c, "E-INDEX", entries->at[i].span, "the first bracket of '%s' takes its %d "
-                       "indices; a slice stands in a second bracket", base->name, base->entries);
+            sema_error(c, "E-INDEX", entries->at[i].span, "the first bracket of '%s' takes its %s; "
+                       "a slice stands in a second bracket", base->name,
+                       counted(c, base->entries, "index", "indices"));
             return unknown_value(c);
         }
         vec_push(c->e->arena, &list, entries->at[i].a);
     }
     if (list.count != base->entries) {
-        Diag *diag = sema_error(c, "E-INDEX", expr->span, "'%s' has %d indices, not %d; tensor entries "
-                                "stand in a second bracket", base->name, base->entries, list.count);
+        Diag *diag = sema_error(c, "E-INDEX", expr->span, "'%s' has %s, not %d; tensor entries stand in a "
+                                "second bracket", base->name,
+                                counted(c, base->entries, "index", "indices"), list.count);
         sema_note(c, diag, base->span, "'%s' is declared here", base->name);
         return unknown_value(c);
     }

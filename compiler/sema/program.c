@@ -269,8 +269,13 @@ Program *sema_program(Arena *arena, Names *names, const Ast *main, const Ast *pr
     }
     check_recursion(&e, program);
     if (program->recursive) return program;
-    for (int i = 0; i < program->models.count; i++) check_model(&e, program->models.at[i]);
-    for (int i = 0; i < program->models.count; i++) check_unused(&e, program->models.at[i]);
+    int syntax = diags->errors;
+    for (int i = 0; i < program->models.count; i++) {
+        int errors = diags->errors;
+        check_model(&e, program->models.at[i]);
+        /* What an error left unread is not worth a warning. */
+        if (syntax == 0 && errors == diags->errors) check_unused(&e, program->models.at[i]);
+    }
     return program;
 }
 

@@ -59,6 +59,10 @@ void sema_note(const Ctx *c, Diag *diag, Span span, const char *format, ...) {
     diag_note(c->e->diags, diag, span, "%s", message);
 }
 
+const char *counted(const Ctx *c, int count, const char *one, const char *many) {
+    return arena_printf(c->e->arena, "%d %s", count, count == 1 ? one : many);
+}
+
 Name sema_name(const Ctx *c, const char *text) { return name_of(c->e->names, text); }
 
 Name sema_join(const Ctx *c, Name path, Name key) {
@@ -204,8 +208,8 @@ bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
         "frozen", "training", "generating", "first", "last", "inf"};
     for (size_t i = 0; i < sizeof predefined / sizeof *predefined; i++)
         if (strcmp(name, predefined[i]) == 0) {
+            /* Declared all the same, so that its uses give no errors of their own. */
             sema_error(c, "E-DUP", span, "'%s' is predefined and cannot be declared", name);
-            return false;
         }
     Base *old = map_get(&c->body->bases, name);
     if (old == NULL) {
@@ -221,8 +225,8 @@ bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
         return false;
     }
     if (old->entries != entries) {
-        Diag *diag = sema_error(c, "E-INDEX", span, "'%s' has %d indices here and %d elsewhere",
-                                name, entries, old->entries);
+        Diag *diag = sema_error(c, "E-INDEX", span, "'%s' has %s here and %d elsewhere",
+                                name, counted(c, entries, "index", "indices"), old->entries);
         sema_note(c, diag, old->span, "'%s' is declared here", name);
         return false;
     }
