@@ -86,7 +86,7 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
     for (int i = 0; i < known->args.count; i++)
         if (known->args.at[i].role == role && known->args.at[i].slot == slot) return i;
     vec_push(lower->arena, &described(fn)->args, (InterfaceArg){role, slot});
-    int arg = -1;
+    int arg = fn->fn->args.count; /* that which is made below */
     switch (role) {
     case ROLE_PARAMS: arg = loop_arg_pointer(m, fn->fn, "params", lower->real, false, false, doc); break;
     case ROLE_WEIGHTS: {
@@ -98,15 +98,13 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
         break;
     }
     case ROLE_BATCH:
-        arg = loop_arg_scalar(m, fn->fn, "batch", LT_I64, doc);
-        fn->batch = loop_var(m, fn->fn, fn->fn->args.at[arg].var);
+        fn->batch = loop_var(m, fn->fn, loop_arg_scalar(m, fn->fn, "batch", LT_I64, doc));
         break;
     case ROLE_STEPS: {
         const Axis *axis = &graph->axes.at[slot];
         doc = axis->generated ? arena_printf(lower->arena, "positions of %s that the arrays have: the most that are generated", axis->name)
                               : arena_printf(lower->arena, "positions of %s that the arrays have", axis->name);
-        arg = loop_arg_scalar(m, fn->fn, arena_printf(lower->arena, "%s_steps", axis->name), LT_I64, doc);
-        fn->extent[slot] = loop_var(m, fn->fn, fn->fn->args.at[arg].var);
+        fn->extent[slot] = loop_var(m, fn->fn, loop_arg_scalar(m, fn->fn, arena_printf(lower->arena, "%s_steps", axis->name), LT_I64, doc));
         break;
     }
     case ROLE_LENGTHS:
@@ -140,11 +138,11 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
         fn->state = arg;
         break;
     }
-    case ROLE_FIRST: arg = loop_arg_scalar(m, fn->fn, "first", LT_I64, doc); break;
-    case ROLE_COUNT: arg = loop_arg_scalar(m, fn->fn, "count", LT_I64, doc); break;
-    case ROLE_SEED: arg = loop_arg_scalar(m, fn->fn, "seed", LT_I64, doc); break;
+    case ROLE_FIRST: loop_arg_scalar(m, fn->fn, "first", LT_I64, doc); break;
+    case ROLE_COUNT: loop_arg_scalar(m, fn->fn, "count", LT_I64, doc); break;
+    case ROLE_SEED: loop_arg_scalar(m, fn->fn, "seed", LT_I64, doc); break;
     case ROLE_WORK: arg = loop_arg_pointer(m, fn->fn, "work", LT_VOID, true, false, doc); break;
-    case ROLE_WORK_BYTES: arg = loop_arg_scalar(m, fn->fn, "work_bytes", LT_I64, doc); break;
+    case ROLE_WORK_BYTES: loop_arg_scalar(m, fn->fn, "work_bytes", LT_I64, doc); break;
     }
     return arg;
 }
@@ -209,7 +207,7 @@ void lower_lengths(Fn *fn, LBlock *out) {
     LoopModule *m = lower->module;
     const Graph *graph = lower->graph;
     InterfaceFunction *described_fn = described(fn);
-    for (int pass = 0; pass < 2; pass++) /* all checks first: a call that is refused writes nothing but workspace */
+    for (int pass = 0; pass < 2 && !fn->step; pass++) /* all checks first: a call that is refused writes nothing but workspace */
         for (int a = 0; a < graph->axes.count; a++) {
             const Axis *axis = &graph->axes.at[a];
             if (!lower->axis_used[a] || axis->kind != AXIS_RUN) continue;
@@ -248,7 +246,7 @@ void lower_lengths(Fn *fn, LBlock *out) {
                 }
             }
         }
-    for (int a = 0; a < graph->axes.count; a++) {
+    for (int a = 0; a < graph->axes.count && !fn->step; a++) {
         const Axis *axis = &graph->axes.at[a];
         if (!lower->axis_used[a]) continue;
         if (axis->kind == AXIS_SLOW) {

@@ -78,7 +78,7 @@ static LExpr *sum_row(RowOp *op, LBlock *out, LExpr *base, int64_t count, bool a
                                                       .written = true, .layout = "lanes of a sum"});
         LStmt *over = loop_for(m, fn->fn, out, "l", loop_int(m, 0), loop_int(m, 16), lanes);
         LExpr *l = loop_var(m, fn->fn, over->var);
-        int chain[4];
+        int chain[4] = {0};
         int chains = groups < 4 ? (int)groups : 4;
         for (int c = 0; c < chains; c++)
             chain[c] = loop_mutable(m, fn->fn, &over->body, "chain",
