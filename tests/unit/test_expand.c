@@ -116,43 +116,55 @@ static bool same(double got, double want) {
     return got == want && !signbit(got) == !signbit(want);
 }
 
-/* A case's operation on numbers, one of them; the rest of the array is ones. */
-static double apply(Case *c, double a, double b) {
+/* got[i] = op(a[i], b[i]) for i below count <= CASE_POINTS. */
+static void apply_all(Case *c, const double *a, const double *b, double *got, int count) {
     static double wide[3][CASE_POINTS];
     static float narrow[3][CASE_POINTS];
     for (int i = 0; i < CASE_POINTS; i++) {
-        wide[0][i] = i == 5 ? a : 1;
-        wide[1][i] = i == 5 ? b : 1;
-        narrow[0][i] = i == 5 ? (float)a : 1;
-        narrow[1][i] = i == 5 ? (float)b : 1;
+        wide[0][i] = i < count ? a[i] : 1;
+        wide[1][i] = i < count ? b[i] : 1;
+        narrow[0][i] = (float)wide[0][i];
+        narrow[1][i] = (float)wide[1][i];
     }
-    if (c->type == LT_F64) {
+    bool is_wide = c->type == LT_F64;
+    if (is_wide)
         case_run(c, wide[0], wide[1], wide[2]);
-        return wide[2][5];
+    else
+        case_run(c, narrow[0], narrow[1], narrow[2]);
+    for (int i = 0; i < count; i++) got[i] = is_wide ? wide[2][i] : (double)narrow[2][i];
+}
+
+static double apply(Case *c, double a, double b) {
+    double got;
+    apply_all(c, &a, &b, &got, 1);
+    return got;
+}
+
+static void check_edges(const Edge *of, int count, LoopType type, bool fma) {
+    double a[64] = {0}, b[64] = {0}, got[64];
+    Case c;
+    assert_true(count <= 64);
+    for (int i = 0; i < count; i++) {
+        a[i] = of[i].a;
+        b[i] = of[i].b;
     }
-    case_run(c, narrow[0], narrow[1], narrow[2]);
-    return (double)narrow[2][5];
+    case_open(&c, of->op, type, 8, fma);
+    apply_all(&c, a, b, got, count);
+    case_close(&c);
+    for (int i = 0; i < count; i++)
+        if (!same(got[i], of[i].want))
+            fail_msg("%s %s %s of %a %a is %a", scalar_op_info[of->op].text, loop_type_text(type),
+                     fma ? "fma" : "no fma", a[i], b[i], got[i]);
 }
 
 static void edge_cases(void **state) {
     (void)state;
-    for (int n = 0; n < CONFIGURATIONS; n++) {
-        LoopType type = configurations[n].type;
-        bool fma = configurations[n].fma;
-        Case c = {0};
-        for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
-            const Edge *e = &edges[i];
-            if (!i || edges[i - 1].op != e->op) {
-                if (i) case_close(&c);
-                case_open(&c, e->op, type, 8, fma);
-            }
-            double got = apply(&c, e->a, e->b);
-            if (!same(got, e->want))
-                fail_msg("%s %s %s of %a %a is %a", scalar_op_info[e->op].text,
-                         loop_type_text(type), fma ? "fma" : "no fma", e->a, e->b, got);
+    enum { EDGES = (int)(sizeof edges / sizeof *edges) };
+    for (int n = 0; n < CONFIGURATIONS; n++)
+        for (int from = 0, to; from < EDGES; from = to) {
+            for (to = from; to < EDGES && edges[to].op == edges[from].op;) to++;
+            check_edges(&edges[from], to - from, configurations[n].type, configurations[n].fma);
         }
-        case_close(&c);
-    }
 }
 
 static void sigmoid_of_minus_infinity_is_next_to_0(void **state) {
@@ -195,30 +207,32 @@ static void pow_is_that_of_c(void **state) {
                                      0.1, 0x1p-149,  0x1p-126, 0x1p127,  INFINITY, 100.5,    NAN,
                                      17,  0x1.8p22,  0x1.000002p0,       0x1.fffffep-1,
                                      8388607.5,      16777215,           0x1.fffffep127};
-    enum { N = (int)(sizeof numbers / sizeof *numbers) };
+    enum { N = (int)(sizeof numbers / sizeof *numbers), PAIRS = 4 * N * N };
+    static double a[PAIRS], b[PAIRS], got[PAIRS];
+    assert_true((int)PAIRS <= (int)CASE_POINTS);
     for (int n = 0; n < CONFIGURATIONS; n++) {
-        LoopType type = configurations[n].type;
-        bool fma = configurations[n].fma;
-        Case c;
-        case_open(&c, SOP_POW, type, 16, fma);
-        for (int k = 0; k < 4 * N * N; k++) {
-            double a = numbers[k / 4 % N], b = numbers[k / 4 / N];
-            if (k & 1) a = -a;
-            if (k & 2) b = -b;
-            if (type == LT_F32) {
-                a = (double)(float)a;
-                b = (double)(float)b;
-            }
-            double got = apply(&c, a, b), want = pow(a, b);
-            if (type == LT_F32) want = (double)(float)want;
-            double unit = type == LT_F64 ? 0x1p-51 : 0x1p-22;
-            double least = type == LT_F64 ? 0x1p-1074 : 0x1p-149;
-            bool near = fabs(got - want) <= fmax(unit * fabs(want), least);
-            if (!same(got, want) && !(near && isfinite(want) && !signbit(want) == !signbit(got)))
-                fail_msg("pow %s %s of %a %a is %a, not %a", loop_type_text(type),
-                         fma ? "fma" : "no fma", a, b, got, want);
+        bool is_wide = configurations[n].type == LT_F64;
+        for (int k = 0; k < PAIRS; k++) {
+            double first = numbers[k / 4 % N], second = numbers[k / 4 / N];
+            a[k] = is_wide ? first : (double)(float)first;
+            b[k] = is_wide ? second : (double)(float)second;
+            if (k & 1) a[k] = -a[k];
+            if (k & 2) b[k] = -b[k];
         }
+        Case c;
+        case_open(&c, SOP_POW, configurations[n].type, 16, configurations[n].fma);
+        apply_all(&c, a, b, got, PAIRS);
         case_close(&c);
+        for (int k = 0; k < PAIRS; k++) {
+            double want = pow(a[k], b[k]);
+            if (!is_wide) want = (double)(float)want;
+            double unit = is_wide ? 0x1p-51 : 0x1p-22, least = is_wide ? 0x1p-1074 : 0x1p-149;
+            bool near = fabs(got[k] - want) <= fmax(unit * fabs(want), least) &&
+                        !signbit(want) == !signbit(got[k]);
+            if (!same(got[k], want) && !(near && isfinite(want)))
+                fail_msg("pow %s %s of %a %a is %a, not %a", is_wide ? "f64" : "f32",
+                         configurations[n].fma ? "fma" : "no fma", a[k], b[k], got[k], want);
+        }
     }
 }
 
