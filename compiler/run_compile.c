@@ -29,9 +29,19 @@ static Words compiler_words(Arena *arena, const char *cc) {
     return words;
 }
 
+/* Signals that end the process wait until the folder is gone; a program that is started gets them. */
+static void hold_signals(sigset_t *old) {
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, old);
+}
+
 /* Starts a program and waits for it; what it prints goes to standard error. 0 with its status in *status,
  * or an errno. */
-static int spawn(char *const *words, int *status) {
+static int spawn(char *const *words, const sigset_t *mask, int *status) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t pipe_signal;
@@ -43,7 +53,8 @@ static int spawn(char *const *words, int *status) {
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
     posix_spawnattr_setsigdefault(&attributes, &pipe_signal);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, mask);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     int error = posix_spawnp(&child, words[0], &actions, &attributes, words, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
@@ -71,7 +82,8 @@ static bool write_text(const char *path, const Text *text) {
     return close(file) == 0 && good;
 }
 
-static bool compile_with(Compilation *c, Words words, const char *code, const char *object, int *error) {
+static bool compile_with(Compilation *c, Words words, const sigset_t *mask, const char *code,
+                         const char *object, int *error) {
     static const char *const fixed[] = {"-std=c99", "-O2", "-fPIC", "-shared", NULL};
     for (int i = 0; fixed[i]; i++) vec_push(c->arena, &words, arena_printf(c->arena, "%s", fixed[i]));
     for (int i = 0; c->target.flags[i]; i++)
@@ -86,7 +98,7 @@ static bool compile_with(Compilation *c, Words words, const char *code, const ch
         text_puts(&c->log, "\n");
     }
     int status = 0;
-    *error = spawn(words.at, &status);
+    *error = spawn(words.at, mask, &status);
     if (*error) return false;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127) *error = ENOENT;
@@ -97,13 +109,13 @@ static bool compile_with(Compilation *c, Words words, const char *code, const ch
     return false;
 }
 
-static bool compile_object(Compilation *c, const char *code, const char *object) {
+static bool compile_object(Compilation *c, const sigset_t *mask, const char *code, const char *object) {
     static const char *const usual[] = {"cc", "gcc", "clang"};
     const char *cc = getenv("CC");
     int error = 0;
     Words words = compiler_words(c->arena, cc ? cc : "");
     if (words.count) {
-        if (compile_with(c, words, code, object, &error)) return true;
+        if (compile_with(c, words, mask, code, object, &error)) return true;
         if (error)
             text_printf(&c->log, "rnnc: error: cannot start the C compiler '%s' of $CC: %s\n", words.at[0],
                         strerror(error));
@@ -111,7 +123,7 @@ static bool compile_object(Compilation *c, const char *code, const char *object)
     }
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
         Words one = compiler_words(c->arena, usual[i]);
-        if (compile_with(c, one, code, object, &error)) return true;
+        if (compile_with(c, one, mask, code, object, &error)) return true;
         if (!error) return false;
         if (error != ENOENT && error != EACCES && error != ENOTDIR) {
             text_printf(&c->log, "rnnc: error: cannot start the C compiler '%s': %s\n", usual[i],
@@ -127,7 +139,10 @@ static bool compile_object(Compilation *c, const char *code, const char *object)
 void *run_compile(Compilation *c, const Text *code, const Text *header, const char *header_name) {
     const char *base = getenv("TMPDIR");
     char *folder = arena_printf(c->arena, "%s/rnnc-XXXXXX", base && *base ? base : "/tmp");
+    sigset_t mask;
+    hold_signals(&mask);
     if (!mkdtemp(folder)) {
+        sigprocmask(SIG_SETMASK, &mask, NULL);
         text_printf(&c->log, "rnnc: error: cannot make the folder %s: %s\n", folder, strerror(errno));
         return NULL;
     }
@@ -137,7 +152,7 @@ void *run_compile(Compilation *c, const Text *code, const Text *header, const ch
     void *handle = NULL;
     if (!write_text(code_path, code) || !write_text(header_path, header)) {
         text_printf(&c->log, "rnnc: error: cannot write into %s: %s\n", folder, strerror(errno));
-    } else if (compile_object(c, code_path, object)) {
+    } else if (compile_object(c, &mask, code_path, object)) {
         handle = dlopen(object, RTLD_NOW | RTLD_LOCAL);
         if (!handle) text_printf(&c->log, "rnnc: error: cannot load the compiled model: %s\n", dlerror());
     }
@@ -145,5 +160,6 @@ void *run_compile(Compilation *c, const Text *code, const Text *header, const ch
     unlink(header_path);
     unlink(object);
     rmdir(folder);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     return handle;
 }

@@ -87,7 +87,7 @@ class Usage(Case):
         self.assertRegex(err, r"simplify +[0-9.]+ ms")
         _, err = self.rnnc("--emit=graph", "--disable-pass=cse", "m.rnn")
         self.assertIn("W-BITS", err)
-        self.write("m.rnn", MODEL.replace("tanh(", "tanh(2 * 3 * 4 * "))
+        self.write("m.rnn", MODEL.replace("W @ x[t] +", "a[t] +").replace("}", "    a[t] = W @ x[t]\n}"))
         self.assertNotEqual(self.rnnc("--emit=graph", "--passes=", "m.rnn")[0],
                             self.rnnc("--emit=graph", "m.rnn")[0])
 

@@ -1,9 +1,11 @@
 """`rnnc run`: ranks, batches, lengths, states, types, lists of what does not fit; both backends."""
 import math
 import os
+import signal
 import stat
+import subprocess
 
-from files import Case, npy_bytes, npy_parse, safetensors_bytes, safetensors_parse
+from files import RNNC, Case, npy_bytes, npy_parse, safetensors_bytes, safetensors_parse
 
 NET = """size I = 2, H = 1
 model Net(x[t]: [I], h0: [H] = 0) -> h[t]: [H], n: [H] {
@@ -308,6 +310,22 @@ class Compiled(Both, Case):
         self.run_net("--in", "x=x.npy", "--out", "h=h.npy", env=env)
         self.assertFalse(os.path.exists(self.path("oops")))
         self.assertEqual(os.listdir(self.path("a b")), [])
+
+    def test_signal_leaves_nothing(self):
+        self.npy("x.npy", (3, 2), STREAM)
+        self.write("net.rnn", NET)
+        self.write("w.safetensors", safetensors_bytes(WEIGHTS))
+        os.mkdir(self.path("tmp"))
+        os.mkfifo(self.path("started"))
+        slow = self.write("slow", "#!/bin/sh\necho > started\nsleep 1\nexit 1\n")
+        os.chmod(slow, stat.S_IRWXU)
+        run = subprocess.Popen([RNNC, "run", "net.rnn", "--weights", "w.safetensors", "--in", "x=x.npy",
+                                "--out", "h=h.npy"], cwd=self.folder, stderr=subprocess.DEVNULL,
+                               env=dict(os.environ, CC=slow, TMPDIR=self.path("tmp")))
+        self.read("started")
+        run.terminate()
+        self.assertEqual(run.wait(), -signal.SIGTERM)
+        self.assertEqual(os.listdir(self.path("tmp")), [])
 
     def test_targets_agree(self):
         self.npy("x.npy", (3, 2), STREAM)
