@@ -152,29 +152,36 @@ void identifier_wrap(Text *out, const char *text, int column, int indent) {
     text_puts(out, text);
 }
 
+/* One line of a comment: what is continued gets a star too. */
+static void put_comment_line(Text *out, const char *line, size_t length, int indent) {
+    Text wrapped = text_new(out->arena);
+    identifier_wrap(&wrapped, arena_strndup(out->arena, line, length), 0, 0);
+    for (const char *c = text_string(&wrapped); *c; c++) {
+        text_write(out, c, 1);
+        if (*c != '\n') continue;
+        text_indent(out, indent);
+        text_puts(out, " * ");
+    }
+    text_puts(out, "\n");
+}
+
 void identifier_comment(Text *out, const char *text, int indent) {
     if (!text || !*text) return;
     Text clean = text_new(out->arena);
     text_indent(&clean, indent);
     text_puts(&clean, "/* ");
     for (const char *c = text; *c; c++) {
-        if (*c == '\n') {
-            text_puts(&clean, "\n");
-            text_indent(&clean, indent);
-            text_puts(&clean, " * ");
-            continue;
-        }
         text_write(&clean, c, 1);
         if ((c[0] == '*' && c[1] == '/') || (c[0] == '/' && c[1] == '*')) text_puts(&clean, " ");
+        if (*c != '\n') continue;
+        text_indent(&clean, indent);
+        text_puts(&clean, c[1] == '\n' ? " *" : " * ");
     }
     text_puts(&clean, " */");
     const char *line = text_string(&clean);
     while (line) {
         const char *end = strchr(line, '\n');
-        size_t length = end ? (size_t)(end - line) : strlen(line);
-        /* Continued lines of a comment go on under the text, without a star. */
-        identifier_wrap(out, arena_strndup(out->arena, line, length), 0, indent + 3);
-        text_puts(out, "\n");
+        put_comment_line(out, line, end ? (size_t)(end - line) : strlen(line), indent);
         line = end ? end + 1 : NULL;
     }
 }

@@ -81,6 +81,20 @@ static void print_static_prototypes(const LoopModule *module, Text *out) {
     }
 }
 
+static void print_top(const Interface *interface_, const BackendOptions *options, Text *out) {
+    const Target *target = &interface_->module->target;
+    Text top = text_new(out->arena);
+    text_printf(&top, "%s, compiled by rnnc %s for %s. The header says how to use it.",
+                interface_->model, options->version, target->name);
+    if (target->lanes > 1)
+        text_printf(
+            &top,
+            "\nCompile it with -O2 and for that target (gcc and clang: -march=%s): without, "
+            "the same numbers, slower.",
+            target->name);
+    identifier_comment(out, text_string(&top), 0);
+}
+
 static bool emit(const Interface *interface_, const BackendOptions *options, Text *out,
                  Diags *diags) {
     const LoopModule *module = interface_->module;
@@ -88,11 +102,7 @@ static bool emit(const Interface *interface_, const BackendOptions *options, Tex
     EmitC c = {.module = module, .arena = out->arena, .out = &functions, .diags = diags};
     int errors = diags->errors;
     for (int i = 0; i < module->functions.count; i++) c_function(&c, module->functions.at[i]);
-    identifier_comment(
-        out,
-        arena_printf(out->arena, "%s, compiled by rnnc %s for %s. The header says how to use it.",
-                     interface_->model, options->version, module->target.name),
-        0);
+    print_top(interface_, options, out);
     text_printf(out, "#include \"%s\"\n\n", options->header_name);
     c_prelude(&c.uses, module, out);
     print_params(interface_, out);

@@ -19,12 +19,14 @@ void c_close(Text *out, Binding own, Binding around) {
     if (own < around) text_puts(out, ")");
 }
 
+/* `left`: how strongly the left operand must bind; the right one more, where C groups from the
+ * left. */
 static void infix(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding own, Binding left,
                   Binding around) {
     c_open(out, own, around);
     c_print(c, out, e->a, left);
     text_printf(out, " %s ", sign);
-    c_print(c, out, e->b, own == B_BITS || own == B_COMPARE ? left : (Binding)(own + 1));
+    c_print(c, out, e->b, left == own ? (Binding)(own + 1) : left);
     c_close(out, own, around);
 }
 

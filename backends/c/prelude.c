@@ -248,7 +248,13 @@ static void print_fma(const CUses *uses, Text *out) {
                        "#define FMA_BY_ELEMENT\n"
                        "#endif\n"
                        "#endif\n");
-    text_puts(out, "#else\n");
+    /* Sixteen copies for each vector would take gcc half a minute. */
+    text_puts(out, "#else\n"
+                   "#if defined(__GNUC__)\n"
+                   "#define FMA_ALONE __attribute__((noinline))\n"
+                   "#else\n"
+                   "#define FMA_ALONE\n"
+                   "#endif\n");
     if (single) {
         text_puts(out, "#define FMA_F32(a, b, c) fma_f32((a), (b), (c))\n");
         c_soft_fma(LT_F32, out);

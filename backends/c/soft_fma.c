@@ -7,7 +7,7 @@
  */
 static const char single[] =
     "\n"
-    "static float fma_f32(float a, float b, float c)\n"
+    "FMA_ALONE static float fma_f32(float a, float b, float c)\n"
     "{\n"
     "    const double product = (double)a * (double)b, term = (double)c;\n"
     "    union { double value; uint64_t bits; } sum;\n"
@@ -42,7 +42,7 @@ static const char parts[] = "\n"
 /* Several strings: C promises room for 4095 characters in one. */
 static const char sum[] =
     "\n"
-    "static double fma_f64(double a, double b, double c)\n"
+    "FMA_ALONE static double fma_f64(double a, double b, double c)\n"
     "{\n"
     "    union { double value; uint64_t bits; } x, y, z, result;\n"
     "    x.value = a;\n"

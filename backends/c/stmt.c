@@ -362,8 +362,11 @@ static void print_pointer_checks(EmitC *c, const char *const *names) {
     text_printf(&line, "if (%s", text_string(&missing));
     if (bits.length)
         text_printf(&line, "%s((%s) & 63) != 0", missing.length ? " || " : "", text_string(&bits));
-    text_printf(&line, ") return %s_BAD_POINTER;", identifier_upper(c->arena, c->module->prefix));
+    text_puts(&line, ") {");
     c_line(c, &line);
+    put(c, arena_printf(c->arena, "    return %s_BAD_POINTER;",
+                        identifier_upper(c->arena, c->module->prefix)));
+    put(c, "}");
 }
 
 static void print_arguments(EmitC *c, const char *const *names) {

@@ -70,6 +70,8 @@ static void real_results(Ops *o, LExpr *x, LExpr *y, LExpr *z) {
     result(o,
            loop_op(m, SOP_SELECT,
                    op(o, SOP_MOR, op(o, SOP_MAND, low, high), op(o, SOP_MNOT, odd, NULL)), y, z));
+    result(o, loop_op(m, SOP_SELECT, op(o, SOP_MOR, odd, op(o, SOP_MAND, low, high)), y, z));
+    result(o, loop_op(m, SOP_SELECT, op(o, SOP_MAND, op(o, SOP_MAND, low, high), odd), y, z));
     /* Order of operations: trees that parentheses must keep. */
     result(o, op(o, SOP_SUB, x, op(o, SOP_SUB, y, z)));
     result(o, op(o, SOP_ADD, x, op(o, SOP_ADD, y, z)));

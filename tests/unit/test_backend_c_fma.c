@@ -173,7 +173,7 @@ static void check_soft(LoopType real) {
     Case *x = fma_module(real);
     const char *code = emit(x);
     assert_non_null(
-        strstr(code, real == LT_F32 ? "static float fma_f32" : "static double fma_f64"));
+        strstr(code, real == LT_F32 ? "static float fma_f32(" : "static double fma_f64("));
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (!has_program(x, all[i].compiler)) continue;
         compile_file(x, all[i].compiler, all[i].flags, all[i].strict, "m.c", "m.so");
