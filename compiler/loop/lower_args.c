@@ -273,7 +273,8 @@ void lower_lengths(Fn *fn, LBlock *out) {
         block = &each->body;
         for (int d = 0; d < place->dim_count; d++) {
             int axis = graph->indices.at[place->dims[d]].axis;
-            LStmt *loop = loop_for(m, fn->fn, block, "i", loop_int(m, 0), lower_length(fn, axis, b), 1);
+            LExpr *length = lower_let(fn, block, "length", lower_length(fn, axis, b));
+            LStmt *loop = loop_for(m, fn->fn, block, "i", loop_int(m, 0), length, 1);
             index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index, loop_var(m, fn->fn, loop->var));
             block = &loop->body;
         }

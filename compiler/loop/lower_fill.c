@@ -75,7 +75,7 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
             low = loop_int(m, -place->pre[k]);
             high = loop_int(m, 0);
         } else if (k == d) {
-            low = lower_length(fn, axis, row.b);
+            low = lower_let(fn, out, "length", lower_length(fn, axis, row.b));
             high = loop_add(m, low, loop_int(m, place->post[k]));
         } else if (fn->loop_position[axis] && schedule_loop_index(lower->schedule, value, axis) == index) {
             continue;

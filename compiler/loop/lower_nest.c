@@ -83,7 +83,8 @@ static void stop_after(Fn *fn, LBlock *out, const SNest *nest) {
         if (nest->kind == NEST_BLOCK && index >= 0) {
             LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
             LExpr *b = loop_var(m, fn->fn, each->var);
-            LStmt *steps = loop_for(m, fn->fn, &each->body, "u", loop_int(m, 0), lower_length(fn, axis, b), 1);
+            LExpr *length = lower_let(fn, &each->body, "length", lower_length(fn, axis, b));
+            LStmt *steps = loop_for(m, fn->fn, &each->body, "u", loop_int(m, 0), length, 1);
             Row row = {.b = b};
             Use use = {value->id, -1};
             fn->map_position[index] = loop_var(m, fn->fn, steps->var);
