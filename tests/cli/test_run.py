@@ -193,6 +193,38 @@ class Both:
         self.npy("w.npy", (4,), [0.0] * 4)
         self.fails(1, "w holds float32 when it should be int32 or int64", *args)
 
+    def test_axes(self):
+        self.write("m.rnn", "size H = 2\nmodel M(x[t]: [H], y[u]: [H], w[v]: []) -> z[t,u]: [], r[v]: [H] {\n"
+                            "    time v in t every 2\n    state a[t,u]: [] = 0\n"
+                            "    a[t,u] = a[t-1,u] + dot(x[t], y[u])\n    z[t,u] = a[t,u]\n"
+                            "    r[v] = w[v] * x[2*v]\n}\n")
+        self.npy("x.npy", (3, 2, 2), range(12))
+        self.npy("y.npy", (2, 2, 2), range(8))
+        self.npy("w.npy", (2, 2), [2, 3, 4, 5])
+        self.npy("l.npy", (2,), [3, 2], "<i4")
+        args = ["run", "m.rnn", "--backend=" + self.backend, "--in", "x=x.npy", "--in", "y=y.npy",
+                "--lengths", "t=l.npy", "--out", "z=z.npy", "--out", "r=r.npy", "--out-lengths", "v=v.npy"]
+        self.rnnc(*args, "--in", "w=w.npy")
+        self.assertEqual(self.read_npy("z.npy"),
+                         ((3, 2, 2), [1, 13, 5, 33, 6, 46, 46, 118, 15, 0, 123, 0], "<f4"))
+        self.assertEqual(self.read_npy("r.npy"), ((2, 2, 2), [0, 2, 6, 9, 32, 36, 0, 0], "<f4"))
+        self.assertEqual(self.read_npy("v.npy")[1], [2, 1])
+        self.npy("w.npy", (3, 2), range(6))
+        self.fails(1, "w has 3 positions on v when it should have 2", *args, "--in", "w=w.npy")
+
+    def test_generation(self):
+        self.write("m.rnn", "model M(n: int(9)) -> w[u]: int(9), c[u]: [] {\n    state w[u]: int(9) = 0\n"
+                            "    w[u] = argmax(onehot[9](w[u-1]) * 2 + onehot[9](n))\n    c[u] = u\n"
+                            "    stop u when u >= 2 * float(n)\n}\n")
+        self.npy("n.npy", (2,), [1, 3], "<i4")
+        args = ["run", "m.rnn", "--backend=" + self.backend, "--in", "n=n.npy", "--out", "c=c.npy",
+                "--out-lengths", "u=u.npy"]
+        self.rnnc(*args, "--lengths", "u=6")
+        self.assertEqual(self.read_npy("u.npy"), ((2,), [3, 6], "<i4"))
+        self.assertEqual(self.read_npy("c.npy")[0], (6, 2))
+        self.assertEqual(self.read_npy("c.npy")[1][0::2], [0, 1, 2, 0, 0, 0])
+        self.fails(1, "the length of u is missing: --lengths u=N", *args)
+
     def test_state(self):
         self.write("m.rnn", COUNTER)
         args = ["run", "m.rnn", "--model=Counter", "--backend=" + self.backend]
