@@ -10,10 +10,11 @@ typedef struct BackendOptions {
 } BackendOptions;
 
 typedef struct Backend {
-    const char *name;        /* --emit= */
+    const char *name; /* --emit= */
     const char *description;
     /* Appends the whole file. False after an internal error, reported to `diags`. */
-    bool (*emit)(const Interface *interface_, const BackendOptions *options, Text *out, Diags *diags);
+    bool (*emit)(const Interface *interface_, const BackendOptions *options, Text *out,
+                 Diags *diags);
 } Backend;
 
 extern const Backend *const backends[]; /* NULL-terminated */
@@ -21,6 +22,7 @@ extern const Backend *const backends[]; /* NULL-terminated */
 const Backend *backend_find(const char *name);
 
 /* The header that goes with the code of any backend: C99, callable from C++. */
-bool backend_header(const Interface *interface_, const BackendOptions *options, Text *out, Diags *diags);
+bool backend_header(const Interface *interface_, const BackendOptions *options, Text *out,
+                    Diags *diags);
 
 #endif

@@ -1,13 +1,14 @@
 /* The Graph: operations over axes, with offsets, shapes and types; no loops, no memory, no lanes.
  *
  * A node has a value at each position of its domain, a set of indices. An index is a name for a
- * position on an axis; an axis has a length for each sequence of the batch, known at run time. Batch
- * is implicit. Every operation but those of class TIME reads its operands at its own position: an
- * operand's domain is a subset of the node's. READ reaches other positions and is the only operation
- * that does, next to the reductions over an index; so the edges of the dependence graph are labelled
- * by READ's `at` and by the ranges of reductions, and nowhere else.
+ * position on an axis; an axis has a length for each sequence of the batch, known at run time.
+ * Batch is implicit. Every operation but those of class TIME reads its operands at its own
+ * position: an operand's domain is a subset of the node's. READ reaches other positions and is the
+ * only operation that does, next to the reductions over an index; so the edges of the dependence
+ * graph are labelled by READ's `at` and by the ranges of reductions, and nowhere else.
  *
- * Applications are inlined, families unrolled, the mode folded: a Graph is one model in one mode. */
+ * Applications are inlined, families unrolled, the mode folded: a Graph is one model in one mode.
+ */
 #ifndef RNNC_GRAPH_GRAPH_H
 #define RNNC_GRAPH_GRAPH_H
 
@@ -28,7 +29,13 @@ typedef enum Op {
 } Op;
 
 typedef enum OpClass {
-    CLASS_LEAF, CLASS_TIME, CLASS_UNARY, CLASS_BINARY, CLASS_SELECTION, CLASS_TENSOR, CLASS_LOSS
+    CLASS_LEAF,
+    CLASS_TIME,
+    CLASS_UNARY,
+    CLASS_BINARY,
+    CLASS_SELECTION,
+    CLASS_TENSOR,
+    CLASS_LOSS
 } OpClass;
 
 typedef struct OpInfo {
@@ -50,8 +57,8 @@ typedef struct Shape {
 typedef enum DType { DT_FLOAT, DT_INT, DT_BOOL } DType;
 typedef enum PointerKind { PTR_NONE, PTR_PAST, PTR_POS } PointerKind;
 
-/* DT_INT with bound n holds 0 … n-1; bound 0: a position or a length, 64 bits. A pointer is a DT_INT
- * that holds a position of `axis`, or -1 for PTR_PAST. */
+/* DT_INT with bound n holds 0 … n-1; bound 0: a position or a length, 64 bits. A pointer is a
+ * DT_INT that holds a position of `axis`, or -1 for PTR_PAST. */
 typedef struct Type {
     DType dtype;
     int64_t bound;
@@ -78,7 +85,8 @@ typedef struct At {
     int operand;
 } At;
 
-/* One end of the range of a reduction over an index s of axis a; ranges are clipped to [0, length). */
+/* One end of the range of a reduction over an index s of axis a; ranges are clipped to [0, length).
+ */
 typedef enum BoundKind {
     BOUND_NONE,  /* 0 below, length above */
     BOUND_INDEX, /* position of `index` + offset (index is on the same axis as s) */
@@ -104,10 +112,13 @@ typedef struct Attr {
     int64_t dims[MAX_RANK], ends[MAX_RANK], pads[MAX_RANK];
     unsigned drop;
     Bound low, high; /* half-open: low <= s < high */
-    bool mirrored;   /* INDEX, HOLD, reductions: written inside a `reverse`; positions and orders count from the end */
-    int carry;       /* READ, INDEX, HOLD, DRAW: 1 + place in graph->carries of the instance that keeps state; 0: none */
+    bool mirrored;   /* INDEX, HOLD, reductions: written inside a `reverse`; positions and orders
+                        count from the end */
+    int carry; /* READ, INDEX, HOLD, DRAW: 1 + place in graph->carries of the instance that keeps
+                  state; 0: none */
     int at_count;
-    At *at; /* READ: one for each index of the source's domain, in its order; DRAW: positions in order */
+    At *at; /* READ: one for each index of the source's domain, in its order; DRAW: positions in
+               order */
     DrawKind draw;
     Name site; /* DRAW: call site, `l1.m#0` */
 } Attr;
@@ -121,21 +132,24 @@ typedef struct Node {
     int in_count;
     int *in; /* ids; READ's boundary may be -1 */
     Attr attr;
-    Name name; /* of the variable that it is the value of, with its instances (`bi.0.f.h`); NULL: a temporary */
+    Name name; /* of the variable that it is the value of, with its instances (`bi.0.f.h`); NULL: a
+                  temporary */
     Span span;
 } Node;
 
 typedef enum AxisKind { AXIS_RUN, AXIS_SLOW } AxisKind;
 
-/* AXIS_RUN: length given by the caller (or found by `stop`). AXIS_SLOW: ceil(length(base) / every). */
+/* AXIS_RUN: length given by the caller (or found by `stop`). AXIS_SLOW: ceil(length(base) / every).
+ */
 typedef struct Axis {
     Name name;
     AxisKind kind;
     int base;
     int64_t every;
-    int64_t fixed; /* > 0: the length, always */
-    int64_t most;  /* > 0: no length is larger */
-    bool generated; /* this mode: no live input has it; its length comes from a stop, or from the caller as a bound */
+    int64_t fixed;  /* > 0: the length, always */
+    int64_t most;   /* > 0: no length is larger */
+    bool generated; /* this mode: no live input has it; its length comes from a stop, or from the
+                       caller as a bound */
     Span span;
 } Axis;
 
@@ -144,35 +158,40 @@ typedef struct Index {
     int axis;
 } Index;
 
-/* A port of the model. `indices` in the order of the port's bracket: the layout of the caller's array,
- * [positions…, batch, shape…]. */
+/* A port of the model. `indices` in the order of the port's bracket: the layout of the caller's
+ * array, [positions…, batch, shape…]. */
 typedef struct GraphPort {
     Name name;
     Type type;
     int index_count;
     int indices[MAX_DOMAIN];
-    int node;     /* input: the INPUT node, or -1 when this mode does not read it; output: the value */
+    int node; /* input: the INPUT node, or -1 when this mode does not read it; output: the value */
     int fallback; /* input without time: node of the default, or -1 */
     Span span;
 } GraphPort;
 
 typedef enum InitialKind {
-    INITIAL_VALUES, INITIAL_GLOROT, INITIAL_HE, INITIAL_ORTHOGONAL, INITIAL_NORMAL, INITIAL_UNIFORM
+    INITIAL_VALUES,
+    INITIAL_GLOROT,
+    INITIAL_HE,
+    INITIAL_ORTHOGONAL,
+    INITIAL_NORMAL,
+    INITIAL_UNIFORM
 } InitialKind;
 
 typedef struct GraphParam {
     Name name; /* `enc.f.Wi`, `h.0.W` */
     Shape shape;
     InitialKind initial;
-    double a, b;          /* NORMAL: a; UNIFORM: a, b; VALUES: a in every element when values is NULL */
+    double a, b; /* NORMAL: a; UNIFORM: a, b; VALUES: a in every element when values is NULL */
     const double *values; /* VALUES: row-major, or NULL */
     bool frozen;
     Span span;
 } GraphParam;
 
 typedef struct GraphLoss {
-    int node;      /* scalar, domain empty */
-    int per;       /* scalar, domain empty, or -1 */
+    int node; /* scalar, domain empty */
+    int per;  /* scalar, domain empty, or -1 */
     Span span;
 } GraphLoss;
 
@@ -196,7 +215,8 @@ typedef struct Graph {
     Mode mode;
     VEC(Axis) axes;
     VEC(Index) indices;
-    VEC(Node *) nodes; /* nodes.at[i]->id == i; not in topological order when there are recurrences */
+    VEC(Node *)
+    nodes; /* nodes.at[i]->id == i; not in topological order when there are recurrences */
     VEC(GraphPort) inputs, outputs;
     VEC(GraphParam) params;
     VEC(GraphLoss) losses;
@@ -207,23 +227,25 @@ typedef struct Graph {
 /* An empty graph. */
 Graph *graph_new(Arena *arena, Names *names, Name model, Mode mode);
 
-/* Adds a node with `count` operands; type and domain are the caller's to have computed (graph_type and
- * graph_domain do). The operands are copied. Returns its id. */
+/* Adds a node with `count` operands; type and domain are the caller's to have computed (graph_type
+ * and graph_domain do). The operands are copied. Returns its id. */
 int graph_add(Graph *graph, Op op, Type type, int domain_count, const int *domain, int count,
               const int *in, const Attr *attr, Span span);
 
-/* The type that `op` gives on the types of its operands (the rules of language.md, section 4; used by
- * the verifier and by passes that make nodes). `type` comes in as declared for operations whose attr
- * does not decide it (CONST, IOTA, INPUT, PARAM, DRAW, RESHAPE, BROADCAST, ONEHOT). False with a message in *why when the operands do not fit. */
+/* The type that `op` gives on the types of its operands (the rules of language.md, section 4; used
+ * by the verifier and by passes that make nodes). `type` comes in as declared for operations whose
+ * attr does not decide it (CONST, IOTA, INPUT, PARAM, DRAW, RESHAPE, BROADCAST, ONEHOT). False with
+ * a message in *why when the operands do not fit. */
 bool graph_type(const Graph *graph, Op op, int count, const int *in, const Attr *attr, Type *type,
                 const char **why);
 
-/* The domain of `op`: union of the operands' domains, less the index that a reduction removes, and for
- * READ the indices that its `at` and its boundary use. Returns the number of indices. */
+/* The domain of `op`: union of the operands' domains, less the index that a reduction removes, and
+ * for READ the indices that its `at` and its boundary use. Returns the number of indices. */
 int graph_domain(const Graph *graph, Op op, int count, const int *in, const Attr *attr,
                  int domain[MAX_DOMAIN]);
 
-/* graph_type, graph_domain and graph_add in one step for nodes that passes make; the operands must fit. */
+/* graph_type, graph_domain and graph_add in one step for nodes that passes make; the operands must
+ * fit. */
 int graph_node(Graph *graph, Op op, int count, const int *in, const Attr *attr, Span span);
 
 /* A CONST of this value and shape. */
@@ -235,8 +257,8 @@ bool shape_equal(Shape a, Shape b);
 bool type_equal(Type a, Type b);
 
 /* Every rule that a graph must keep: operand ids, arities, types and domains as graph_type and
- * graph_domain say, offsets, ports, losses scalar, names. Reports to `diags` with code "internal" and
- * returns false on a defect; `after` names the pass to blame. */
+ * graph_domain say, offsets, ports, losses scalar, names. Reports to `diags` with code "internal"
+ * and returns false on a defect; `after` names the pass to blame. */
 bool graph_verify(const Graph *graph, const char *after, Diags *diags);
 
 /* Text form, and back: graph_parse(graph_print(g)) prints the same bytes. Spans are not kept. */

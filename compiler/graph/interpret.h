@@ -24,9 +24,9 @@ typedef enum InterpStatus {
  * before the reset holds the boundary value; it is zero where that depends on the position, and not
  * read. */
 typedef struct InterpState {
-    Name name;     /* of the variable (`l1.h`), or `l1.t`: the position */
+    Name name; /* of the variable (`l1.h`), or `l1.t`: the position */
     int lags;
-    int64_t count; /* elements of one value */
+    int64_t count;  /* elements of one value */
     double *values; /* [lags, batch, count] */
 } InterpState;
 
@@ -49,13 +49,13 @@ typedef struct InterpCall {
 
 typedef struct InterpResult {
     InterpStatus status;
-    const char *message;  /* when not INTERP_OK; names node, position, sequence */
+    const char *message; /* when not INTERP_OK; names node, position, sequence */
     Span span;
-    int64_t **lengths;    /* [axis][batch], as found (generated axes too) */
-    double **outputs;     /* [graph->outputs], laid out as inputs; zero beyond each length */
-    double loss;          /* with losses: as the language defines it (mean or sum over the batch) */
-    double *loss_of;      /* [batch]: sum of the losses without `per`, for each sequence */
-    InterpState *state;   /* with want_state: the variables that are read at a lag, the positions */
+    int64_t **lengths;  /* [axis][batch], as found (generated axes too) */
+    double **outputs;   /* [graph->outputs], laid out as inputs; zero beyond each length */
+    double loss;        /* with losses: as the language defines it (mean or sum over the batch) */
+    double *loss_of;    /* [batch]: sum of the losses without `per`, for each sequence */
+    InterpState *state; /* with want_state: the variables that are read at a lag, the positions */
     int state_count;
 } InterpResult;
 

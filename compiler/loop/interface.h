@@ -1,5 +1,5 @@
-/* What a compiled model offers: made by lowering, printed into the header and the manifest, and followed by
- * `rnnc run` when it calls the compiled code. Everything is plain data. */
+/* What a compiled model offers: made by lowering, printed into the header and the manifest, and
+ * followed by `rnnc run` when it calls the compiled code. Everything is plain data. */
 #ifndef RNNC_LOOP_INTERFACE_H
 #define RNNC_LOOP_INTERFACE_H
 
@@ -12,7 +12,8 @@ typedef enum ArgRole {
     ROLE_WEIGHTS,     /* packed weights, `weight_bytes`, made by pack */
     ROLE_BATCH,       /* number of sequences */
     ROLE_STEPS,       /* axis `slot`: positions that the arrays have */
-    ROLE_LENGTHS,     /* axis `slot`: int32 [batch], NULL: all have `steps` (on a generated axis: bounds) */
+    ROLE_LENGTHS,     /* axis `slot`: int32 [batch], NULL: all have `steps` (on a generated axis:
+                         bounds) */
     ROLE_OUT_LENGTHS, /* axis `slot`: int32 [batch], written */
     ROLE_INPUT,       /* graph->inputs[slot] */
     ROLE_OUTPUT,      /* graph->outputs[slot]; may be NULL: not wanted */
@@ -20,7 +21,7 @@ typedef enum ArgRole {
     ROLE_FIRST,       /* reset: first sequence */
     ROLE_COUNT,       /* reset: how many sequences */
     ROLE_SEED,
-    ROLE_WORK,        /* workspace */
+    ROLE_WORK, /* workspace */
     ROLE_WORK_BYTES
 } ArgRole;
 
@@ -34,26 +35,27 @@ typedef struct InterfaceFunction {
     VEC(InterfaceArg) args;
 } InterfaceFunction;
 
-/* One variable of the state file: `lags` rows, oldest first. Only export_state and import_state know where
- * a state buffer keeps it. */
+/* One variable of the state file: `lags` rows, oldest first. Only export_state and import_state
+ * know where a state buffer keeps it. */
 typedef struct InterfaceState {
-    Name name;      /* `l1.h`; `l1.t` for a position */
+    Name name; /* `l1.h`; `l1.t` for a position */
     Type type;
     int lags;
-    int64_t count;  /* elements of a row */
+    int64_t count; /* elements of a row */
 } InterfaceState;
 
 typedef struct Interface {
     Name model;
     const Graph *graph; /* for ports, params, axes */
     LoopModule *module;
-    int64_t param_count;         /* numbers in the flat parameter array */
-    VEC(int64_t) param_offsets;  /* [graph->params], in numbers */
+    int64_t param_count;        /* numbers in the flat parameter array */
+    VEC(int64_t) param_offsets; /* [graph->params], in numbers */
     int64_t weight_bytes;
     VEC(InterfaceState) states;
     /* -1 when the model has none; `no_step` then says why. */
     int pack, forward, step, reset, state_bytes, forward_work, step_work; /* in functions */
-    int export_state, import_state; /* between the state buffer and plain [lags, batch, count] rows per state */
+    int export_state,
+        import_state; /* between the state buffer and plain [lags, batch, count] rows per state */
     const char *no_step;
     VEC(InterfaceFunction) functions;
 } Interface;

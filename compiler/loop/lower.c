@@ -1,7 +1,8 @@
 /* The functions of a module: pack, forward, step, and the sizes they need. */
 #include "loop/lower_internal.h"
 
-/* --- packed weights --------------------------------------------------------------------------------------------- */
+/* --- packed weights
+ * --------------------------------------------------------------------------------------------- */
 
 typedef struct PlainScan {
     Lower *lower;
@@ -38,7 +39,8 @@ static void layout_weights(Lower *lower) {
         scan_plain(&(PlainScan){lower, NULL}, &(Use){schedule->outputs.at[i], -1}, false);
     for (int i = 0; i < lower->graph->inputs.count; i++)
         if (lower->graph->inputs.at[i].fallback >= 0)
-            scan_plain(&(PlainScan){lower, NULL}, &(Use){lower->graph->inputs.at[i].fallback, -1}, false);
+            scan_plain(&(PlainScan){lower, NULL}, &(Use){lower->graph->inputs.at[i].fallback, -1},
+                       false);
 }
 
 static int term_sign(const Schedule *schedule, const Value *product) {
@@ -48,9 +50,11 @@ static int term_sign(const Schedule *schedule, const Value *product) {
     return 1;
 }
 
-/* weights[to + …] of one product: for its blocks of units, k, and lanes. Lanes beyond the last unit are zero. */
-static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, int width, int number, int64_t before,
-                         const Value *product, int64_t first_block, int64_t blocks, int nb, int64_t per_block) {
+/* weights[to + …] of one product: for its blocks of units, k, and lanes. Lanes beyond the last unit
+ * are zero. */
+static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, int width,
+                         int number, int64_t before, const Value *product, int64_t first_block,
+                         int64_t blocks, int nb, int64_t per_block) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const View *view = &product->view;
@@ -61,17 +65,27 @@ static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, 
     LBlock *body = &over->body;
     LExpr *group = nb > 1 ? loop_op(m, SOP_DIV, q, loop_int(m, nb), NULL) : q;
     LExpr *inside = nb > 1 ? loop_op(m, SOP_MOD, q, loop_int(m, nb), NULL) : loop_int(m, 0);
-    LExpr *start = loop_add(m, loop_int(m, lower->family_offset[family->number] + first_block * per_block + before * nb * lanes + number * lanes),
-                            loop_add(m, loop_mul(m, group, loop_int(m, per_block * nb)),
-                                     loop_mul(m, inside, loop_int(m, (int64_t)width * lanes))));
+    LExpr *start =
+        loop_add(m,
+                 loop_int(m, lower->family_offset[family->number] + first_block * per_block +
+                                 before * nb * lanes + number * lanes),
+                 loop_add(m, loop_mul(m, group, loop_int(m, per_block * nb)),
+                          loop_mul(m, inside, loop_int(m, (int64_t)width * lanes))));
     start = lower_let(fn, body, "start", start);
     LStmt *ks = loop_for(m, fn->fn, body, "k", loop_int(m, 0), loop_int(m, view->dim[1]), 1);
     LExpr *k = loop_var(m, fn->fn, ks->var);
     LStmt *ls = loop_for(m, fn->fn, &ks->body, "l", loop_int(m, 0), loop_int(m, lanes), 1);
     LExpr *l = loop_var(m, fn->fn, ls->var);
-    LExpr *unit = lower_let(fn, &ls->body, "u", loop_add(m, loop_mul(m, loop_add(m, q, loop_int(m, first_block)), loop_int(m, lanes)), l));
-    LExpr *to = lower_let(fn, &ls->body, "to", loop_add(m, start, loop_add(m, loop_mul(m, k, loop_int(m, (int64_t)nb * width * lanes)), l)));
-    LExpr *from = loop_add(m, loop_int(m, base), loop_add(m, loop_mul(m, unit, loop_int(m, view->stride[0])), loop_mul(m, k, loop_int(m, view->stride[1]))));
+    LExpr *unit = lower_let(
+        fn, &ls->body, "u",
+        loop_add(m, loop_mul(m, loop_add(m, q, loop_int(m, first_block)), loop_int(m, lanes)), l));
+    LExpr *to = lower_let(
+        fn, &ls->body, "to",
+        loop_add(m, start,
+                 loop_add(m, loop_mul(m, k, loop_int(m, (int64_t)nb * width * lanes)), l)));
+    LExpr *from = loop_add(m, loop_int(m, base),
+                           loop_add(m, loop_mul(m, unit, loop_int(m, view->stride[0])),
+                                    loop_mul(m, k, loop_int(m, view->stride[1]))));
     LExpr *w = loop_load(m, fn->fn, params, from, 1, false);
     if (term_sign(lower->schedule, product) < 0) w = loop_op(m, SOP_NEG, w, NULL, NULL);
     LBlock *store = &ls->body;
@@ -96,8 +110,11 @@ static void pack_family(Fn *fn, LBlock *out, int params, const Block *block, con
         int width = segment->products.count;
         for (int p = 0; p < width; p++) {
             const Value *product = lower->schedule->values.at[segment->products.at[p]];
-            pack_product(fn, out, params, family, width, p, before, product, 0, whole, nb, per_block);
-            if (whole < blocks) pack_product(fn, out, params, family, width, p, before, product, whole, blocks - whole, 1, per_block);
+            pack_product(fn, out, params, family, width, p, before, product, 0, whole, nb,
+                         per_block);
+            if (whole < blocks)
+                pack_product(fn, out, params, family, width, p, before, product, whole,
+                             blocks - whole, 1, per_block);
         }
         before += segment->length * width;
     }
@@ -119,43 +136,58 @@ static void pack_plain(Fn *fn, LBlock *out, int params, const Value *value) {
         to = loop_add(m, loop_mul(m, to, loop_int(m, view->dim[d])), i);
         body = &loop->body;
     }
-    loop_store(m, body, fn->weights, loop_add(m, loop_int(m, offset), to), loop_load(m, fn->fn, params, from, 1, false), false);
+    loop_store(m, body, fn->weights, loop_add(m, loop_int(m, offset), to),
+               loop_load(m, fn->fn, params, from, 1, false), false);
     int64_t padded = (value->count + line - 1) / line * line;
     if (padded > value->count) {
-        LStmt *rest = loop_for(m, fn->fn, out, "i", loop_int(m, value->count), loop_int(m, padded), 1);
-        loop_store(m, &rest->body, fn->weights, loop_add(m, loop_int(m, offset), loop_var(m, fn->fn, rest->var)), lower_real(lower, 0, 1), false);
+        LStmt *rest =
+            loop_for(m, fn->fn, out, "i", loop_int(m, value->count), loop_int(m, padded), 1);
+        loop_store(m, &rest->body, fn->weights,
+                   loop_add(m, loop_int(m, offset), loop_var(m, fn->fn, rest->var)),
+                   lower_real(lower, 0, 1), false);
     }
 }
 
 void lower_pack(Lower *lower) {
     LoopModule *m = lower->module;
-    Fn fn = lower_function(lower, "pack", LT_I32, "Puts the parameters into the order in which the code reads them.\n"
-                           "Call it once, and again whenever a parameter has changed.", true);
+    Fn fn = lower_function(lower, "pack", LT_I32,
+                           "Puts the parameters into the order in which the code reads them.\n"
+                           "Call it once, and again whenever a parameter has changed.",
+                           true);
     int arg = lower_arg(&fn, ROLE_PARAMS, 0);
     lower_arg(&fn, ROLE_WEIGHTS, 0);
-    int params = loop_buffer(m, fn.fn, (LBuffer){.name = name_of(lower->names, "param"), .type = lower->real, .base = LB_ARG, .arg = arg,
-                                                 .offset = loop_int(m, 0), .count = loop_int(m, lower->interface_->param_count)});
+    int params = loop_buffer(m, fn.fn,
+                             (LBuffer){.name = name_of(lower->names, "param"),
+                                       .type = lower->real,
+                                       .base = LB_ARG,
+                                       .arg = arg,
+                                       .offset = loop_int(m, 0),
+                                       .count = loop_int(m, lower->interface_->param_count)});
     LBlock *out = &fn.fn->body;
     const Schedule *schedule = lower->schedule;
     for (int b = 0; b < schedule->blocks.count; b++)
         for (int f = 0; f < schedule->blocks.at[b]->families.count; f++)
-            pack_family(&fn, out, params, schedule->blocks.at[b], schedule->families.at[schedule->blocks.at[b]->families.at[f]]);
+            pack_family(&fn, out, params, schedule->blocks.at[b],
+                        schedule->families.at[schedule->blocks.at[b]->families.at[f]]);
     for (int i = 0; i < schedule->values.count; i++)
         if (lower->plain_offset[i] >= 0) pack_plain(&fn, out, params, schedule->values.at[i]);
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
     lower->interface_->pack = lower_finish(&fn);
 }
 
-/* --- sequences and steps -------------------------------------------------------------------------------------------- */
+/* --- sequences and steps
+ * -------------------------------------------------------------------------------------------- */
 
 static bool input_live(const Lower *lower, int slot) {
     int node = lower->graph->inputs.at[slot].node;
-    return node >= 0 && lower->schedule->values.at[node]->live && lower->schedule->values.at[node]->kind == VALUE_INPUT;
+    return node >= 0 && lower->schedule->values.at[node]->live &&
+           lower->schedule->values.at[node]->kind == VALUE_INPUT;
 }
 
 static void mark_axis(Lower *lower, int axis) {
     lower->axis_used[axis] = true;
-    if (lower->graph->axes.at[axis].kind == AXIS_SLOW) mark_axis(lower, lower->graph->axes.at[axis].base);
+    if (lower->graph->axes.at[axis].kind == AXIS_SLOW)
+        mark_axis(lower, lower->graph->axes.at[axis].base);
 }
 
 static void find_axes(Lower *lower) {
@@ -164,8 +196,10 @@ static void find_axes(Lower *lower) {
     for (int i = 0; i < lower->schedule->values.count; i++) {
         const Value *value = lower->schedule->values.at[i];
         if (!value->live) continue;
-        for (int d = 0; d < value->domain_count; d++) mark_axis(lower, graph->indices.at[value->domain[d]].axis);
-        if (value->kind == VALUE_LEAF && value->op == OP_LENGTH) mark_axis(lower, value->attr->slot);
+        for (int d = 0; d < value->domain_count; d++)
+            mark_axis(lower, graph->indices.at[value->domain[d]].axis);
+        if (value->kind == VALUE_LEAF && value->op == OP_LENGTH)
+            mark_axis(lower, value->attr->slot);
     }
     for (int i = 0; i < graph->outputs.count; i++)
         for (int d = 0; d < graph->outputs.at[i].index_count; d++)
@@ -189,7 +223,9 @@ static void axis_arguments(Fn *fn, bool lengths) {
         const Axis *axis = &graph->axes.at[a];
         LoopModule *m = fn->lower->module;
         if (fn->lower->axis_used[a] && axis->kind == AXIS_SLOW)
-            fn->extent[a] = loop_op(m, SOP_DIV, loop_add(m, fn->extent[axis->base], loop_int(m, axis->every - 1)), loop_int(m, axis->every), NULL);
+            fn->extent[a] = loop_op(
+                m, SOP_DIV, loop_add(m, fn->extent[axis->base], loop_int(m, axis->every - 1)),
+                loop_int(m, axis->every), NULL);
     }
 }
 
@@ -204,7 +240,8 @@ static void output_arguments(Fn *fn) {
 
 static void work_check(Fn *fn, LBlock *out, int bytes_arg, Size work) {
     LoopModule *m = fn->lower->module;
-    LExpr *small = loop_op(m, SOP_LT, loop_var(m, fn->fn, fn->fn->args.at[bytes_arg].var), size_expr(fn, work), NULL);
+    LExpr *small = loop_op(m, SOP_LT, loop_var(m, fn->fn, fn->fn->args.at[bytes_arg].var),
+                           size_expr(fn, work), NULL);
     loop_return(m, &loop_if(m, out, small)->body, loop_int_of(m, LT_I32, LOOP_BAD_SPACE));
 }
 
@@ -224,35 +261,51 @@ static Size make_forward(Lower *lower) {
     work_check(&fn, out, bytes_arg, work);
     if (lower->carries) {
         lower_state_header(&fn);
-        fn.has_state = loop_op(m, SOP_NE, loop_var(m, fn.fn, fn.fn->args.at[fn.state].var), loop_int_of(m, LT_I32, 0), NULL);
+        fn.has_state = loop_op(m, SOP_NE, loop_var(m, fn.fn, fn.fn->args.at[fn.state].var),
+                               loop_int_of(m, LT_I32, 0), NULL);
     }
     lower_lengths(&fn, out);
     if (lower->carries) {
         LStmt *test = loop_if(m, out, fn.has_state);
         for (int part = 0; part < 2; part++) {
-            LStmt *each = loop_for(m, fn.fn, part ? &test->otherwise : &test->body, "b", loop_int(m, 0), fn.batch, 1);
+            LStmt *each = loop_for(m, fn.fn, part ? &test->otherwise : &test->body, "b",
+                                   loop_int(m, 0), fn.batch, 1);
             LExpr *b = loop_var(m, fn.fn, each->var);
-            loop_store(m, &each->body, fn.start, b, part ? loop_int(m, 0) : loop_load(m, fn.fn, fn.positions, b, 1, false), false);
+            loop_store(m, &each->body, fn.start, b,
+                       part ? loop_int(m, 0) : loop_load(m, fn.fn, fn.positions, b, 1, false),
+                       false);
         }
     }
     lower_copy_inputs(&fn, out);
     lower_nests(&fn, out);
     lower_copy_outputs(&fn, out);
     for (int s = 0; s < lower->graph->axes.count; s++) {
-        if (!lower->axis_used[s] || !lower->graph->axes.at[s].generated || lower->graph->axes.at[s].kind != AXIS_RUN) continue;
+        if (!lower->axis_used[s] || !lower->graph->axes.at[s].generated ||
+            lower->graph->axes.at[s].kind != AXIS_RUN)
+            continue;
         int arg = lower_arg(&fn, ROLE_OUT_LENGTHS, s);
-        int buffer = loop_buffer(m, fn.fn, (LBuffer){.name = fn.fn->args.at[arg].name, .type = LT_I32, .base = LB_ARG, .arg = arg,
-                                                     .offset = loop_int(m, 0), .count = fn.batch, .written = true});
-        LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn.fn, fn.fn->args.at[arg].var), loop_int_of(m, LT_I32, 0), NULL);
-        LStmt *each = loop_for(m, fn.fn, &loop_if(m, out, wanted)->body, "b", loop_int(m, 0), fn.batch, 1);
+        int buffer = loop_buffer(m, fn.fn,
+                                 (LBuffer){.name = fn.fn->args.at[arg].name,
+                                           .type = LT_I32,
+                                           .base = LB_ARG,
+                                           .arg = arg,
+                                           .offset = loop_int(m, 0),
+                                           .count = fn.batch,
+                                           .written = true});
+        LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn.fn, fn.fn->args.at[arg].var),
+                                loop_int_of(m, LT_I32, 0), NULL);
+        LStmt *each =
+            loop_for(m, fn.fn, &loop_if(m, out, wanted)->body, "b", loop_int(m, 0), fn.batch, 1);
         LExpr *b = loop_var(m, fn.fn, each->var);
-        loop_store(m, &each->body, buffer, b, loop_convert(m, SOP_CONVERT, LT_I32, lower_length(&fn, s, b)), false);
+        loop_store(m, &each->body, buffer, b,
+                   loop_convert(m, SOP_CONVERT, LT_I32, lower_length(&fn, s, b)), false);
     }
     if (lower->carries) lower_save_state(&fn, &loop_if(m, out, fn.has_state)->body);
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
     lower->interface_->forward = lower_finish(&fn);
 
-    Fn size = lower_function(lower, "forward_work_bytes", LT_I64, "Bytes of workspace that forward needs.", false);
+    Fn size = lower_function(lower, "forward_work_bytes", LT_I64,
+                             "Bytes of workspace that forward needs.", false);
     lower_arg(&size, ROLE_BATCH, 0);
     axis_arguments(&size, false);
     lower_return_size(&size, work);
@@ -262,7 +315,9 @@ static Size make_forward(Lower *lower) {
 
 static void make_step(Lower *lower) {
     LoopModule *m = lower->module;
-    Fn fn = lower_function(lower, "step", LT_I32, "Takes one step of `batch` sequences. Equal to forward bit for bit at batch 1.", true);
+    Fn fn = lower_function(
+        lower, "step", LT_I32,
+        "Takes one step of `batch` sequences. Equal to forward bit for bit at batch 1.", true);
     lower_arg(&fn, ROLE_WEIGHTS, 0);
     lower_arg(&fn, ROLE_BATCH, 0);
     input_arguments(&fn);
@@ -273,8 +328,11 @@ static void make_step(Lower *lower) {
     for (int k = 0; k < lower->kept.count; k++) {
         const Kept *kept = &lower->kept.at[k];
         const Value *value = lower->schedule->values.at[kept->value];
-        fn.places[value->id] = (RowPlace){.buffer = lower_state_buffer(&fn, kept), .type = lower_type(lower, value),
-                                          .stride = lower_stride(lower, value), .padded = value->count > 1, .batched = true,
+        fn.places[value->id] = (RowPlace){.buffer = lower_state_buffer(&fn, kept),
+                                          .type = lower_type(lower, value),
+                                          .stride = lower_stride(lower, value),
+                                          .padded = value->count > 1,
+                                          .batched = true,
                                           .ring = kept->ring};
     }
     Size work = place_values(&fn, work_arg);
@@ -282,7 +340,8 @@ static void make_step(Lower *lower) {
     lower_checks(&fn, out);
     work_check(&fn, out, bytes_arg, work);
     int clock_buffer = fn.positions - 1;
-    fn.clock = lower_let(&fn, out, "clock", loop_load(m, fn.fn, clock_buffer, loop_int(m, 0), 1, false));
+    fn.clock =
+        lower_let(&fn, out, "clock", loop_load(m, fn.fn, clock_buffer, loop_int(m, 0), 1, false));
     lower_lengths(&fn, out);
     lower_copy_inputs(&fn, out);
     lower_nests(&fn, out);
@@ -290,32 +349,56 @@ static void make_step(Lower *lower) {
     loop_store(m, out, clock_buffer, loop_int(m, 0), loop_add(m, fn.clock, loop_int(m, 1)), false);
     LStmt *each = loop_for(m, fn.fn, out, "b", loop_int(m, 0), fn.batch, 1);
     LExpr *b = loop_var(m, fn.fn, each->var);
-    loop_store(m, &each->body, fn.positions, b, loop_add(m, loop_load(m, fn.fn, fn.positions, b, 1, false), loop_int(m, 1)), false);
+    loop_store(m, &each->body, fn.positions, b,
+               loop_add(m, loop_load(m, fn.fn, fn.positions, b, 1, false), loop_int(m, 1)), false);
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
     lower->interface_->step = lower_finish(&fn);
 
-    Fn size = lower_function(lower, "step_work_bytes", LT_I64, "Bytes of workspace that step needs.", true);
+    Fn size = lower_function(lower, "step_work_bytes", LT_I64,
+                             "Bytes of workspace that step needs.", true);
     lower_arg(&size, ROLE_BATCH, 0);
     lower_return_size(&size, work);
     lower->interface_->step_work = lower_finish(&size);
 }
 
-Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule, const LowerOptions *options, Diags *diags) {
+Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
+                          const LowerOptions *options, Diags *diags) {
     Lower *lower = ARENA_NEW(arena, Lower);
-    *lower = (Lower){.arena = arena, .names = names, .schedule = schedule, .graph = schedule->graph, .options = *options, .diags = diags,
-                     .real = options->real, .integer = options->real == LT_F32 ? LT_I32 : LT_I64};
-    lower->lanes = options->real == LT_F32 ? options->target.lanes : options->target.lanes > 1 ? options->target.lanes / 2 : 1;
-    lower->module = loop_module_new(arena, names, name_of(names, options->prefix), options->target, options->real);
+    *lower = (Lower){.arena = arena,
+                     .names = names,
+                     .schedule = schedule,
+                     .graph = schedule->graph,
+                     .options = *options,
+                     .diags = diags,
+                     .real = options->real,
+                     .integer = options->real == LT_F32 ? LT_I32 : LT_I64};
+    lower->lanes = options->real == LT_F32     ? options->target.lanes
+                   : options->target.lanes > 1 ? options->target.lanes / 2
+                                               : 1;
+    lower->module = loop_module_new(arena, names, name_of(names, options->prefix), options->target,
+                                    options->real);
     Interface *interface_ = ARENA_NEW(arena, Interface);
     lower->interface_ = interface_;
-    *interface_ = (Interface){.model = lower->graph->model, .graph = lower->graph, .module = lower->module, .pack = -1, .forward = -1,
-                              .step = -1, .reset = -1, .state_bytes = -1, .forward_work = -1, .step_work = -1, .export_state = -1, .import_state = -1};
+    *interface_ = (Interface){.model = lower->graph->model,
+                              .graph = lower->graph,
+                              .module = lower->module,
+                              .pack = -1,
+                              .forward = -1,
+                              .step = -1,
+                              .reset = -1,
+                              .state_bytes = -1,
+                              .forward_work = -1,
+                              .step_work = -1,
+                              .export_state = -1,
+                              .import_state = -1};
     for (int i = 0; i < lower->graph->params.count; i++) {
         vec_push(arena, &interface_->param_offsets, interface_->param_count);
         interface_->param_count += shape_count(lower->graph->params.at[i].shape);
     }
     if (lower->graph->axes.count >= MAX_SYMBOLS - 1) {
-        diag_error(diags, "E-LOWER", (Span){0}, "the model has %d axes, more than the %d that are compiled", lower->graph->axes.count, MAX_SYMBOLS - 2);
+        diag_error(diags, "E-LOWER", (Span){0},
+                   "the model has %d axes, more than the %d that are compiled",
+                   lower->graph->axes.count, MAX_SYMBOLS - 2);
         return NULL;
     }
     for (int i = 0; i < lower->graph->inputs.count; i++) {
@@ -323,12 +406,14 @@ Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule, 
         if (fallback < 0 || lower->graph->inputs.at[i].node < 0) continue;
         ValueKind kind = schedule->values.at[fallback]->kind;
         if (kind == VALUE_CONST || kind == VALUE_PARAM) continue;
-        diag_error(diags, "E-LOWER", lower->graph->inputs.at[i].span, "a default that is computed is not compiled yet; run it with --backend=interp");
+        diag_error(diags, "E-LOWER", lower->graph->inputs.at[i].span,
+                   "a default that is computed is not compiled yet; run it with --backend=interp");
         return NULL;
     }
     find_axes(lower);
     layout_weights(lower);
-    interface_->weight_bytes = (lower->weight_count ? lower->weight_count : 1) * loop_type_size(lower->real);
+    interface_->weight_bytes =
+        (lower->weight_count ? lower->weight_count : 1) * loop_type_size(lower->real);
     interface_->no_step = lower_no_step(lower);
     lower_state_layout(lower, !interface_->no_step);
     lower_pack(lower);

@@ -1,4 +1,5 @@
-/* From a Schedule to Loop code: buffers, tiles, lanes, packing, and the functions of the interface. */
+/* From a Schedule to Loop code: buffers, tiles, lanes, packing, and the functions of the interface.
+ */
 #ifndef RNNC_LOOP_LOWER_H
 #define RNNC_LOOP_LOWER_H
 
@@ -11,8 +12,8 @@ typedef struct LowerOptions {
     const char *prefix; /* of every symbol */
 } LowerOptions;
 
-/* The whole module with its functions, before math is expanded. Never fails on a verified schedule but for
- * operations that are not lowered yet (E-LOWER, located): then NULL. */
+/* The whole module with its functions, before math is expanded. Never fails on a verified schedule
+ * but for operations that are not lowered yet (E-LOWER, located): then NULL. */
 Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
                           const LowerOptions *options, Diags *diags);
 

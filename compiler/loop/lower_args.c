@@ -8,7 +8,8 @@ static const char *const role_doc[] = {
     [ROLE_STEPS] = "positions that the arrays have on this axis",
     [ROLE_LENGTHS] = "[batch]: length of each sequence, at most the steps; NULL: all have as many",
     [ROLE_OUT_LENGTHS] = "[batch]: written, where each sequence stopped; or NULL",
-    [ROLE_INPUT] = "", [ROLE_OUTPUT] = "",
+    [ROLE_INPUT] = "",
+    [ROLE_OUTPUT] = "",
     [ROLE_STATE] = "state of `batch` sequences, aligned to 64 bytes",
     [ROLE_FIRST] = "first sequence to reset",
     [ROLE_COUNT] = "how many",
@@ -27,7 +28,13 @@ const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step) {
 }
 
 Fn lower_function(Lower *lower, const char *name, LoopType result, const char *doc, bool step) {
-    Fn fn = {.lower = lower, .step = step, .weights = -1, .state = -1, .positions = -1, .start = -1, .scratch = -1};
+    Fn fn = {.lower = lower,
+             .step = step,
+             .weights = -1,
+             .state = -1,
+             .positions = -1,
+             .start = -1,
+             .scratch = -1};
     int axes = lower->graph->axes.count, values = lower->schedule->values.count;
     fn.fn = loop_function(lower->module, name, result, true);
     fn.fn->doc = doc;
@@ -64,17 +71,23 @@ static void input_place(Fn *fn, int slot, int arg) {
     Lower *lower = fn->lower;
     const GraphPort *port = &lower->graph->inputs.at[slot];
     RowPlace *place = &fn->inputs[slot];
-    *place = (RowPlace){.type = input_type(lower, port->type), .stride = shape_count(port->type.shape), .batched = true};
+    *place = (RowPlace){.type = input_type(lower, port->type),
+                        .stride = shape_count(port->type.shape),
+                        .batched = true};
     Size rows = size_symbol(0);
     for (int d = 0; d < port->index_count && !fn->step; d++) {
         place->dims[place->dim_count++] = port->indices[d];
         rows = size_times(rows, size_symbol(1 + lower->graph->indices.at[port->indices[d]].axis));
     }
-    place->buffer = loop_buffer(lower->module, fn->fn,
-                                (LBuffer){.name = port->name, .type = place->type, .base = LB_ARG, .arg = arg,
-                                          .offset = loop_int(lower->module, 0),
-                                          .count = size_expr(fn, size_times(rows, size_constant(place->stride))),
-                                          .layout = lower_shape_text(lower, port, fn->step)});
+    place->buffer = loop_buffer(
+        lower->module, fn->fn,
+        (LBuffer){.name = port->name,
+                  .type = place->type,
+                  .base = LB_ARG,
+                  .arg = arg,
+                  .offset = loop_int(lower->module, 0),
+                  .count = size_expr(fn, size_times(rows, size_constant(place->stride))),
+                  .layout = lower_shape_text(lower, port, fn->step)});
 }
 
 int lower_arg(Fn *fn, ArgRole role, int slot) {
@@ -88,13 +101,21 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
     vec_push(lower->arena, &described(fn)->args, (InterfaceArg){role, slot});
     int arg = fn->fn->args.count; /* that which is made below */
     switch (role) {
-    case ROLE_PARAMS: arg = loop_arg_pointer(m, fn->fn, "params", lower->real, false, false, doc); break;
+    case ROLE_PARAMS:
+        arg = loop_arg_pointer(m, fn->fn, "params", lower->real, false, false, doc);
+        break;
     case ROLE_WEIGHTS: {
         bool written = strcmp(fn->fn->name, "pack") == 0;
         arg = loop_arg_pointer(m, fn->fn, "weights", LT_VOID, written, false, doc);
-        fn->weights = loop_buffer(m, fn->fn, (LBuffer){.name = name_of(lower->names, "weight"), .type = lower->real, .base = LB_ARG,
-                                                       .arg = arg, .offset = loop_int(m, 0), .align = 64, .written = written,
-                                                       .count = loop_int(m, lower->weight_count)});
+        fn->weights = loop_buffer(m, fn->fn,
+                                  (LBuffer){.name = name_of(lower->names, "weight"),
+                                            .type = lower->real,
+                                            .base = LB_ARG,
+                                            .arg = arg,
+                                            .offset = loop_int(m, 0),
+                                            .align = 64,
+                                            .written = written,
+                                            .count = loop_int(m, lower->weight_count)});
         break;
     }
     case ROLE_BATCH:
@@ -102,39 +123,56 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
         break;
     case ROLE_STEPS: {
         const Axis *axis = &graph->axes.at[slot];
-        doc = axis->generated ? arena_printf(lower->arena, "positions of %s that the arrays have: the most that are generated", axis->name)
-                              : arena_printf(lower->arena, "positions of %s that the arrays have", axis->name);
-        fn->extent[slot] = loop_var(m, fn->fn, loop_arg_scalar(m, fn->fn, arena_printf(lower->arena, "%s_steps", axis->name), LT_I64, doc));
+        doc =
+            axis->generated
+                ? arena_printf(lower->arena,
+                               "positions of %s that the arrays have: the most that are generated",
+                               axis->name)
+                : arena_printf(lower->arena, "positions of %s that the arrays have", axis->name);
+        fn->extent[slot] =
+            loop_var(m, fn->fn,
+                     loop_arg_scalar(m, fn->fn, arena_printf(lower->arena, "%s_steps", axis->name),
+                                     LT_I64, doc));
         break;
     }
     case ROLE_LENGTHS:
-        arg = loop_arg_pointer(m, fn->fn, arena_printf(lower->arena, "%s_lengths", graph->axes.at[slot].name), LT_I32, false, true, doc);
+        arg = loop_arg_pointer(m, fn->fn,
+                               arena_printf(lower->arena, "%s_lengths", graph->axes.at[slot].name),
+                               LT_I32, false, true, doc);
         break;
     case ROLE_OUT_LENGTHS:
-        arg = loop_arg_pointer(m, fn->fn, arena_printf(lower->arena, "%s_out_lengths", graph->axes.at[slot].name), LT_I32, true, true, doc);
+        arg = loop_arg_pointer(
+            m, fn->fn, arena_printf(lower->arena, "%s_out_lengths", graph->axes.at[slot].name),
+            LT_I32, true, true, doc);
         break;
     case ROLE_INPUT: {
         const GraphPort *port = &graph->inputs.at[slot];
         bool optional = port->fallback >= 0;
         doc = arena_printf(lower->arena, "input, %s%s", lower_shape_text(lower, port, fn->step),
                            optional ? "; NULL: its default" : "");
-        arg = loop_arg_pointer(m, fn->fn, port->name, input_type(lower, port->type), false, optional, doc);
+        arg = loop_arg_pointer(m, fn->fn, port->name, input_type(lower, port->type), false,
+                               optional, doc);
         input_place(fn, slot, arg);
         if (optional)
-            fn->given[slot] = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var), loop_int_of(m, LT_I32, 0), NULL);
+            fn->given[slot] = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
+                                      loop_int_of(m, LT_I32, 0), NULL);
         break;
     }
     case ROLE_OUTPUT: {
         const GraphPort *port = &graph->outputs.at[slot];
-        doc = arena_printf(lower->arena, "output, %s%s; NULL: not wanted", lower_shape_text(lower, port, fn->step),
+        doc = arena_printf(lower->arena, "output, %s%s; NULL: not wanted",
+                           lower_shape_text(lower, port, fn->step),
                            port->index_count && !fn->step ? ", zero beyond each length" : "");
-        arg = loop_arg_pointer(m, fn->fn, port->name, input_type(lower, port->type), true, true, doc);
+        arg =
+            loop_arg_pointer(m, fn->fn, port->name, input_type(lower, port->type), true, true, doc);
         break;
     }
     case ROLE_STATE: {
         bool nullable = strcmp(fn->fn->name, "forward") == 0;
         arg = loop_arg_pointer(m, fn->fn, "state", LT_VOID, true, nullable,
-                               nullable ? "state of `batch` sequences, aligned to 64 bytes: read, and left as of the end; NULL: from the reset" : doc);
+                               nullable ? "state of `batch` sequences, aligned to 64 bytes: read, "
+                                          "and left as of the end; NULL: from the reset"
+                                        : doc);
         fn->state = arg;
         break;
     }
@@ -147,7 +185,9 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
     return arg;
 }
 
-/* --- checks ------------------------------------------------------------------------------------------------------ */
+/* --- checks
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void refuse_if(Fn *fn, LBlock *out, LExpr *mask, LoopStatus status) {
     LoopModule *m = fn->lower->module;
@@ -181,7 +221,8 @@ static bool needs_one(const Lower *lower, int axis) {
     const Schedule *schedule = lower->schedule;
     NeedsSearch search = {lower, axis, false};
     for (int i = 0; i < schedule->values.count && !search.found; i++)
-        if (schedule->values.at[i]->live) schedule_uses(schedule, schedule->values.at[i], visit_needs, &search);
+        if (schedule->values.at[i]->live)
+            schedule_uses(schedule, schedule->values.at[i], visit_needs, &search);
     return search.found;
 }
 
@@ -190,12 +231,14 @@ void lower_checks(Fn *fn, LBlock *out) {
     LoopModule *m = lower->module;
     const Graph *graph = lower->graph;
     LExpr *most = loop_int(m, INT32_MAX), *bad = NULL;
-    bad = either(fn, loop_op(m, SOP_LT, fn->batch, loop_int(m, 1), NULL), loop_op(m, SOP_GT, fn->batch, most, NULL));
+    bad = either(fn, loop_op(m, SOP_LT, fn->batch, loop_int(m, 1), NULL),
+                 loop_op(m, SOP_GT, fn->batch, most, NULL));
     for (int a = 0; a < graph->axes.count && !fn->step; a++) {
         const Axis *axis = &graph->axes.at[a];
         if (!lower->axis_used[a] || axis->kind != AXIS_RUN || axis->fixed) continue;
         LExpr *high = axis->most && axis->most < INT32_MAX ? loop_int(m, axis->most) : most;
-        bad = either(fn, bad, loop_op(m, SOP_LT, fn->extent[a], loop_int(m, needs_one(lower, a)), NULL));
+        bad = either(fn, bad,
+                     loop_op(m, SOP_LT, fn->extent[a], loop_int(m, needs_one(lower, a)), NULL));
         bad = either(fn, bad, loop_op(m, SOP_GT, fn->extent[a], high, NULL));
     }
     refuse_if(fn, out, bad, LOOP_BAD_LENGTH);
@@ -207,26 +250,36 @@ void lower_lengths(Fn *fn, LBlock *out) {
     LoopModule *m = lower->module;
     const Graph *graph = lower->graph;
     InterfaceFunction *described_fn = described(fn);
-    for (int pass = 0; pass < 2 && !fn->step; pass++) /* all checks first: a call that is refused writes nothing but workspace */
+    for (int pass = 0; pass < 2 && !fn->step;
+         pass++) /* all checks first: a call that is refused writes nothing but workspace */
         for (int a = 0; a < graph->axes.count; a++) {
             const Axis *axis = &graph->axes.at[a];
             if (!lower->axis_used[a] || axis->kind != AXIS_RUN) continue;
             int given = -1;
             for (int i = 0; i < described_fn->args.count; i++)
-                if (described_fn->args.at[i].role == ROLE_LENGTHS && described_fn->args.at[i].slot == a) given = i;
+                if (described_fn->args.at[i].role == ROLE_LENGTHS &&
+                    described_fn->args.at[i].slot == a)
+                    given = i;
             LBlock *into = out, *otherwise = NULL;
             LExpr *length = fn->extent[a];
             int buffer = -1;
             if (given >= 0) {
-                LExpr *has = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[given].var), loop_int_of(m, LT_I32, 0), NULL);
+                LExpr *has = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[given].var),
+                                     loop_int_of(m, LT_I32, 0), NULL);
                 LStmt *test = loop_if(m, out, has);
                 into = &test->body;
                 otherwise = &test->otherwise;
                 for (int i = 0; i < fn->fn->buffers.count; i++)
-                    if (fn->fn->buffers.at[i].base == LB_ARG && fn->fn->buffers.at[i].arg == given) buffer = i;
+                    if (fn->fn->buffers.at[i].base == LB_ARG && fn->fn->buffers.at[i].arg == given)
+                        buffer = i;
                 if (buffer < 0)
-                    buffer = loop_buffer(m, fn->fn, (LBuffer){.name = fn->fn->args.at[given].name, .type = LT_I32, .base = LB_ARG,
-                                                              .arg = given, .offset = loop_int(m, 0), .count = fn->batch});
+                    buffer = loop_buffer(m, fn->fn,
+                                         (LBuffer){.name = fn->fn->args.at[given].name,
+                                                   .type = LT_I32,
+                                                   .base = LB_ARG,
+                                                   .arg = given,
+                                                   .offset = loop_int(m, 0),
+                                                   .count = fn->batch});
             }
             for (int part = 0; part < 2; part++) {
                 LBlock *block = part ? otherwise : into;
@@ -235,12 +288,16 @@ void lower_lengths(Fn *fn, LBlock *out) {
                 LExpr *b = loop_var(m, fn->fn, loop->var);
                 LExpr *value = length;
                 if (given >= 0 && part == 0)
-                    value = loop_convert(m, SOP_CONVERT, LT_I64, loop_load(m, fn->fn, buffer, b, 1, false));
+                    value = loop_convert(m, SOP_CONVERT, LT_I64,
+                                         loop_load(m, fn->fn, buffer, b, 1, false));
                 if (pass == 0) {
                     value = lower_let(fn, &loop->body, "length", value);
-                    refuse_if(fn, &loop->body,
-                              either(fn, loop_op(m, SOP_LT, value, loop_int(m, needs_one(lower, a)), NULL),
-                                     loop_op(m, SOP_GT, value, length, NULL)), LOOP_BAD_LENGTH);
+                    refuse_if(
+                        fn, &loop->body,
+                        either(fn,
+                               loop_op(m, SOP_LT, value, loop_int(m, needs_one(lower, a)), NULL),
+                               loop_op(m, SOP_GT, value, length, NULL)),
+                        LOOP_BAD_LENGTH);
                 } else {
                     loop_store(m, &loop->body, fn->lengths[a], b, value, false);
                 }
@@ -253,9 +310,11 @@ void lower_lengths(Fn *fn, LBlock *out) {
             LStmt *loop = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
             LExpr *b = loop_var(m, fn->fn, loop->var);
             LExpr *up = loop_add(m, lower_length(fn, axis->base, b), loop_int(m, axis->every - 1));
-            loop_store(m, &loop->body, fn->lengths[a], b, loop_op(m, SOP_DIV, up, loop_int(m, axis->every), NULL), false);
+            loop_store(m, &loop->body, fn->lengths[a], b,
+                       loop_op(m, SOP_DIV, up, loop_int(m, axis->every), NULL), false);
         }
-        int most = loop_mutable(m, fn->fn, out, arena_printf(lower->arena, "%s_longest", axis->name), loop_int(m, 0));
+        int most = loop_mutable(
+            m, fn->fn, out, arena_printf(lower->arena, "%s_longest", axis->name), loop_int(m, 0));
         LStmt *loop = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
         LExpr *length = lower_length(fn, a, loop_var(m, fn->fn, loop->var));
         loop_set(m, &loop->body, most, lower_op(lower, SOP_MAX, loop_var(m, fn->fn, most), length));
@@ -265,7 +324,8 @@ void lower_lengths(Fn *fn, LBlock *out) {
     for (int i = 0; i < graph->inputs.count; i++) {
         const GraphPort *port = &graph->inputs.at[i];
         const RowPlace *place = &fn->inputs[i];
-        if (port->type.dtype != DT_INT || !port->type.bound || place->buffer < 0 || !place->stride) continue;
+        if (port->type.dtype != DT_INT || !port->type.bound || place->buffer < 0 || !place->stride)
+            continue;
         LBlock *block = out;
         if (fn->given[i]) block = &loop_if(m, block, fn->given[i])->body;
         LStmt *each = loop_for(m, fn->fn, block, "b", loop_int(m, 0), fn->batch, 1);
@@ -275,16 +335,22 @@ void lower_lengths(Fn *fn, LBlock *out) {
             int axis = graph->indices.at[place->dims[d]].axis;
             LExpr *length = lower_let(fn, block, "length", lower_length(fn, axis, b));
             LStmt *loop = loop_for(m, fn->fn, block, "i", loop_int(m, 0), length, 1);
-            index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index, loop_var(m, fn->fn, loop->var));
+            index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index,
+                             loop_var(m, fn->fn, loop->var));
             block = &loop->body;
         }
-        LStmt *elements = loop_for(m, fn->fn, block, "e", loop_int(m, 0), loop_int(m, place->stride), 1);
-        index = loop_add(m, loop_mul(m, loop_add(m, loop_mul(m, index, fn->batch), b), loop_int(m, place->stride)),
-                         loop_var(m, fn->fn, elements->var));
-        LExpr *v = lower_let(fn, &elements->body, "v", loop_load(m, fn->fn, place->buffer, index, 1, false));
+        LStmt *elements =
+            loop_for(m, fn->fn, block, "e", loop_int(m, 0), loop_int(m, place->stride), 1);
+        index = loop_add(
+            m,
+            loop_mul(m, loop_add(m, loop_mul(m, index, fn->batch), b), loop_int(m, place->stride)),
+            loop_var(m, fn->fn, elements->var));
+        LExpr *v = lower_let(fn, &elements->body, "v",
+                             loop_load(m, fn->fn, place->buffer, index, 1, false));
         refuse_if(fn, &elements->body,
                   either(fn, loop_op(m, SOP_LT, v, loop_int_of(m, LT_I32, 0), NULL),
-                         loop_op(m, SOP_GE, v, loop_int_of(m, LT_I32, port->type.bound), NULL)), LOOP_BAD_VALUE);
+                         loop_op(m, SOP_GE, v, loop_int_of(m, LT_I32, port->type.bound), NULL)),
+                  LOOP_BAD_VALUE);
     }
 }
 

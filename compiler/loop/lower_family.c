@@ -1,9 +1,11 @@
-/* One family as a loop over tiles: products of all accumulators over k, then the elementwise epilogue while
- * everything is in registers. Shapes and orders are those of docs/internals, "Tiles".
+/* One family as a loop over tiles: products of all accumulators over k, then the elementwise
+ * epilogue while everything is in registers. Shapes and orders are those of docs/internals,
+ * "Tiles".
  *
- * At batch 1 (`single`) a tile is NB blocks of units with KS chains of k, straight from registers into the
- * epilogue. Otherwise a tile is NB blocks times several rows, one chain each; its accumulators go through a
- * small scratch array, so that the epilogue is printed once, as a loop over rows. */
+ * At batch 1 (`single`) a tile is NB blocks of units with KS chains of k, straight from registers
+ * into the epilogue. Otherwise a tile is NB blocks times several rows, one chain each; its
+ * accumulators go through a small scratch array, so that the epilogue is printed once, as a loop
+ * over rows. */
 #include "loop/lower_internal.h"
 
 enum { MOST_ROWS = 8 };
@@ -20,7 +22,8 @@ static int64_t blocks_in(const Lower *lower, const Family *family) {
 static int widest(const Family *family) {
     int most = 0;
     for (int i = 0; i < family->segments.count; i++)
-        if (family->segments.at[i].products.count > most) most = family->segments.at[i].products.count;
+        if (family->segments.at[i].products.count > most)
+            most = family->segments.at[i].products.count;
     return most;
 }
 
@@ -65,7 +68,8 @@ static int rows_of_tile(const Lower *lower, const Block *block, const Family *fa
     return bound;
 }
 
-/* --- state of one family ------------------------------------------------------------------------------------ */
+/* --- state of one family
+ * ------------------------------------------------------------------------------------ */
 
 typedef struct Tile {
     Fn *fn;
@@ -90,7 +94,7 @@ typedef struct Epilogue {
         Use use;
         Want want;
         LExpr *value;
-    } *loaded;
+    } * loaded;
     int loaded_count, loaded_room;
     const Value *reader;
 } Epilogue;
@@ -107,7 +111,8 @@ static int start_term(const Schedule *schedule, const Family *family, const Valu
     for (int i = 0; i < sum->terms.count; i++) {
         const Term *t = &sum->terms.at[i];
         const Value *a = schedule->values.at[t->a.value];
-        if (t->pair || t->sign < 0 || a->count != sum->count || a->kind == VALUE_CONST || a->kind == VALUE_LEAF)
+        if (t->pair || t->sign < 0 || a->count != sum->count || a->kind == VALUE_CONST ||
+            a->kind == VALUE_LEAF)
             continue;
         if (t->a.access < 0 && a->family == family->number && !schedule_is_leaf(a)) continue;
         return i;
@@ -120,7 +125,8 @@ static LExpr *get_operand(void *user, const Use *use, Want want) {
     const Schedule *schedule = e->fn->lower->schedule;
     const Value *source = schedule->values.at[use->value];
     bool here = use->access < 0 && source->family == e->family->number && !schedule_is_leaf(source);
-    if (here && source->kind == VALUE_PRODUCT && source->acc != source->id) return NULL; /* in the accumulator */
+    if (here && source->kind == VALUE_PRODUCT && source->acc != source->id)
+        return NULL; /* in the accumulator */
     if (here) return lower_as(e->fn->lower, e->computed[source->id], want);
     for (int i = 0; i < e->loaded_count; i++)
         if (e->loaded[i].want == want && schedule_same_use(schedule, e->loaded[i].use, *use))
@@ -181,14 +187,23 @@ static void epilogue(Epilogue *e, const int *init) {
     }
 }
 
-static void run_epilogue(Tile *tile, LBlock *out, const Row *row, LExpr *unit, LExpr **accumulator) {
-    Epilogue e = {.fn = tile->fn, .out = out, .family = tile->family, .row = row, .unit = unit,
-                  .lanes = tile->lanes, .accumulator = accumulator,
-                  .computed = ARENA_ARRAY(tile->fn->lower->arena, tile->fn->lower->schedule->values.count, LExpr *)};
+static void run_epilogue(Tile *tile, LBlock *out, const Row *row, LExpr *unit,
+                         LExpr **accumulator) {
+    Epilogue e = {.fn = tile->fn,
+                  .out = out,
+                  .family = tile->family,
+                  .row = row,
+                  .unit = unit,
+                  .lanes = tile->lanes,
+                  .accumulator = accumulator,
+                  .computed = ARENA_ARRAY(tile->fn->lower->arena,
+                                          tile->fn->lower->schedule->values.count, LExpr *)};
     epilogue(&e, tile->init);
 }
 
-/* --- products ------------------------------------------------------------------------------------------------- */
+/* --- products
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static int chain_count(const Tile *tile, int acc) {
     int most = 1;
@@ -197,7 +212,8 @@ static int chain_count(const Tile *tile, int acc) {
     for (int s = 0; s < tile->family->segments.count; s++) {
         const Segment *segment = &tile->family->segments.at[s];
         for (int p = 0; p < segment->products.count; p++)
-            if (acc_number(tile->family, schedule->values.at[segment->products.at[p]]->acc) == acc &&
+            if (acc_number(tile->family, schedule->values.at[segment->products.at[p]]->acc) ==
+                    acc &&
                 segment->chains > most)
                 most = segment->chains;
     }
@@ -209,7 +225,8 @@ static int slot(const Tile *tile, int row, int block, int acc, int chain) {
     return ((row * tile->nb + block) * tile->family->accs.count + acc) * 4 + chain;
 }
 
-/* One turn of the k loop: chain j takes k + j. The smaller side is held in registers, the other streamed. */
+/* One turn of the k loop: chain j takes k + j. The smaller side is held in registers, the other
+ * streamed. */
 static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, int turns,
                      LExpr *const *bases, LExpr *weights, const int *vars) {
     Fn *fn = tile->fn;
@@ -232,10 +249,13 @@ static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, 
                     if (operand->kind == VALUE_CONST)
                         x = loop_float(m, real, operand->number);
                     else if (operand->kind == VALUE_PARAM)
-                        x = loop_load(m, fn->fn, fn->weights,
-                                      loop_add(m, loop_int(m, fn->lower->plain_offset[operand->id]), kj), 1, false);
+                        x = loop_load(
+                            m, fn->fn, fn->weights,
+                            loop_add(m, loop_int(m, fn->lower->plain_offset[operand->id]), kj), 1,
+                            false);
                     else
-                        x = loop_load(m, fn->fn, place->buffer, loop_add(m, bases[i], kj), 1, false);
+                        x = loop_load(m, fn->fn, place->buffer, loop_add(m, bases[i], kj), 1,
+                                      false);
                     x = loop_splat(m, x, lanes);
                     if (pass == 0 || tile->rows > 1 || tile->nb * w > 1)
                         x = lower_let(fn, out, "x", x);
@@ -243,28 +263,35 @@ static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, 
                     if (pass == 1)
                         for (int b = 0; b < tile->nb; b++)
                             for (int p = 0; p < w; p++) {
-                                int acc = acc_number(tile->family, schedule->values.at[segment->products.at[p]]->acc);
+                                int acc =
+                                    acc_number(tile->family,
+                                               schedule->values.at[segment->products.at[p]]->acc);
                                 int var = vars[slot(tile, i, b, acc, tile->chains ? j : 0)];
-                                loop_set(m, out, var, loop_op(m, SOP_FMA, vector[b * w + p], h[i], loop_var(m, fn->fn, var)));
+                                loop_set(m, out, var,
+                                         loop_op(m, SOP_FMA, vector[b * w + p], h[i],
+                                                 loop_var(m, fn->fn, var)));
                             }
                 }
                 continue;
             }
             for (int b = 0; b < tile->nb; b++)
                 for (int p = 0; p < w; p++) {
-                    LExpr *at = loop_add(m, weights,
-                                         loop_add(m, loop_mul(m, kj, loop_int(m, (int64_t)tile->nb * w * lanes)),
-                                                  loop_int(m, (int64_t)(b * w + p) * lanes)));
+                    LExpr *at = loop_add(
+                        m, weights,
+                        loop_add(m, loop_mul(m, kj, loop_int(m, (int64_t)tile->nb * w * lanes)),
+                                 loop_int(m, (int64_t)(b * w + p) * lanes)));
                     LExpr *v = loop_load(m, fn->fn, fn->weights, at, lanes, lanes > 1);
                     if (pass == 0) {
                         vector[b * w + p] = lower_let(fn, out, "w", v);
                         continue;
                     }
                     if (tile->rows > 1) v = lower_let(fn, out, "w", v);
-                    int acc = acc_number(tile->family, schedule->values.at[segment->products.at[p]]->acc);
+                    int acc =
+                        acc_number(tile->family, schedule->values.at[segment->products.at[p]]->acc);
                     for (int i = 0; i < tile->rows; i++) {
                         int var = vars[slot(tile, i, b, acc, tile->chains ? j : 0)];
-                        loop_set(m, out, var, loop_op(m, SOP_FMA, v, h[i], loop_var(m, fn->fn, var)));
+                        loop_set(m, out, var,
+                                 loop_op(m, SOP_FMA, v, h[i], loop_var(m, fn->fn, var)));
                     }
                 }
         }
@@ -286,13 +313,15 @@ static void products(Tile *tile, LBlock *out, const Row *rows, LExpr **results) 
                 LExpr *start = lower_real(fn->lower, 0, tile->lanes);
                 if (tile->init[a] >= 0) {
                     const Use *use = &acc->terms.at[tile->init[a]].a;
-                    LExpr *unit = loop_mul(m, loop_add(m, tile->q, loop_int(m, b)), loop_int(m, tile->lanes));
-                    start = lower_element(fn, out, acc, use, &rows[i], unit, tile->lanes, WANT_REAL);
+                    LExpr *unit =
+                        loop_mul(m, loop_add(m, tile->q, loop_int(m, b)), loop_int(m, tile->lanes));
+                    start =
+                        lower_element(fn, out, acc, use, &rows[i], unit, tile->lanes, WANT_REAL);
                 }
                 const char *name = lower_name(fn->lower, acc);
                 for (int c = 0; c < chain_count(tile, a); c++)
-                    vars[slot(tile, i, b, a, c)] =
-                        loop_mutable(m, fn->fn, out, name, c ? lower_real(fn->lower, 0, tile->lanes) : start);
+                    vars[slot(tile, i, b, a, c)] = loop_mutable(
+                        m, fn->fn, out, name, c ? lower_real(fn->lower, 0, tile->lanes) : start);
             }
     LExpr *group = loop_add(m, loop_int(m, fn->lower->family_offset[family->number]),
                             loop_mul(m, tile->q, loop_int(m, block_weights(fn->lower, family))));
@@ -304,19 +333,22 @@ static void products(Tile *tile, LBlock *out, const Row *rows, LExpr **results) 
         const Value *reader = schedule->values.at[segment->products.at[0]];
         for (int i = 0; i < tile->rows; i++)
             if (operand->kind != VALUE_CONST && operand->kind != VALUE_PARAM)
-                bases[i] = lower_let(fn, out, "row",
-                                     lower_row(fn, reader, operand, segment->operand.access, &rows[i]));
-        LExpr *weights = lower_let(fn, out, "at",
-                                   loop_add(m, group, loop_int(m, before * tile->nb * tile->lanes)));
+                bases[i] =
+                    lower_let(fn, out, "row",
+                              lower_row(fn, reader, operand, segment->operand.access, &rows[i]));
+        LExpr *weights = lower_let(
+            fn, out, "at", loop_add(m, group, loop_int(m, before * tile->nb * tile->lanes)));
         int step = tile->chains ? segment->chains : 1;
         int64_t whole = segment->length - segment->length % step;
         if (whole) {
             LStmt *loop = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_int(m, whole), step);
             loop->rolled = true;
-            multiply(tile, &loop->body, segment, loop_var(m, fn->fn, loop->var), step, bases, weights, vars);
+            multiply(tile, &loop->body, segment, loop_var(m, fn->fn, loop->var), step, bases,
+                     weights, vars);
         }
         if (whole < segment->length)
-            multiply(tile, out, segment, loop_int(m, whole), (int)(segment->length - whole), bases, weights, vars);
+            multiply(tile, out, segment, loop_int(m, whole), (int)(segment->length - whole), bases,
+                     weights, vars);
         before += segment->length * segment->products.count;
     }
     for (int i = 0; i < tile->rows; i++)
@@ -324,12 +356,15 @@ static void products(Tile *tile, LBlock *out, const Row *rows, LExpr **results) 
             for (int a = 0; a < accs; a++) {
                 LExpr *sum = loop_var(m, fn->fn, vars[slot(tile, i, b, a, 0)]);
                 for (int c = 1; c < chain_count(tile, a); c++)
-                    sum = lower_op(fn->lower, SOP_ADD, sum, loop_var(m, fn->fn, vars[slot(tile, i, b, a, c)]));
+                    sum = lower_op(fn->lower, SOP_ADD, sum,
+                                   loop_var(m, fn->fn, vars[slot(tile, i, b, a, c)]));
                 results[(i * tile->nb + b) * accs + a] = sum;
             }
 }
 
-/* --- loops around -------------------------------------------------------------------------------------------------- */
+/* --- loops around
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static Row row_at(Fn *fn, const Family *family, bool flat, int flat_index, LExpr *r) {
     Row row = {.b = r};
@@ -340,7 +375,8 @@ static Row row_at(Fn *fn, const Family *family, bool flat, int flat_index, LExpr
 }
 
 /* One group of blocks: all rows. */
-static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_index, LExpr *row_count) {
+static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_index,
+                  LExpr *row_count) {
     Fn *fn = tile->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -353,7 +389,8 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
         tile->rows = 1;
         if (accs) products(tile, out, &row, results);
         for (int b = 0; b < nb; b++) {
-            LExpr *unit = lower_let(fn, out, "u", loop_mul(m, loop_add(m, tile->q, loop_int(m, b)), lanes));
+            LExpr *unit =
+                lower_let(fn, out, "u", loop_mul(m, loop_add(m, tile->q, loop_int(m, b)), lanes));
             run_epilogue(tile, out, &row, unit, results + b * accs);
         }
         return;
@@ -368,21 +405,28 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
         tile->rows = 1;
         if (accs) products(tile, body, &row, results);
         for (int b = 0; b < nb; b++) {
-            LExpr *unit = lower_let(fn, body, "u", loop_mul(m, loop_add(m, tile->q, loop_int(m, b)), lanes));
+            LExpr *unit =
+                lower_let(fn, body, "u", loop_mul(m, loop_add(m, tile->q, loop_int(m, b)), lanes));
             run_epilogue(tile, body, &row, unit, results + b * accs);
         }
         return;
     }
     int64_t per_row = (int64_t)nb * accs * tile->lanes;
     if (fn->scratch < 0)
-        fn->scratch = loop_buffer(m, fn->fn, (LBuffer){.name = name_of(lower->names, "tile"), .type = lower->real,
-                                                       .base = LB_LOCAL, .count = loop_int(m, 0), .align = 64,
-                                                       .written = true, .layout = "accumulators of a tile"});
+        fn->scratch = loop_buffer(m, fn->fn,
+                                  (LBuffer){.name = name_of(lower->names, "tile"),
+                                            .type = lower->real,
+                                            .base = LB_LOCAL,
+                                            .count = loop_int(m, 0),
+                                            .align = 64,
+                                            .written = true,
+                                            .layout = "accumulators of a tile"});
     if (per_row * rows > fn->scratch_count) {
         fn->scratch_count = per_row * rows;
         fn->fn->buffers.at[fn->scratch].count = loop_int(m, fn->scratch_count);
     }
-    LExpr *nr = lower_let(fn, body, "rows", loop_min(m, loop_int(m, rows), loop_sub(m, row_count, r0)));
+    LExpr *nr =
+        lower_let(fn, body, "rows", loop_min(m, loop_int(m, rows), loop_sub(m, row_count, r0)));
     LStmt *whole = loop_if(m, body, loop_op(m, SOP_EQ, nr, loop_int(m, rows), NULL));
     for (int variant = 0; variant < 2; variant++) {
         LBlock *into = variant ? &whole->otherwise : &whole->body;
@@ -397,15 +441,18 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
         }
         Row list[MOST_ROWS];
         for (int i = 0; i < tile->rows; i++)
-            list[i] = row_at(fn, family, flat, flat_index, lower_let(fn, into, "b", loop_add(m, first, loop_int(m, i))));
+            list[i] = row_at(fn, family, flat, flat_index,
+                             lower_let(fn, into, "b", loop_add(m, first, loop_int(m, i))));
         LExpr **results = ARENA_ARRAY(lower->arena, tile->rows * nb * accs, LExpr *);
         products(tile, into, list, results);
         for (int i = 0; i < tile->rows; i++)
             for (int b = 0; b < nb; b++)
                 for (int a = 0; a < accs; a++)
-                    loop_store(m, into, fn->scratch,
-                               loop_add(m, base, loop_int(m, i * per_row + (int64_t)(b * accs + a) * tile->lanes)),
-                               results[(i * nb + b) * accs + a], tile->lanes > 1);
+                    loop_store(
+                        m, into, fn->scratch,
+                        loop_add(m, base,
+                                 loop_int(m, i * per_row + (int64_t)(b * accs + a) * tile->lanes)),
+                        results[(i * nb + b) * accs + a], tile->lanes > 1);
     }
     LStmt *each = loop_for(m, fn->fn, body, "i", loop_int(m, 0), nr, 1);
     LExpr *i = loop_var(m, fn->fn, each->var);
@@ -436,15 +483,17 @@ static bool family_batched(Fn *fn, const Family *family) {
     return lower_batched(fn, fn->lower->schedule->values.at[family->values.at[0]]);
 }
 
-/* Zig-zag: what the last step left in the caches is used first. Where the other families of the step push it out
- * anyway, turning round only costs. */
+/* Zig-zag: what the last step left in the caches is used first. Where the other families of the
+ * step push it out anyway, turning round only costs. */
 static bool turns(Fn *fn, const Block *block, const Family *family) {
     if (!fn->parity) return false;
     int64_t others = 0;
     for (int i = 0; i < block->families.count; i++)
         if (block->families.at[i] != family->number)
-            others += lower_family_weights(fn->lower, fn->lower->schedule->families.at[block->families.at[i]]);
-    return family->accs.count && others * loop_type_size(fn->lower->real) * 4 <= fn->lower->options.target.l2_bytes * 3;
+            others += lower_family_weights(fn->lower,
+                                           fn->lower->schedule->families.at[block->families.at[i]]);
+    return family->accs.count &&
+           others * loop_type_size(fn->lower->real) * 4 <= fn->lower->options.target.l2_bytes * 3;
 }
 
 void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family, bool single) {
@@ -460,19 +509,24 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
     } else if (!fn->step) {
         for (int d = 0; d < family->domain_count; d++) {
             int index = family->domain[d];
-            LStmt *loop = loop_for(m, fn->fn, out, lower->graph->indices.at[index].name, loop_int(m, 0),
-                                   fn->longest[lower->graph->indices.at[index].axis], 1);
+            LStmt *loop =
+                loop_for(m, fn->fn, out, lower->graph->indices.at[index].name, loop_int(m, 0),
+                         fn->longest[lower->graph->indices.at[index].axis], 1);
             fn->map_position[index] = loop_var(m, fn->fn, loop->var);
             out = &loop->body;
         }
     }
     /* One row and nothing to walk over: straight through registers, with the chains of batch 1. */
     bool alone = !flat && (single || !batched) && (fn->step || family->domain_count == 0);
-    Tile tile = {.fn = fn, .block = block, .family = family, .lanes = lower_family_lanes(lower, family),
+    Tile tile = {.fn = fn,
+                 .block = block,
+                 .family = family,
+                 .lanes = lower_family_lanes(lower, family),
                  .init = ARENA_ARRAY(lower->arena, family->accs.count, int)};
     tile.chains = single && block->loop_count > 0;
     for (int a = 0; a < family->accs.count; a++)
-        tile.init[a] = start_term(lower->schedule, family, lower->schedule->values.at[family->accs.at[a]]);
+        tile.init[a] =
+            start_term(lower->schedule, family, lower->schedule->values.at[family->accs.at[a]]);
     int64_t blocks = blocks_in(lower, family);
     int nb = lower_blocks_of(lower, block, family);
     if (nb > blocks) nb = (int)blocks;
@@ -490,9 +544,11 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
             LExpr *g = loop_var(m, fn->fn, loop->var);
             if (turns(fn, block, family))
                 g = lower_let(fn, into, "turned",
-                              lower_select(lower, loop_op(m, SOP_EQ, fn->parity, loop_int(m, 0), NULL), g,
+                              lower_select(lower,
+                                           loop_op(m, SOP_EQ, fn->parity, loop_int(m, 0), NULL), g,
                                            loop_sub(m, loop_int(m, count - 1), g)));
-            tile.q = lower_let(fn, into, "first", loop_add(m, loop_int(m, base), loop_mul(m, g, loop_int(m, width))));
+            tile.q = lower_let(fn, into, "first",
+                               loop_add(m, loop_int(m, base), loop_mul(m, g, loop_int(m, width))));
         }
         group(&tile, into, alone, flat, flat_index, row_count);
     }

@@ -1,5 +1,5 @@
-/* What surrounds the computation: rows before and behind the sequences, inputs that need rows of ours, and
- * outputs in the caller's layout. */
+/* What surrounds the computation: rows before and behind the sequences, inputs that need rows of
+ * ours, and outputs in the caller's layout. */
 #include "loop/lower_internal.h"
 
 typedef struct Filling {
@@ -32,19 +32,24 @@ static void store_boundary(Fn *fn, LBlock *out, const Value *value, const Row *r
 
 static const Kept *kept_value(const Fn *fn, const Value *value) {
     for (int i = 0; fn->has_state && i < fn->lower->kept.count; i++)
-        if (fn->lower->kept.at[i].value == value->id && fn->lower->kept.at[i].carried) return &fn->lower->kept.at[i];
+        if (fn->lower->kept.at[i].value == value->id && fn->lower->kept.at[i].carried)
+            return &fn->lower->kept.at[i];
     return NULL;
 }
 
-/* Rows before position 0 of a value that a state keeps: from the state, where the caller gave one. */
-static void load_state(Fn *fn, LBlock *out, const Value *value, const Kept *kept, const Row *row, LExpr *lag) {
+/* Rows before position 0 of a value that a state keeps: from the state, where the caller gave one.
+ */
+static void load_state(Fn *fn, LBlock *out, const Value *value, const Kept *kept, const Row *row,
+                       LExpr *lag) {
     LoopModule *m = fn->lower->module;
     int buffer = lower_state_buffer(fn, kept);
     const RowPlace *place = &fn->places[value->id];
     LExpr *from = loop_int(m, 0);
     for (int j = 1; j <= kept->lags; j++) {
         LExpr *r = lower_state_row(fn, kept, j, row->b);
-        from = j == 1 ? r : loop_op(m, SOP_SELECT, loop_op(m, SOP_EQ, lag, loop_int(m, j), NULL), r, from);
+        from = j == 1
+                   ? r
+                   : loop_op(m, SOP_SELECT, loop_op(m, SOP_EQ, lag, loop_int(m, j), NULL), r, from);
     }
     from = lower_let(fn, out, "kept", from);
     LExpr *to = lower_let(fn, out, "to", lower_row(fn, value, value, -1, row));
@@ -77,7 +82,8 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
         } else if (k == d) {
             low = lower_let(fn, out, "length", lower_length(fn, axis, row.b));
             high = loop_add(m, low, loop_int(m, place->post[k]));
-        } else if (fn->loop_position[axis] && schedule_loop_index(lower->schedule, value, axis) == index) {
+        } else if (fn->loop_position[axis] &&
+                   schedule_loop_index(lower->schedule, value, axis) == index) {
             continue;
         } else if (depends_on(boundary, index)) {
             low = loop_int(m, 0);
@@ -126,7 +132,8 @@ static void fill_use(void *user, const Use *use, bool is_boundary) {
     if (!ready(fn, boundary, f->before)) return;
     if (!fn->filled_pre[source->id]) {
         fn->filled_pre[source->id] = true;
-        if (source->storage == STORE_INPLACE) fill_inplace(fn, f->out, source);
+        if (source->storage == STORE_INPLACE)
+            fill_inplace(fn, f->out, source);
         else
             for (int d = 0; d < place->dim_count; d++)
                 if (place->pre[d]) fill_rows(fn, f->out, source, d, false);
@@ -134,7 +141,8 @@ static void fill_use(void *user, const Use *use, bool is_boundary) {
     if (f->post && !fn->filled_post[source->id]) {
         fn->filled_post[source->id] = true;
         for (int d = 0; d < place->dim_count; d++)
-            if (place->post[d] && source->storage != STORE_INPLACE) fill_rows(fn, f->out, source, d, true);
+            if (place->post[d] && source->storage != STORE_INPLACE)
+                fill_rows(fn, f->out, source, d, true);
     }
 }
 
@@ -149,7 +157,8 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
     bool behind = value->storage == STORE_INPLACE;
     const RowPlace *place = &fn->places[value->id];
     for (int d = 0; d < place->dim_count; d++)
-        if (place->post[d] && fn->lower->graph->indices.at[place->dims[d]].axis == axis) behind = true;
+        if (place->post[d] && fn->lower->graph->indices.at[place->dims[d]].axis == axis)
+            behind = true;
     if (!behind || value->boundary < 0 || place->buffer < 0 || !place->batched) return;
     Row row;
     LBlock *body = lower_rows(fn, out, value, &row);
@@ -160,7 +169,8 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
     for (int d = 0; d < maps; d++) fn->map_position[map[d]] = NULL;
 }
 
-/* --- the caller's tensors -------------------------------------------------------------------------------------- */
+/* --- the caller's tensors
+ * -------------------------------------------------------------------------------------- */
 
 /* One element of an input where the caller has it, in the type that we keep. */
 static LExpr *input_element(Fn *fn, const Value *value, const Row *row, LExpr *i, LoopType type) {
@@ -192,7 +202,8 @@ void lower_copy_inputs(Fn *fn, LBlock *out) {
             if (!into) continue;
             LExpr *i = loop_int(m, 0);
             if (value->count > 1) {
-                LStmt *loop = loop_for(m, fn->fn, into, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+                LStmt *loop =
+                    loop_for(m, fn->fn, into, "i", loop_int(m, 0), loop_int(m, value->count), 1);
                 i = loop_var(m, fn->fn, loop->var);
                 into = &loop->body;
             }
@@ -207,7 +218,8 @@ void lower_copy_inputs(Fn *fn, LBlock *out) {
                     if (e->type != place->type) e = loop_convert(m, SOP_CONVERT, place->type, e);
                 }
             }
-            loop_store(m, into, place->buffer, loop_add(m, lower_row_in(fn, place, value, value, -1, &row), i), e, false);
+            loop_store(m, into, place->buffer,
+                       loop_add(m, lower_row_in(fn, place, value, value, -1, &row), i), e, false);
         }
         for (int d = 0; d < value->domain_count; d++) fn->map_position[value->domain[d]] = NULL;
     }
@@ -234,31 +246,43 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
         bool batched = true;
         Size rows = size_symbol(0);
         for (int d = 0; d < port->index_count && !fn->step; d++)
-            rows = size_times(rows, size_symbol(1 + lower->graph->indices.at[port->indices[d]].axis));
-        int buffer = loop_buffer(m, fn->fn, (LBuffer){.name = port->name, .type = type, .base = LB_ARG, .arg = arg,
-                                                      .offset = loop_int(m, 0), .written = true,
-                                                      .count = size_expr(fn, size_times(rows, size_constant(value->count))),
-                                                      .layout = lower_shape_text(lower, port, fn->step)});
-        LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var), loop_int_of(m, LT_I32, 0), NULL);
+            rows =
+                size_times(rows, size_symbol(1 + lower->graph->indices.at[port->indices[d]].axis));
+        int buffer = loop_buffer(
+            m, fn->fn,
+            (LBuffer){.name = port->name,
+                      .type = type,
+                      .base = LB_ARG,
+                      .arg = arg,
+                      .offset = loop_int(m, 0),
+                      .written = true,
+                      .count = size_expr(fn, size_times(rows, size_constant(value->count))),
+                      .layout = lower_shape_text(lower, port, fn->step)});
+        LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
+                                loop_int_of(m, LT_I32, 0), NULL);
         LBlock *out = &loop_if(m, start, wanted)->body;
         LExpr *index = loop_int(m, 0), *valid = NULL;
         for (int d = 0; d < port->index_count && !fn->step; d++) {
             int i = port->indices[d], axis = lower->graph->indices.at[i].axis;
-            LStmt *loop = loop_for(m, fn->fn, out, lower->graph->indices.at[i].name, loop_int(m, 0), fn->extent[axis], 1);
+            LStmt *loop = loop_for(m, fn->fn, out, lower->graph->indices.at[i].name, loop_int(m, 0),
+                                   fn->extent[axis], 1);
             fn->map_position[i] = loop_var(m, fn->fn, loop->var);
-            index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index, fn->map_position[i]);
+            index =
+                loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index, fn->map_position[i]);
             out = &loop->body;
         }
         LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
         Row row = {.b = loop_var(m, fn->fn, each->var)};
         out = &each->body;
-        index = loop_mul(m, loop_add(m, loop_mul(m, index, batched ? fn->batch : loop_int(m, 1)), row.b),
-                         loop_int(m, value->count));
+        index = loop_mul(
+            m, loop_add(m, loop_mul(m, index, batched ? fn->batch : loop_int(m, 1)), row.b),
+            loop_int(m, value->count));
         index = lower_let(fn, out, "to", index);
         for (int d = 0; d < port->index_count && !fn->step; d++) {
             int i = port->indices[d];
-            LExpr *inside = loop_op(m, SOP_LT, fn->map_position[i],
-                                    lower_length(fn, lower->graph->indices.at[i].axis, row.b), NULL);
+            LExpr *inside =
+                loop_op(m, SOP_LT, fn->map_position[i],
+                        lower_length(fn, lower->graph->indices.at[i].axis, row.b), NULL);
             valid = valid ? lower_op(lower, SOP_MAND, valid, inside) : inside;
         }
         LStmt *test = valid ? loop_if(m, out, valid) : NULL;
@@ -266,7 +290,8 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
             LBlock *into = test ? (part ? &test->otherwise : &test->body) : out;
             LExpr *i = loop_int(m, 0);
             if (value->count > 1) {
-                LStmt *loop = loop_for(m, fn->fn, into, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+                LStmt *loop =
+                    loop_for(m, fn->fn, into, "i", loop_int(m, 0), loop_int(m, value->count), 1);
                 i = loop_var(m, fn->fn, loop->var);
                 into = &loop->body;
             }

@@ -1,11 +1,12 @@
-/* What the files of lowering share: the state of one function that is being built, and where values lie in it. */
+/* What the files of lowering share: the state of one function that is being built, and where values
+ * lie in it. */
 #ifndef RNNC_LOOP_LOWER_INTERNAL_H
 #define RNNC_LOOP_LOWER_INTERNAL_H
 
 #include "loop/lower.h"
 
-/* A size in elements or bytes: Σ coefficient · Π symbol^power. Symbol 0 is the batch, symbol 1+a the array
- * extent of axis a. Kept as a polynomial so that sizes print as short expressions. */
+/* A size in elements or bytes: Σ coefficient · Π symbol^power. Symbol 0 is the batch, symbol 1+a
+ * the array extent of axis a. Kept as a polynomial so that sizes print as short expressions. */
 enum { MAX_SYMBOLS = 17 };
 typedef struct Monomial {
     int64_t coefficient;
@@ -16,7 +17,8 @@ typedef struct Size {
     Monomial terms[24];
 } Size;
 
-/* Where the rows of a value lie in a function. A row is its elements, row-major, at one position. */
+/* Where the rows of a value lie in a function. A row is its elements, row-major, at one position.
+ */
 typedef struct RowPlace {
     int buffer; /* -1: not in memory */
     LoopType type;
@@ -29,8 +31,8 @@ typedef struct RowPlace {
     int ring; /* step: number of slots; 0: none */
 } RowPlace;
 
-/* A variable whose earlier values a state keeps: `ring` slots of one row a sequence, the value at lag j in slot
- * (clock - j) mod ring; ring 0: one row, updated in place. */
+/* A variable whose earlier values a state keeps: `ring` slots of one row a sequence, the value at
+ * lag j in slot (clock - j) mod ring; ring 0: one row, updated in place. */
 typedef struct Kept {
     int value;
     int lags, ring;
@@ -47,16 +49,16 @@ typedef struct Lower {
     LoopModule *module;
     Interface *interface_;
     Diags *diags;
-    LoopType real;    /* F32, F64 */
-    LoopType integer; /* I32, I64: integers of vectors */
-    int lanes;        /* of `real` */
+    LoopType real;          /* F32, F64 */
+    LoopType integer;       /* I32, I64: integers of vectors */
+    int lanes;              /* of `real` */
     int64_t *family_offset; /* in packed weights, by family */
     int64_t *plain_offset;  /* by value: VALUE_PARAM read element by element; -1 */
     int64_t weight_count;   /* numbers */
     bool *axis_used;        /* by axis */
     VEC(Kept) kept;
     Size clock_offset, positions_offset, state_size;
-    bool carries;           /* the sequence function takes a state */
+    bool carries; /* the sequence function takes a state */
 } Lower;
 
 typedef struct Fn {
@@ -64,30 +66,32 @@ typedef struct Fn {
     LFunction *fn;
     bool step;
     LExpr *batch;
-    LExpr **extent;  /* by axis: positions that arrays have */
-    LExpr **longest; /* by axis: largest length of the batch */
-    int *lengths;    /* by axis: buffer of I64 [batch], or -1 */
-    int weights;     /* buffer */
-    int state;       /* argument, or -1 */
-    RowPlace *places;   /* by value */
-    RowPlace *inputs;   /* by graph input: the caller's tensor */
+    LExpr **extent;        /* by axis: positions that arrays have */
+    LExpr **longest;       /* by axis: largest length of the batch */
+    int *lengths;          /* by axis: buffer of I64 [batch], or -1 */
+    int weights;           /* buffer */
+    int state;             /* argument, or -1 */
+    RowPlace *places;      /* by value */
+    RowPlace *inputs;      /* by graph input: the caller's tensor */
     LExpr **loop_position; /* by axis: inside a loop over it */
     LExpr **map_position;  /* by index: inside a loop over a map index */
-    LExpr *clock;    /* step: number of the call, for rings and zig-zag */
-    int positions;   /* buffer of I64 [batch]: steps since the reset; -1: there is no state */
-    int start;       /* forward of a model that carries: buffer of I64 [batch], position where the chunk begins; -1 */
-    LExpr *has_state; /* forward of a model that carries: a mask; NULL elsewhere */
+    LExpr *clock;          /* step: number of the call, for rings and zig-zag */
+    int positions;         /* buffer of I64 [batch]: steps since the reset; -1: there is no state */
+    int start; /* forward of a model that carries: buffer of I64 [batch], position where the chunk
+                  begins; -1 */
+    LExpr *has_state;               /* forward of a model that carries: a mask; NULL elsewhere */
     bool *filled_pre, *filled_post; /* by value: boundary rows are in place */
-    LExpr **given;   /* by graph input: a mask that is false when the caller gave none; NULL: always given */
-    LExpr *parity;   /* parity of the innermost loop, or NULL: zig-zag */
-    int scratch;     /* LOCAL buffer for accumulators, -1 */
+    LExpr **given; /* by graph input: a mask that is false when the caller gave none; NULL: always
+                      given */
+    LExpr *parity; /* parity of the innermost loop, or NULL: zig-zag */
+    int scratch;   /* LOCAL buffer for accumulators, -1 */
     int64_t scratch_count;
 } Fn;
 
 /* A row of a family or of a row operation. */
 typedef struct Row {
-    LExpr *b;       /* sequence */
-    LExpr *flat;    /* position*batch + sequence of the one map index, or NULL */
+    LExpr *b;    /* sequence */
+    LExpr *flat; /* position*batch + sequence of the one map index, or NULL */
     int flat_index;
 } Row;
 
@@ -103,13 +107,15 @@ LExpr *size_expr(Fn *fn, Size size);
 Size place_values(Fn *fn, int work_argument); /* with the lengths of the axes */
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row);
 LExpr *lower_length(Fn *fn, int axis, LExpr *b);
-/* The value of an index at a row: counted from the reset where it is carried, from the end where it is mirrored. */
+/* The value of an index at a row: counted from the reset where it is carried, from the end where it
+ * is mirrored. */
 LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row);
 /* Element index where the row of `source` begins that `reader` uses at `access`. */
-LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Value *source, int access,
-                    const Row *row);
+LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Value *source,
+                    int access, const Row *row);
 LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, const Row *row);
-/* Does a value differ from sequence to sequence in this function? In a step all that depends on time does. */
+/* Does a value differ from sequence to sequence in this function? In a step all that depends on
+ * time does. */
 bool lower_batched(const Fn *fn, const Value *value);
 const RowPlace *lower_place_of(Fn *fn, const Value *source);
 bool lower_flat(Fn *fn, const Family *family, int *index);
@@ -120,10 +126,11 @@ Want lower_want(const Value *value);
 LExpr *lower_as(Lower *lower, LExpr *value, Want want);
 /* The value of one operation on its operands, which `get` delivers. */
 typedef LExpr *(*GetOperand)(void *user, const Use *use, Want want);
-LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void *user, LExpr *ticks);
+LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void *user,
+                   LExpr *ticks);
 /* SUM: the accumulator so far (or NULL), without the term `skip`. */
-LExpr *lower_sum(Fn *fn, LBlock *out, const Value *sum, LExpr *accumulator, int skip, GetOperand get,
-                 void *user);
+LExpr *lower_sum(Fn *fn, LBlock *out, const Value *sum, LExpr *accumulator, int skip,
+                 GetOperand get, void *user);
 LExpr *lower_let(Fn *fn, LBlock *out, const char *name, LExpr *value);
 LExpr *lower_op(Lower *lower, ScalarOp op, LExpr *a, LExpr *b);
 LExpr *lower_real(Lower *lower, double value, int lanes);
@@ -132,11 +139,12 @@ const char *lower_name(Lower *lower, const Value *value);
 /* An element of a row for scalar code: value `source` at element `index`, as `want`. */
 LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, const Row *row,
                      LExpr *index, int lanes, Want want);
-void lower_store(Fn *fn, LBlock *out, const Value *value, const Row *row, LExpr *index, LExpr *computed);
+void lower_store(Fn *fn, LBlock *out, const Value *value, const Row *row, LExpr *index,
+                 LExpr *computed);
 
 /* --- lower_family.c --- */
 int lower_blocks_of(const Lower *lower, const Block *block, const Family *family); /* NB */
-int64_t lower_family_weights(const Lower *lower, const Family *family);            /* packed numbers */
+int64_t lower_family_weights(const Lower *lower, const Family *family); /* packed numbers */
 int lower_family_lanes(const Lower *lower, const Family *family);
 void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family, bool single);
 
@@ -149,8 +157,8 @@ LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row);
 void lower_nests(Fn *fn, LBlock *out);
 
 /* --- lower_fill.c --- */
-/* Boundary rows of everything that `reader` reads at other positions, as far as they are known before block
- * `before` and not filled yet. `post`: those behind the sequences too. */
+/* Boundary rows of everything that `reader` reads at other positions, as far as they are known
+ * before block `before` and not filled yet. `post`: those behind the sequences too. */
 void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, bool post);
 /* Position `at` of a backward loop lies behind some sequences: their rows hold the boundary. */
 void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr *at);

@@ -1,4 +1,5 @@
-/* Loops, blocks and stages in order. Batch 1 has code of its own: its tiles and its chains differ. */
+/* Loops, blocks and stages in order. Batch 1 has code of its own: its tiles and its chains differ.
+ */
 #include "loop/lower_internal.h"
 
 static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
@@ -44,7 +45,8 @@ static bool holds(const SNest *nest, int value) {
 
 static void fill_before(Fn *fn, LBlock *out, const SNest *nest) {
     for (int i = 0; i < nest->members.count; i++)
-        lower_fill_uses(fn, out, fn->lower->schedule->values.at[nest->members.at[i]], first_block(nest), nest->backward);
+        lower_fill_uses(fn, out, fn->lower->schedule->values.at[nest->members.at[i]],
+                        first_block(nest), nest->backward);
 }
 
 /* A stop inside of the loop over its axis: sequences end, and with the last of them the loop. */
@@ -61,17 +63,21 @@ static void stop_inside(Fn *fn, LBlock *out, const SNest *nest, LExpr *at) {
         Row row = {.b = b};
         Use use = {value->id, -1};
         LExpr *next = loop_add(m, at, loop_int(m, 1));
-        LExpr *ends = lower_element(fn, &each->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
+        LExpr *ends =
+            lower_element(fn, &each->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
         LExpr *longer = loop_op(m, SOP_GT, lower_length(fn, stop->axis, b), next, NULL);
         LStmt *run = loop_if(m, &each->body, longer);
         LStmt *test = loop_if(m, &run->body, loop_op(m, SOP_NE, ends, loop_int(m, 0), NULL));
         loop_store(m, &test->body, fn->lengths[stop->axis], b, next, false);
         loop_set(m, &test->otherwise, alive, loop_int(m, 1));
-        loop_break(m, &loop_if(m, out, loop_op(m, SOP_EQ, loop_var(m, fn->fn, alive), loop_int(m, 0), NULL))->body);
+        loop_break(m, &loop_if(m, out,
+                               loop_op(m, SOP_EQ, loop_var(m, fn->fn, alive), loop_int(m, 0), NULL))
+                           ->body);
     }
 }
 
-/* A stop that is computed for all positions at once, or after its loop: the length of each sequence. */
+/* A stop that is computed for all positions at once, or after its loop: the length of each
+ * sequence. */
 static void stop_after(Fn *fn, LBlock *out, const SNest *nest) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -88,7 +94,8 @@ static void stop_after(Fn *fn, LBlock *out, const SNest *nest) {
             Row row = {.b = b};
             Use use = {value->id, -1};
             fn->map_position[index] = loop_var(m, fn->fn, steps->var);
-            LExpr *ends = lower_element(fn, &steps->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
+            LExpr *ends =
+                lower_element(fn, &steps->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
             LStmt *test = loop_if(m, &steps->body, loop_op(m, SOP_NE, ends, loop_int(m, 0), NULL));
             loop_store(m, &test->body, fn->lengths[axis], b,
                        loop_add(m, fn->map_position[index], loop_int(m, 1)), false);
@@ -114,13 +121,16 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     } else {
         const char *name = lower->graph->axes.at[nest->axis].name;
         /* `longest` may shrink inside (a stop); the bound is read once. */
-        LExpr *bound = lower_let(fn, out, "last", loop_add(m, fn->longest[nest->axis], loop_int(m, 0)));
-        if (bound->kind == LE_VAR && bound->var == fn->longest[nest->axis]->var && lower->schedule->stops.count)
+        LExpr *bound =
+            lower_let(fn, out, "last", loop_add(m, fn->longest[nest->axis], loop_int(m, 0)));
+        if (bound->kind == LE_VAR && bound->var == fn->longest[nest->axis]->var &&
+            lower->schedule->stops.count)
             bound = loop_var(m, fn->fn, loop_let(m, fn->fn, out, "bound", bound));
         LStmt *over = loop_for(m, fn->fn, out, name, loop_int(m, 0), bound, 1);
         body = &over->body;
         LExpr *at = loop_var(m, fn->fn, over->var);
-        if (nest->backward) at = lower_let(fn, body, name, loop_sub(m, loop_sub(m, bound, loop_int(m, 1)), at));
+        if (nest->backward)
+            at = lower_let(fn, body, name, loop_sub(m, loop_sub(m, bound, loop_int(m, 1)), at));
         fn->loop_position[nest->axis] = at;
         fn->parity = lower_op(lower, SOP_AND, at, loop_int(m, 1));
     }
@@ -156,8 +166,10 @@ void lower_nests(Fn *fn, LBlock *out) {
             for (int i = 0; i < schedule->nests.count; i++) {
                 const SNest *nest = schedule->nests.at[i];
                 LBlock *into = variant ? &test->otherwise : &test->body;
-                if (nest->kind == NEST_BLOCK) block(fn, into, nest->block, !variant);
-                else loop(fn, into, nest, !variant);
+                if (nest->kind == NEST_BLOCK)
+                    block(fn, into, nest->block, !variant);
+                else
+                    loop(fn, into, nest, !variant);
             }
         return;
     }
@@ -170,7 +182,8 @@ void lower_nests(Fn *fn, LBlock *out) {
             fill_before(fn, out, nest);
             LStmt *test = loop_if(m, out, one);
             bool *pre = arena_copy(fn->lower->arena, fn->filled_pre, (size_t)count * sizeof(bool));
-            bool *post = arena_copy(fn->lower->arena, fn->filled_post, (size_t)count * sizeof(bool));
+            bool *post =
+                arena_copy(fn->lower->arena, fn->filled_post, (size_t)count * sizeof(bool));
             loop(fn, &test->body, nest, true);
             fn->filled_pre = pre;
             fn->filled_post = post;

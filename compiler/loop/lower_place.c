@@ -1,7 +1,10 @@
-/* Buffers and addresses: where the rows of values lie, and the index of the row that a use reads. */
+/* Buffers and addresses: where the rows of values lie, and the index of the row that a use reads.
+ */
 #include "loop/lower_internal.h"
 
-/* --- sizes ------------------------------------------------------------------------------------------------- */
+/* --- sizes
+ * -------------------------------------------------------------------------------------------------
+ */
 
 Size size_constant(int64_t value) {
     Size size = {0};
@@ -21,7 +24,8 @@ static void add_monomial(Size *size, Monomial m) {
             size->terms[i].coefficient += m.coefficient;
             return;
         }
-    if (size->count < (int)(sizeof size->terms / sizeof size->terms[0])) size->terms[size->count++] = m;
+    if (size->count < (int)(sizeof size->terms / sizeof size->terms[0]))
+        size->terms[size->count++] = m;
 }
 
 Size size_plus(Size a, Size b) {
@@ -35,7 +39,8 @@ Size size_times(Size a, Size b) {
         for (int j = 0; j < b.count; j++) {
             Monomial m = a.terms[i];
             m.coefficient *= b.terms[j].coefficient;
-            for (int s = 0; s < MAX_SYMBOLS; s++) m.power[s] = (unsigned char)(m.power[s] + b.terms[j].power[s]);
+            for (int s = 0; s < MAX_SYMBOLS; s++)
+                m.power[s] = (unsigned char)(m.power[s] + b.terms[j].power[s]);
             add_monomial(&out, m);
         }
     return out;
@@ -54,7 +59,9 @@ LExpr *size_expr(Fn *fn, Size size) {
     return sum;
 }
 
-/* --- places --------------------------------------------------------------------------------------------------- */
+/* --- places
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 LoopType lower_type(const Lower *lower, const Value *value) {
     if (value->type.dtype == DT_FLOAT) return lower->real;
@@ -71,7 +78,8 @@ static Size rows_of(const Fn *fn, const RowPlace *place) {
     Size rows = place->batched ? size_symbol(0) : size_constant(1);
     for (int d = 0; d < place->dim_count; d++) {
         int axis = fn->lower->graph->indices.at[place->dims[d]].axis;
-        rows = size_times(rows, size_plus(size_symbol(1 + axis), size_constant(place->pre[d] + place->post[d])));
+        rows = size_times(
+            rows, size_plus(size_symbol(1 + axis), size_constant(place->pre[d] + place->post[d])));
     }
     if (place->ring) rows = size_times(rows, size_constant(place->ring));
     return rows;
@@ -87,8 +95,11 @@ bool lower_batched(const Fn *fn, const Value *value) {
 
 static void describe(const Fn *fn, const Value *value, RowPlace *place) {
     const Lower *lower = fn->lower;
-    *place = (RowPlace){.buffer = -1, .type = lower_type(lower, value), .stride = lower_stride(lower, value),
-                     .padded = value->count > 1, .batched = lower_batched(fn, value)};
+    *place = (RowPlace){.buffer = -1,
+                        .type = lower_type(lower, value),
+                        .stride = lower_stride(lower, value),
+                        .padded = value->count > 1,
+                        .batched = lower_batched(fn, value)};
     if (fn->step) return;
     int map[MAX_DOMAIN];
     int maps = schedule_map_domain(lower->schedule, value, map);
@@ -108,12 +119,15 @@ static const char *layout_text(const Fn *fn, const RowPlace *place, int64_t coun
     Text text = text_new(fn->lower->arena);
     for (int d = 0; d < place->dim_count; d++) {
         text_printf(&text, "[%s", fn->lower->graph->indices.at[place->dims[d]].name);
-        if (place->pre[d] + place->post[d]) text_printf(&text, " + %lld", (long long)(place->pre[d] + place->post[d]));
+        if (place->pre[d] + place->post[d])
+            text_printf(&text, " + %lld", (long long)(place->pre[d] + place->post[d]));
         text_puts(&text, "]");
     }
     if (place->batched) text_puts(&text, "[batch]");
-    if (place->stride != count) text_printf(&text, "[%lld of %lld]", (long long)count, (long long)place->stride);
-    else text_printf(&text, "[%lld]", (long long)count);
+    if (place->stride != count)
+        text_printf(&text, "[%lld of %lld]", (long long)count, (long long)place->stride);
+    else
+        text_printf(&text, "[%lld]", (long long)count);
     return text_string(&text);
 }
 
@@ -127,22 +141,25 @@ static void scan_use(void *user, const Use *use, bool boundary) {
     Scan *scan = user;
     const Value *source = scan->schedule->values.at[use->value];
     if (source->kind != VALUE_INPUT) return;
-    if (source->count > 1 && (boundary || (scan->reader->kind != VALUE_PRODUCT && scan->reader->kind != VALUE_ROW)))
+    if (source->count > 1 &&
+        (boundary || (scan->reader->kind != VALUE_PRODUCT && scan->reader->kind != VALUE_ROW)))
         scan->copied[source->id] = true;
     for (int d = 0; d < source->domain_count; d++)
         if (source->pre[d] || source->post[d]) scan->copied[source->id] = true;
 }
 
-/* Must an input be copied into rows of our own? Whole vectors are read only from padded rows, and rows before
- * and behind the sequence exist only in ours. */
+/* Must an input be copied into rows of our own? Whole vectors are read only from padded rows, and
+ * rows before and behind the sequence exist only in ours. */
 static bool *copied_inputs(const Fn *fn) {
     const Schedule *schedule = fn->lower->schedule;
     Scan scan = {schedule, NULL, ARENA_ARRAY(fn->lower->arena, schedule->values.count, bool)};
     for (int i = 0; i < schedule->values.count; i++) {
         scan.reader = schedule->values.at[i];
         if (scan.reader->live) schedule_uses(schedule, scan.reader, scan_use, &scan);
-        /* One that the caller may leave out is read through rows of ours, which hold its default then. */
-        if (scan.reader->kind == VALUE_INPUT && fn->lower->graph->inputs.at[scan.reader->slot].fallback >= 0)
+        /* One that the caller may leave out is read through rows of ours, which hold its default
+         * then. */
+        if (scan.reader->kind == VALUE_INPUT &&
+            fn->lower->graph->inputs.at[scan.reader->slot].fallback >= 0)
             scan.copied[scan.reader->id] = true;
     }
     return scan.copied;
@@ -151,8 +168,14 @@ static bool *copied_inputs(const Fn *fn) {
 /* One I64 a sequence in the workspace. */
 static int place_numbers(Fn *fn, int work_argument, const char *name, Size *bytes) {
     Lower *lower = fn->lower;
-    LBuffer buffer = {.name = name_of(lower->names, name), .type = LT_I64, .base = LB_ARG, .arg = work_argument,
-                      .offset = size_expr(fn, *bytes), .count = fn->batch, .written = true, .layout = "[batch]"};
+    LBuffer buffer = {.name = name_of(lower->names, name),
+                      .type = LT_I64,
+                      .base = LB_ARG,
+                      .arg = work_argument,
+                      .offset = size_expr(fn, *bytes),
+                      .count = fn->batch,
+                      .written = true,
+                      .layout = "[batch]"};
     *bytes = size_plus(*bytes, size_times(size_symbol(0), size_constant(8)));
     return loop_buffer(lower->module, fn->fn, buffer);
 }
@@ -162,39 +185,49 @@ Size place_values(Fn *fn, int work_argument) {
     const Schedule *schedule = lower->schedule;
     bool *copied = copied_inputs(fn);
     Size bytes = size_constant(0);
-    /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned; then 8-byte
-     * scalars, lengths among them, then the others. */
+    /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned;
+     * then 8-byte scalars, lengths among them, then the others. */
     for (int pass = 0; pass < 3; pass++) {
         for (int a = 0; pass == 1 && a < lower->graph->axes.count && !fn->step; a++)
             if (lower->axis_used[a])
-                fn->lengths[a] = place_numbers(fn, work_argument, arena_printf(lower->arena, "len_%s", lower->graph->axes.at[a].name), &bytes);
-        if (pass == 1 && lower->carries && !fn->step) fn->start = place_numbers(fn, work_argument, "start", &bytes);
+                fn->lengths[a] = place_numbers(
+                    fn, work_argument,
+                    arena_printf(lower->arena, "len_%s", lower->graph->axes.at[a].name), &bytes);
+        if (pass == 1 && lower->carries && !fn->step)
+            fn->start = place_numbers(fn, work_argument, "start", &bytes);
         for (int i = 0; i < schedule->values.count; i++) {
             Value *value = schedule->values.at[i];
             RowPlace *place = &fn->places[i];
             if (pass == 0 && place->buffer < 0) describe(fn, value, place);
-            bool stored = value->live && (schedule_is_leaf(value) ? copied[i] : value->storage != STORE_NONE);
+            bool stored =
+                value->live && (schedule_is_leaf(value) ? copied[i] : value->storage != STORE_NONE);
             int turn = value->count > 1 ? 0 : loop_type_size(place->type) == 8 ? 1 : 2;
             if (!stored || turn != pass || place->buffer >= 0) continue;
             Size elements = size_times(rows_of(fn, place), size_constant(place->stride));
             LBuffer buffer = {.name = name_of(lower->names, lower_name(lower, value)),
-                              .type = place->type, .base = LB_ARG, .arg = work_argument,
-                              .offset = size_expr(fn, bytes), .count = size_expr(fn, elements),
-                              .align = place->padded ? 64 : 0, .written = true,
+                              .type = place->type,
+                              .base = LB_ARG,
+                              .arg = work_argument,
+                              .offset = size_expr(fn, bytes),
+                              .count = size_expr(fn, elements),
+                              .align = place->padded ? 64 : 0,
+                              .written = true,
                               .layout = layout_text(fn, place, value->count)};
             place->buffer = loop_buffer(lower->module, fn->fn, buffer);
-            bytes = size_plus(bytes, size_times(elements, size_constant(loop_type_size(place->type))));
+            bytes =
+                size_plus(bytes, size_times(elements, size_constant(loop_type_size(place->type))));
         }
     }
     return bytes;
 }
 
-/* --- addresses --------------------------------------------------------------------------------------------------- */
+/* --- addresses
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row) {
     int axis = fn->lower->graph->indices.at[index].axis;
-    if (fn->step)
-        return loop_load(fn->lower->module, fn->fn, fn->positions, row->b, 1, false);
+    if (fn->step) return loop_load(fn->lower->module, fn->fn, fn->positions, row->b, 1, false);
     if (fn->loop_position[axis] && schedule_loop_index(fn->lower->schedule, reader, axis) == index)
         return fn->loop_position[axis];
     if (fn->map_position[index]) return fn->map_position[index];
@@ -209,8 +242,13 @@ LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row
     LoopModule *m = fn->lower->module;
     LExpr *at = lower_position(fn, reader, attr->index, row);
     if (attr->mirrored)
-        at = loop_sub(m, loop_sub(m, lower_length(fn, fn->lower->graph->indices.at[attr->index].axis, row->b), loop_int(m, 1)), at);
-    if (attr->carry && fn->start >= 0) at = loop_add(m, at, loop_load(m, fn->fn, fn->start, row->b, 1, false));
+        at = loop_sub(
+            m,
+            loop_sub(m, lower_length(fn, fn->lower->graph->indices.at[attr->index].axis, row->b),
+                     loop_int(m, 1)),
+            at);
+    if (attr->carry && fn->start >= 0)
+        at = loop_add(m, at, loop_load(m, fn->fn, fn->start, row->b, 1, false));
     return at;
 }
 
@@ -221,8 +259,7 @@ const RowPlace *lower_place_of(Fn *fn, const Value *source) {
 }
 
 /* The position on one dim of a place; NULL when the row is flat there. */
-static LExpr *coordinate(Fn *fn, const Value *reader, const At *at, int index,
-                         const Row *row) {
+static LExpr *coordinate(Fn *fn, const Value *reader, const At *at, int index, const Row *row) {
     LoopModule *m = fn->lower->module;
     if (!at) {
         if (row->flat && index == row->flat_index) return NULL;
@@ -233,16 +270,18 @@ static LExpr *coordinate(Fn *fn, const Value *reader, const At *at, int index,
         if (row->flat && at->index == row->flat_index) return NULL;
         return loop_add(m, lower_position(fn, reader, at->index, row), loop_int(m, at->offset));
     case AT_SCALE:
-        return loop_add(m, loop_mul(m, lower_position(fn, reader, at->index, row), loop_int(m, at->factor)),
-                        loop_int(m, at->offset));
+        return loop_add(
+            m, loop_mul(m, lower_position(fn, reader, at->index, row), loop_int(m, at->factor)),
+            loop_int(m, at->offset));
     case AT_DIV:
-        return loop_op(m, SOP_DIV, lower_position(fn, reader, at->index, row), loop_int(m, at->factor), NULL);
+        return loop_op(m, SOP_DIV, lower_position(fn, reader, at->index, row),
+                       loop_int(m, at->factor), NULL);
     case AT_LAST:
-        return loop_sub(m, lower_length(fn, fn->lower->graph->indices.at[index].axis, row->b), loop_int(m, 1));
+        return loop_sub(m, lower_length(fn, fn->lower->graph->indices.at[index].axis, row->b),
+                        loop_int(m, 1));
     case AT_FIRST:
     case AT_POINTER:
-    case AT_MIRROR:
-        return loop_int(m, 0);
+    case AT_MIRROR: return loop_int(m, 0);
     }
     return loop_int(m, 0);
 }
@@ -273,10 +312,11 @@ LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, c
     return lower_row_in(fn, lower_place_of(fn, source), reader, source, access, row);
 }
 
-LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Value *source, int access_number,
-                    const Row *row) {
+LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Value *source,
+                    int access_number, const Row *row) {
     LoopModule *m = fn->lower->module;
-    const Access *access = access_number >= 0 ? &fn->lower->schedule->accesses.at[access_number] : NULL;
+    const Access *access =
+        access_number >= 0 ? &fn->lower->schedule->accesses.at[access_number] : NULL;
     if (fn->step) {
         /* The caller's tensors have one row a sequence, ours may have slots. */
         return step_row(fn, place, access, row);
@@ -296,7 +336,8 @@ LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Va
         index = loop_add(m, index, loop_add(m, c, loop_int(m, place->pre[d])));
     }
     if (flat) {
-        index = loop_add(m, loop_mul(m, index, place->batched ? fn->batch : loop_int(m, 1)), row->flat);
+        index =
+            loop_add(m, loop_mul(m, index, place->batched ? fn->batch : loop_int(m, 1)), row->flat);
     } else if (place->batched) {
         index = loop_add(m, loop_mul(m, index, fn->batch), row->b);
     }
@@ -326,7 +367,8 @@ static void check_flat(void *user, const Use *use, bool boundary) {
     bool over = false;
     for (int d = 0; d < place->dim_count; d++) {
         const At *at = at_of(access, source, place->dims[d]);
-        if (at && (at->kind == AT_LAST || at->kind == AT_SCALE || at->kind == AT_DIV)) check->good = false;
+        if (at && (at->kind == AT_LAST || at->kind == AT_SCALE || at->kind == AT_DIV))
+            check->good = false;
         int index = at ? at->index : place->dims[d];
         if (at && at->kind != AT_INDEX) continue;
         if (index != check->index) continue;
@@ -336,7 +378,8 @@ static void check_flat(void *user, const Use *use, bool boundary) {
     if (over ? place->batched != check->family->batched : place->batched) check->good = false;
 }
 
-/* Whether the rows of a family over one map index can be walked as one run of position*batch + sequence. */
+/* Whether the rows of a family over one map index can be walked as one run of position*batch +
+ * sequence. */
 bool lower_flat(Fn *fn, const Family *family, int *index) {
     if (fn->step || family->domain_count != 1) return false;
     FlatCheck check = {fn, family, NULL, family->domain[0], true};

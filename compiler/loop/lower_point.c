@@ -1,7 +1,7 @@
 /* Elementwise operations and sums as Loop expressions, on one lane or many.
  *
- * Bools are masks while they are in registers and 0 or 1 in memory; integers of vectors have the width of
- * the model's floats, so that one mask serves both. */
+ * Bools are masks while they are in registers and 0 or 1 in memory; integers of vectors have the
+ * width of the model's floats, so that one mask serves both. */
 #include "loop/lower_internal.h"
 
 const char *lower_name(Lower *lower, const Value *value) {
@@ -64,13 +64,15 @@ LExpr *lower_as(Lower *lower, LExpr *e, Want want) {
         if (is_mask(e)) {
             /* Through an integer of the mask's own width, since a select needs equal widths. */
             LoopType own = e->type == LT_M32 ? LT_I32 : LT_I64;
-            e = lower_select(lower, e, integer(lower, 1, own, e->lanes), integer(lower, 0, own, e->lanes));
+            e = lower_select(lower, e, integer(lower, 1, own, e->lanes),
+                             integer(lower, 0, own, e->lanes));
         }
         return loop_convert(lower->module, SOP_CONVERT, lower->real, e);
     case WANT_INT:
         if (is_mask(e)) {
             LoopType own = e->type == LT_M32 ? LT_I32 : LT_I64;
-            e = lower_select(lower, e, integer(lower, 1, own, e->lanes), integer(lower, 0, own, e->lanes));
+            e = lower_select(lower, e, integer(lower, 1, own, e->lanes),
+                             integer(lower, 0, own, e->lanes));
         }
         if (is_real(e)) return e; /* verified graphs have none */
         return e->type == type ? e : loop_convert(lower->module, SOP_CONVERT, type, e);
@@ -80,18 +82,21 @@ LExpr *lower_as(Lower *lower, LExpr *e, Want want) {
             if (e->lanes > 1 || e->type == wanted) return e;
             LoopType own = e->type == LT_M32 ? LT_I32 : LT_I64;
             e = lower_select(lower, e, integer(lower, 1, own, 1), integer(lower, 0, own, 1));
-            if (own != lower->integer) e = loop_convert(lower->module, SOP_CONVERT, lower->integer, e);
+            if (own != lower->integer)
+                e = loop_convert(lower->module, SOP_CONVERT, lower->integer, e);
             return lower_op(lower, SOP_NE, e, integer(lower, 0, lower->integer, 1));
         }
         if (is_real(e)) return lower_op(lower, SOP_NE, e, lower_real(lower, 0, e->lanes));
-        if (e->type != lower->integer) e = loop_convert(lower->module, SOP_CONVERT, lower->integer, e);
+        if (e->type != lower->integer)
+            e = loop_convert(lower->module, SOP_CONVERT, lower->integer, e);
         return lower_op(lower, SOP_NE, e, integer(lower, 0, lower->integer, e->lanes));
     }
     }
     return e;
 }
 
-/* --- elements in memory ---------------------------------------------------------------------------------------- */
+/* --- elements in memory
+ * ---------------------------------------------------------------------------------------- */
 
 /* A number where it lies, as the type of registers: bytes and 32-bit inputs are widened. */
 static LExpr *widen(Lower *lower, LExpr *e, const Value *source, int lanes) {
@@ -112,10 +117,13 @@ static LExpr *spread(Lower *lower, LExpr *e, int lanes) {
     if (lanes == 1 || e->lanes == lanes) return e;
     if (is_mask(e)) {
         e = lower_as(lower, e, WANT_INT);
-        if (e->type != lower->integer) e = loop_convert(lower->module, SOP_CONVERT, lower->integer, e);
-        return lower_op(lower, SOP_NE, loop_splat(lower->module, e, lanes), integer(lower, 0, lower->integer, lanes));
+        if (e->type != lower->integer)
+            e = loop_convert(lower->module, SOP_CONVERT, lower->integer, e);
+        return lower_op(lower, SOP_NE, loop_splat(lower->module, e, lanes),
+                        integer(lower, 0, lower->integer, lanes));
     }
-    if (!is_real(e) && e->type != lower->integer) e = loop_convert(lower->module, SOP_CONVERT, lower->integer, e);
+    if (!is_real(e) && e->type != lower->integer)
+        e = loop_convert(lower->module, SOP_CONVERT, lower->integer, e);
     return loop_splat(lower->module, e, lanes);
 }
 
@@ -162,11 +170,14 @@ void lower_store(Fn *fn, LBlock *out, const Value *value, const Row *row, LExpr 
         e = lower_as(lower, e, WANT_INT);
         if (e->type != place->type) e = loop_convert(lower->module, SOP_CONVERT, place->type, e);
     }
-    loop_store(lower->module, out, place->buffer, value->count == 1 ? start : loop_add(lower->module, start, index),
-               e, e->lanes > 1 && place->padded);
+    loop_store(lower->module, out, place->buffer,
+               value->count == 1 ? start : loop_add(lower->module, start, index), e,
+               e->lanes > 1 && place->padded);
 }
 
-/* --- operations ---------------------------------------------------------------------------------------------------- */
+/* --- operations
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static LExpr *compare(Lower *lower, ScalarOp op, LExpr *a, LExpr *b) {
     return lower_op(lower, op, a, b);
@@ -178,8 +189,10 @@ static LExpr *int_mod(Fn *fn, LBlock *out, LExpr *a, LExpr *b) {
     LExpr *zero = integer(lower, 0, a->type, a->lanes), *one = integer(lower, 1, a->type, a->lanes);
     LExpr *negative = lower_let(fn, out, "neg", lower_op(lower, SOP_LT, a, zero));
     LExpr *up = lower_op(lower, SOP_SUB, lower_op(lower, SOP_SUB, zero, a), one);
-    LExpr *r = lower_let(fn, out, "rest", lower_op(lower, SOP_MOD, lower_select(lower, negative, up, a), b));
-    return lower_select(lower, negative, lower_op(lower, SOP_SUB, lower_op(lower, SOP_SUB, b, one), r), r);
+    LExpr *r = lower_let(fn, out, "rest",
+                         lower_op(lower, SOP_MOD, lower_select(lower, negative, up, a), b));
+    return lower_select(lower, negative,
+                        lower_op(lower, SOP_SUB, lower_op(lower, SOP_SUB, b, one), r), r);
 }
 
 static Want operand_want(const Lower *lower, const Value *value, int operand) {
@@ -188,15 +201,22 @@ static Want operand_want(const Lower *lower, const Value *value, int operand) {
     case OP_AND:
     case OP_OR: return WANT_MASK;
     case OP_SELECT: return operand ? lower_want(value) : WANT_MASK;
-    case OP_LT: case OP_LE: case OP_GT: case OP_GE: case OP_EQ: case OP_NE:
+    case OP_LT:
+    case OP_LE:
+    case OP_GT:
+    case OP_GE:
+    case OP_EQ:
+    case OP_NE:
         for (int i = 0; i < 2; i++)
-            if (lower->schedule->values.at[value->uses.at[i].value]->type.dtype == DT_FLOAT) return WANT_REAL;
+            if (lower->schedule->values.at[value->uses.at[i].value]->type.dtype == DT_FLOAT)
+                return WANT_REAL;
         return WANT_INT;
     default: return lower_want(value);
     }
 }
 
-LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void *user, LExpr *ticks) {
+LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void *user,
+                   LExpr *ticks) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     Want want = lower_want(value);
@@ -217,7 +237,8 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
     case OP_SQRT: return loop_op(m, SOP_SQRT, a, NULL, NULL);
     case OP_ABS:
         if (want == WANT_REAL) return loop_op(m, SOP_ABS, a, NULL, NULL);
-        return lower_op(lower, SOP_MAX, a, lower_op(lower, SOP_SUB, integer(lower, 0, a->type, a->lanes), a));
+        return lower_op(lower, SOP_MAX, a,
+                        lower_op(lower, SOP_SUB, integer(lower, 0, a->type, a->lanes), a));
     case OP_FLOOR: return want == WANT_REAL ? loop_op(m, SOP_FLOOR, a, NULL, NULL) : a;
     case OP_ERF: return loop_op(m, SOP_ERF, a, NULL, NULL);
     case OP_SIN: return loop_op(m, SOP_SIN, a, NULL, NULL);
@@ -227,7 +248,8 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
         bool real = want == WANT_REAL;
         LExpr *zero = real ? lower_real(lower, 0, a->lanes) : integer(lower, 0, a->type, a->lanes);
         LExpr *one = real ? lower_real(lower, 1, a->lanes) : integer(lower, 1, a->type, a->lanes);
-        LExpr *minus = real ? lower_real(lower, -1, a->lanes) : integer(lower, -1, a->type, a->lanes);
+        LExpr *minus =
+            real ? lower_real(lower, -1, a->lanes) : integer(lower, -1, a->type, a->lanes);
         LExpr *rest = lower_select(lower, compare(lower, SOP_EQ, a, zero), zero, a);
         return lower_select(lower, compare(lower, SOP_GT, a, zero), one,
                             lower_select(lower, compare(lower, SOP_LT, a, zero), minus, rest));
@@ -238,7 +260,8 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
     case OP_DIV: return lower_op(lower, SOP_DIV, a, b);
     case OP_MOD: {
         if (want != WANT_REAL) return int_mod(fn, out, a, b);
-        LExpr *q = lower_let(fn, out, "q", loop_op(m, SOP_FLOOR, lower_op(lower, SOP_DIV, a, b), NULL, NULL));
+        LExpr *q = lower_let(fn, out, "q",
+                             loop_op(m, SOP_FLOOR, lower_op(lower, SOP_DIV, a, b), NULL, NULL));
         return loop_op(m, SOP_FMA, loop_op(m, SOP_NEG, b, NULL, NULL), q, a);
     }
     case OP_POW: return lower_op(lower, SOP_POW, a, b);
@@ -246,10 +269,16 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
     case OP_MIN:
     case OP_MAX: {
         ScalarOp keep = value->op == OP_MAX ? SOP_GE : SOP_LE;
-        LExpr *other = want == WANT_REAL ? lower_select(lower, compare(lower, SOP_NE, a, a), a, b) : b;
+        LExpr *other =
+            want == WANT_REAL ? lower_select(lower, compare(lower, SOP_NE, a, a), a, b) : b;
         return lower_select(lower, compare(lower, keep, a, b), a, other);
     }
-    case OP_LT: case OP_LE: case OP_GT: case OP_GE: case OP_EQ: case OP_NE: {
+    case OP_LT:
+    case OP_LE:
+    case OP_GT:
+    case OP_GE:
+    case OP_EQ:
+    case OP_NE: {
         static const ScalarOp ops[] = {SOP_LT, SOP_LE, SOP_GT, SOP_GE, SOP_EQ, SOP_NE};
         return compare(lower, ops[value->op - OP_LT], a, b);
     }
@@ -272,21 +301,21 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
             return lower_op(lower, SOP_MOR, lower_op(lower, SOP_MAND, ticks, a),
                             lower_op(lower, SOP_MAND, loop_op(m, SOP_MNOT, ticks, NULL, NULL), b));
         if (want == WANT_INT && a->lanes == 1)
-            ticks = lower_op(lower, SOP_NE, lower_as(lower, ticks, WANT_INT), integer(lower, 0, LT_I64, 1));
+            ticks = lower_op(lower, SOP_NE, lower_as(lower, ticks, WANT_INT),
+                             integer(lower, 0, LT_I64, 1));
         return lower_select(lower, ticks, a, b);
-    default: /* normal.c lets no other operation be a POINT */
-        return a;
+    default: /* normal.c lets no other operation be a POINT */ return a;
     }
 }
 
-LExpr *lower_sum(Fn *fn, LBlock *out, const Value *sum, LExpr *accumulator, int skip, GetOperand get,
-                 void *user) {
+LExpr *lower_sum(Fn *fn, LBlock *out, const Value *sum, LExpr *accumulator, int skip,
+                 GetOperand get, void *user) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     LExpr *total = accumulator;
     int first = -1;
-    /* The start: the accumulator, else a plain term, a positive one before a negated one, else the first pair: a
-     * product that would feed a sum later on must not be the start. */
+    /* The start: the accumulator, else a plain term, a positive one before a negated one, else the
+     * first pair: a product that would feed a sum later on must not be the start. */
     for (int pass = 0; pass < 3 && !total; pass++)
         for (int i = 0; i < sum->terms.count && !total; i++) {
             const Term *t = &sum->terms.at[i];

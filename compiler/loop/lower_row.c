@@ -1,5 +1,6 @@
-/* Operations on whole rows, and scalars that are computed at the start of a stage: reductions, rearrangements,
- * lookups, general products, reductions over time. One loop nest each; the order of every sum is fixed here. */
+/* Operations on whole rows, and scalars that are computed at the start of a stage: reductions,
+ * rearrangements, lookups, general products, reductions over time. One loop nest each; the order of
+ * every sum is fixed here. */
 #include "loop/lower_internal.h"
 
 typedef struct RowOp {
@@ -16,7 +17,8 @@ LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row) {
         int maps = schedule_map_domain(fn->lower->schedule, value, map);
         for (int d = 0; d < maps; d++) {
             const Index *index = &fn->lower->graph->indices.at[map[d]];
-            LStmt *loop = loop_for(m, fn->fn, out, index->name, loop_int(m, 0), fn->longest[index->axis], 1);
+            LStmt *loop =
+                loop_for(m, fn->fn, out, index->name, loop_int(m, 0), fn->longest[index->axis], 1);
             fn->map_position[map[d]] = loop_var(m, fn->fn, loop->var);
             out = &loop->body;
         }
@@ -36,7 +38,9 @@ static void leave_rows(Fn *fn, const Value *value) {
     for (int d = 0; d < maps; d++) fn->map_position[map[d]] = NULL;
 }
 
-/* --- elements ------------------------------------------------------------------------------------------------ */
+/* --- elements
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static const Value *operand(const RowOp *op, int i) {
     return op->fn->lower->schedule->values.at[op->value->uses.at[i].value];
@@ -60,11 +64,14 @@ static bool vectors(const RowOp *op, int i) {
     return lower_place_of(op->fn, source)->padded;
 }
 
-/* --- sums ------------------------------------------------------------------------------------------------------ */
+/* --- sums
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-/* Σ of `count` elements of operand 0 from `base` (aligned to 64 bytes when `aligned`), in the one order that
- * all targets share: element 16*c + l goes to lane l of chain c mod 4; the chains of a lane are added in order, then the lanes as
- * a tree; what is left below 16 is added one by one at the end. */
+/* Σ of `count` elements of operand 0 from `base` (aligned to 64 bytes when `aligned`), in the one
+ * order that all targets share: element 16*c + l goes to lane l of chain c mod 4; the chains of a
+ * lane are added in order, then the lanes as a tree; what is left below 16 is added one by one at
+ * the end. */
 static LExpr *sum_row(RowOp *op, LBlock *out, LExpr *base, int64_t count, bool aligned) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
@@ -73,33 +80,45 @@ static LExpr *sum_row(RowOp *op, LBlock *out, LExpr *base, int64_t count, bool a
     LExpr *total = NULL;
     if (groups) {
         int lanes = aligned && vectors(op, 0) ? lower->lanes : 1;
-        int buffer = loop_buffer(m, fn->fn, (LBuffer){.name = name_of(lower->names, "lane"), .type = lower->real,
-                                                      .base = LB_LOCAL, .count = loop_int(m, 16), .align = 64,
-                                                      .written = true, .layout = "lanes of a sum"});
+        int buffer = loop_buffer(m, fn->fn,
+                                 (LBuffer){.name = name_of(lower->names, "lane"),
+                                           .type = lower->real,
+                                           .base = LB_LOCAL,
+                                           .count = loop_int(m, 16),
+                                           .align = 64,
+                                           .written = true,
+                                           .layout = "lanes of a sum"});
         LStmt *over = loop_for(m, fn->fn, out, "l", loop_int(m, 0), loop_int(m, 16), lanes);
         LExpr *l = loop_var(m, fn->fn, over->var);
         int chain[4] = {0};
         int chains = groups < 4 ? (int)groups : 4;
         for (int c = 0; c < chains; c++)
-            chain[c] = loop_mutable(m, fn->fn, &over->body, "chain",
-                                    read(op, &over->body, 0, loop_add(m, base, loop_add(m, l, loop_int(m, 16 * c))), lanes));
+            chain[c] =
+                loop_mutable(m, fn->fn, &over->body, "chain",
+                             read(op, &over->body, 0,
+                                  loop_add(m, base, loop_add(m, l, loop_int(m, 16 * c))), lanes));
         int64_t whole = groups / 4 * 4;
         if (groups > 4) {
             if (whole > 4) {
-                LStmt *loop = loop_for(m, fn->fn, &over->body, "c", loop_int(m, 64), loop_int(m, whole * 16), 64);
+                LStmt *loop = loop_for(m, fn->fn, &over->body, "c", loop_int(m, 64),
+                                       loop_int(m, whole * 16), 64);
                 LExpr *at = loop_add(m, base, loop_add(m, loop_var(m, fn->fn, loop->var), l));
                 for (int c = 0; c < 4; c++)
                     loop_set(m, &loop->body, chain[c],
                              lower_op(lower, SOP_ADD, loop_var(m, fn->fn, chain[c]),
-                                      read(op, &loop->body, 0, loop_add(m, at, loop_int(m, 16 * c)), lanes)));
+                                      read(op, &loop->body, 0, loop_add(m, at, loop_int(m, 16 * c)),
+                                           lanes)));
             }
             for (int64_t c = whole < 4 ? 4 : whole; c < groups; c++)
-                loop_set(m, &over->body, chain[c - whole],
-                         lower_op(lower, SOP_ADD, loop_var(m, fn->fn, chain[c - whole]),
-                                  read(op, &over->body, 0, loop_add(m, base, loop_add(m, l, loop_int(m, 16 * c))), lanes)));
+                loop_set(
+                    m, &over->body, chain[c - whole],
+                    lower_op(lower, SOP_ADD, loop_var(m, fn->fn, chain[c - whole]),
+                             read(op, &over->body, 0,
+                                  loop_add(m, base, loop_add(m, l, loop_int(m, 16 * c))), lanes)));
         }
         LExpr *lane = loop_var(m, fn->fn, chain[0]);
-        for (int c = 1; c < chains; c++) lane = lower_op(lower, SOP_ADD, lane, loop_var(m, fn->fn, chain[c]));
+        for (int c = 1; c < chains; c++)
+            lane = lower_op(lower, SOP_ADD, lane, loop_var(m, fn->fn, chain[c]));
         loop_store(m, &over->body, buffer, l, lane, lanes > 1);
         for (int half = 8; half > 0; half /= 2) {
             LStmt *tree = loop_for(m, fn->fn, out, "l", loop_int(m, 0), loop_int(m, half), 1);
@@ -157,9 +176,11 @@ static void reduce(RowOp *op) {
     } else {
         int best = loop_mutable(m, fn->fn, out, "best", read(op, out, 0, base, 1));
         LStmt *loop = loop_for(m, fn->fn, out, "k", loop_int(m, 1), loop_int(m, count), 1);
-        LExpr *e = lower_let(fn, &loop->body, "x",
-                             read(op, &loop->body, 0,
-                                  loop_add(m, base, loop_mul(m, loop_var(m, fn->fn, loop->var), loop_int(m, inner))), 1));
+        LExpr *e = lower_let(
+            fn, &loop->body, "x",
+            read(op, &loop->body, 0,
+                 loop_add(m, base, loop_mul(m, loop_var(m, fn->fn, loop->var), loop_int(m, inner))),
+                 1));
         LExpr *so_far = loop_var(m, fn->fn, best);
         loop_set(m, &loop->body, best,
                  value->op == OP_SUM ? lower_op(lower, SOP_ADD, so_far, e)
@@ -175,7 +196,8 @@ static void argmax(RowOp *op) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const Value *source = operand(op, 0);
-    int64_t count = source->type.shape.dim[source->type.shape.rank - 1], outer = source->count / count;
+    int64_t count = source->type.shape.dim[source->type.shape.rank - 1],
+            outer = source->count / count;
     LBlock *out = op->out;
     LExpr *o = loop_int(m, 0);
     if (outer > 1) {
@@ -190,14 +212,17 @@ static void argmax(RowOp *op) {
     LExpr *k = loop_var(m, fn->fn, loop->var);
     LExpr *e = lower_let(fn, &loop->body, "x", read(op, &loop->body, 0, loop_add(m, base, k), 1));
     LExpr *so_far = loop_var(m, fn->fn, best);
-    LExpr *fresh = lower_op(lower, SOP_MAND, lower_op(lower, SOP_NE, e, e), lower_op(lower, SOP_EQ, so_far, so_far));
-    LStmt *then = loop_if(m, &loop->body, lower_op(lower, SOP_MOR, lower_op(lower, SOP_GT, e, so_far), fresh));
+    LExpr *fresh = lower_op(lower, SOP_MAND, lower_op(lower, SOP_NE, e, e),
+                            lower_op(lower, SOP_EQ, so_far, so_far));
+    LStmt *then = loop_if(m, &loop->body,
+                          lower_op(lower, SOP_MOR, lower_op(lower, SOP_GT, e, so_far), fresh));
     loop_set(m, &then->body, best, e);
     loop_set(m, &then->body, where, k);
     write(op, out, o, loop_var(m, fn->fn, where));
 }
 
-/* --- rearrangements -------------------------------------------------------------------------------------------- */
+/* --- rearrangements
+ * -------------------------------------------------------------------------------------------- */
 
 /* out[to + Σ i_d * out_stride_d] = operand[from + Σ i_d * stride_d], over all i. */
 static void rearrange(RowOp *op, int which, int rank, const int64_t *dim, const int64_t *stride,
@@ -267,18 +292,22 @@ static void concat(RowOp *op) {
     }
 }
 
-/* --- lookups ------------------------------------------------------------------------------------------------------ */
+/* --- lookups
+ * ------------------------------------------------------------------------------------------------------
+ */
 
-/* Row w of operand 0. Beyond a sequence's end w may be anything, so it is brought into range; at valid
- * positions the entry checks have refused what is not. */
+/* Row w of operand 0. Beyond a sequence's end w may be anything, so it is brought into range; at
+ * valid positions the entry checks have refused what is not. */
 static void gather(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const Value *table = operand(op, 0);
     int64_t entries = table->type.shape.dim[0], size = table->count / entries;
-    LExpr *w = lower_element(fn, op->out, op->value, &op->value->uses.at[1], op->row, loop_int(m, 0), 1, WANT_INT);
-    w = lower_op(lower, SOP_MIN, lower_op(lower, SOP_MAX, w, loop_int(m, 0)), loop_int(m, entries - 1));
+    LExpr *w = lower_element(fn, op->out, op->value, &op->value->uses.at[1], op->row,
+                             loop_int(m, 0), 1, WANT_INT);
+    w = lower_op(lower, SOP_MIN, lower_op(lower, SOP_MAX, w, loop_int(m, 0)),
+                 loop_int(m, entries - 1));
     LExpr *from = lower_let(fn, op->out, "entry", loop_mul(m, w, loop_int(m, size)));
     LBlock *out = op->out;
     LExpr *i = loop_int(m, 0);
@@ -294,31 +323,38 @@ static void onehot(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    LExpr *w = lower_element(fn, op->out, op->value, &op->value->uses.at[0], op->row, loop_int(m, 0), 1, WANT_INT);
+    LExpr *w = lower_element(fn, op->out, op->value, &op->value->uses.at[0], op->row,
+                             loop_int(m, 0), 1, WANT_INT);
     w = lower_let(fn, op->out, "w", w);
-    LStmt *loop = loop_for(m, fn->fn, op->out, "i", loop_int(m, 0), loop_int(m, op->value->count), 1);
+    LStmt *loop =
+        loop_for(m, fn->fn, op->out, "i", loop_int(m, 0), loop_int(m, op->value->count), 1);
     LExpr *i = loop_var(m, fn->fn, loop->var);
     LExpr *same = lower_as(lower, lower_op(lower, SOP_EQ, i, w), WANT_MASK);
-    write(op, &loop->body, i, lower_select(lower, same, lower_real(lower, 1, 1), lower_real(lower, 0, 1)));
+    write(op, &loop->body, i,
+          lower_select(lower, same, lower_real(lower, 1, 1), lower_real(lower, 0, 1)));
 }
 
 static void iota(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    LStmt *loop = loop_for(m, fn->fn, op->out, "i", loop_int(m, 0), loop_int(m, op->value->count), 1);
+    LStmt *loop =
+        loop_for(m, fn->fn, op->out, "i", loop_int(m, 0), loop_int(m, op->value->count), 1);
     LExpr *i = loop_var(m, fn->fn, loop->var);
-    write(op, &loop->body, i, op->value->type.dtype == DT_FLOAT ? lower_as(lower, i, WANT_REAL) : i);
+    write(op, &loop->body, i,
+          op->value->type.dtype == DT_FLOAT ? lower_as(lower, i, WANT_REAL) : i);
 }
 
-/* --- general products: neither operand is a packed parameter; one chain over k ----------------------------------- */
+/* --- general products: neither operand is a packed parameter; one chain over k
+ * ----------------------------------- */
 
 static void matmul(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     Shape a = operand(op, 0)->type.shape, b = operand(op, 1)->type.shape;
-    int64_t rows = a.rank == 2 ? a.dim[0] : 1, length = a.dim[a.rank - 1], columns = b.rank == 2 ? b.dim[1] : 1;
+    int64_t rows = a.rank == 2 ? a.dim[0] : 1, length = a.dim[a.rank - 1],
+            columns = b.rank == 2 ? b.dim[1] : 1;
     LBlock *out = op->out;
     LExpr *i = loop_int(m, 0), *j = loop_int(m, 0);
     if (rows > 1) {
@@ -340,22 +376,24 @@ static void matmul(RowOp *op) {
     write(op, out, loop_add(m, loop_mul(m, i, loop_int(m, columns)), j), loop_var(m, fn->fn, sum));
 }
 
-/* --- reductions over time -------------------------------------------------------------------------------------------- */
+/* --- reductions over time
+ * -------------------------------------------------------------------------------------------- */
 
 static LExpr *bound_at(RowOp *op, const Bound *bound, LExpr *length, bool high) {
     LoopModule *m = op->fn->lower->module;
     switch (bound->kind) {
     case BOUND_NONE: return high ? length : loop_int(m, 0);
     case BOUND_INDEX:
-        return loop_add(m, lower_position(op->fn, op->value, bound->index, op->row), loop_int(m, bound->offset));
+        return loop_add(m, lower_position(op->fn, op->value, bound->index, op->row),
+                        loop_int(m, bound->offset));
     case BOUND_FIRST: return loop_int(m, bound->offset);
     case BOUND_LAST: return loop_add(m, length, loop_int(m, bound->offset));
     }
     return length;
 }
 
-/* TSUM, TMAX, TCONCAT: one loop over the positions for each vector of elements; positions ascend, or descend inside
- * a `reverse`. */
+/* TSUM, TMAX, TCONCAT: one loop over the positions for each vector of elements; positions ascend,
+ * or descend inside a `reverse`. */
 static void over_time(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
@@ -371,7 +409,10 @@ static void over_time(RowOp *op) {
     low = lower_let(fn, out, "low", low);
     high = lower_let(fn, out, "high", high);
     bool join = value->op == OP_TCONCAT;
-    int lanes = !join && vectors(op, 0) && lower->real == lower_type(lower, value) && value->count > 1 ? lower->lanes : 1;
+    int lanes =
+        !join && vectors(op, 0) && lower->real == lower_type(lower, value) && value->count > 1
+            ? lower->lanes
+            : 1;
     LExpr *i = zero;
     LBlock *body = out;
     int64_t count = source->count;
@@ -383,17 +424,21 @@ static void over_time(RowOp *op) {
     int sum = -1;
     Want want = lower_want(value);
     if (!join) {
-        LExpr *start = want == WANT_REAL ? lower_real(lower, value->op == OP_TMAX ? -1.0 / 0.0 : 0.0, lanes)
-                                         : loop_int(m, 0);
+        LExpr *start = want == WANT_REAL
+                           ? lower_real(lower, value->op == OP_TMAX ? -1.0 / 0.0 : 0.0, lanes)
+                           : loop_int(m, 0);
         sum = loop_mutable(m, fn->fn, body, "sum", start);
     }
     LStmt *loop = loop_for(m, fn->fn, body, "s", low, high, 1);
     LExpr *s = loop_var(m, fn->fn, loop->var);
     LExpr *at = s;
-    if (attr->mirrored) at = lower_let(fn, &loop->body, "back", loop_sub(m, loop_sub(m, loop_add(m, low, high), loop_int(m, 1)), s));
+    if (attr->mirrored)
+        at = lower_let(fn, &loop->body, "back",
+                       loop_sub(m, loop_sub(m, loop_add(m, low, high), loop_int(m, 1)), s));
     LExpr *saved = fn->map_position[attr->index];
     fn->map_position[attr->index] = at;
-    LExpr *e = lower_element(fn, &loop->body, source->block >= 0 ? source : value, &value->uses.at[0], op->row, i, lanes, want);
+    LExpr *e = lower_element(fn, &loop->body, source->block >= 0 ? source : value,
+                             &value->uses.at[0], op->row, i, lanes, want);
     fn->map_position[attr->index] = saved;
     if (join) {
         LExpr *position = attr->mirrored ? s : loop_sub(m, s, low);
@@ -403,15 +448,19 @@ static void over_time(RowOp *op) {
     e = lower_let(fn, &loop->body, "x", e);
     LExpr *so_far = loop_var(m, fn->fn, sum);
     loop_set(m, &loop->body, sum,
-             value->op == OP_TMAX ? better(lower, so_far, e, false) : lower_op(lower, SOP_ADD, so_far, e));
+             value->op == OP_TMAX ? better(lower, so_far, e, false)
+                                  : lower_op(lower, SOP_ADD, so_far, e));
     write(op, body, i, loop_var(m, fn->fn, sum));
 }
 
-/* --- scalars ---------------------------------------------------------------------------------------------------------- */
+/* --- scalars
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static LExpr *get_scalar(void *user, const Use *use, Want want) {
     RowOp *op = user;
-    return lower_element(op->fn, op->out, op->value, use, op->row, loop_int(op->fn->lower->module, 0), 1, want);
+    return lower_element(op->fn, op->out, op->value, use, op->row,
+                         loop_int(op->fn->lower->module, 0), 1, want);
 }
 
 static void scalar(RowOp *op) {
@@ -422,7 +471,8 @@ static void scalar(RowOp *op) {
     LExpr *tick = NULL;
     if (value->op == OP_HOLD) {
         LExpr *at = lower_count(fn, value, value->attr, op->row);
-        tick = loop_op(m, SOP_EQ, loop_op(m, SOP_MOD, at, loop_int(m, value->attr->every), NULL), loop_int(m, 0), NULL);
+        tick = loop_op(m, SOP_EQ, loop_op(m, SOP_MOD, at, loop_int(m, value->attr->every), NULL),
+                       loop_int(m, 0), NULL);
         tick = lower_as(lower, tick, WANT_MASK);
     }
     LExpr *e = value->kind == VALUE_SUM ? lower_sum(fn, op->out, value, NULL, -1, get_scalar, op)
@@ -440,7 +490,9 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         scalar(&op);
     } else {
         switch (value->op) {
-        case OP_SUM: case OP_RMAX: case OP_RMIN: reduce(&op); break;
+        case OP_SUM:
+        case OP_RMAX:
+        case OP_RMIN: reduce(&op); break;
         case OP_ARGMAX: argmax(&op); break;
         case OP_SLICE: slice(&op); break;
         case OP_TRANSPOSE: transpose(&op); break;
@@ -449,7 +501,9 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_GATHER: gather(&op); break;
         case OP_ONEHOT: onehot(&op); break;
         case OP_MATMUL: matmul(&op); break;
-        case OP_TSUM: case OP_TMAX: case OP_TCONCAT: over_time(&op); break;
+        case OP_TSUM:
+        case OP_TMAX:
+        case OP_TCONCAT: over_time(&op); break;
         default: break; /* normal.c lets no other operation be a ROW */
         }
     }

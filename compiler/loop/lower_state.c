@@ -1,5 +1,5 @@
-/* The state between calls: what is read at earlier positions, and the position. One layout serves the step function and
- * the chunks of a sequence function that carries. */
+/* The state between calls: what is read at earlier positions, and the position. One layout serves
+ * the step function and the chunks of a sequence function that carries. */
 #include "loop/lower_internal.h"
 
 typedef struct Search {
@@ -9,7 +9,11 @@ typedef struct Search {
 } Search;
 
 static const char *place_text(Lower *lower, const Value *value) {
-    return value->name ? value->name : arena_printf(lower->arena, "a value in line %d", value->span.source ? source_place(value->span.source, value->span.begin).line : 0);
+    return value->name ? value->name
+                       : arena_printf(lower->arena, "a value in line %d",
+                                      value->span.source
+                                          ? source_place(value->span.source, value->span.begin).line
+                                          : 0);
 }
 
 static void check_use(void *user, const Use *use, bool boundary) {
@@ -21,18 +25,24 @@ static void check_use(void *user, const Use *use, bool boundary) {
     for (int d = 0; d < access->at_count; d++) {
         const At *at = &access->at[d];
         if (at->kind == AT_INDEX && at->offset > 0)
-            s->why = arena_printf(lower->arena, "%s reads %s ahead", place_text(lower, s->reader), place_text(lower, source));
+            s->why = arena_printf(lower->arena, "%s reads %s ahead", place_text(lower, s->reader),
+                                  place_text(lower, source));
         else if (at->kind == AT_INDEX && at->index != source->domain[d])
-            s->why = arena_printf(lower->arena, "%s reads other positions of %s", place_text(lower, s->reader), place_text(lower, source));
+            s->why = arena_printf(lower->arena, "%s reads other positions of %s",
+                                  place_text(lower, s->reader), place_text(lower, source));
         else if (at->kind == AT_FIRST)
-            s->why = arena_printf(lower->arena, "%s reads the first %s", place_text(lower, s->reader), place_text(lower, source));
+            s->why = arena_printf(lower->arena, "%s reads the first %s",
+                                  place_text(lower, s->reader), place_text(lower, source));
         else if (at->kind == AT_SCALE || at->kind == AT_DIV)
-            s->why = arena_printf(lower->arena, "%s reads across rates", place_text(lower, s->reader));
+            s->why =
+                arena_printf(lower->arena, "%s reads across rates", place_text(lower, s->reader));
     }
     if (s->why || source->boundary < 0) return;
     const Value *b = lower->schedule->values.at[source->boundary];
-    if (b->kind != VALUE_CONST && b->kind != VALUE_PARAM && !(b->kind == VALUE_INPUT && !b->domain_count))
-        s->why = arena_printf(lower->arena, "the boundary value of %s is computed", place_text(lower, source));
+    if (b->kind != VALUE_CONST && b->kind != VALUE_PARAM &&
+        !(b->kind == VALUE_INPUT && !b->domain_count))
+        s->why = arena_printf(lower->arena, "the boundary value of %s is computed",
+                              place_text(lower, source));
 }
 
 const char *lower_no_step(Lower *lower) {
@@ -43,14 +53,20 @@ const char *lower_no_step(Lower *lower) {
         if (!value->live) continue;
         for (int d = 0; d < value->domain_count; d++) {
             int a = lower->graph->indices.at[value->domain[d]].axis;
-            if (axis >= 0 && a != axis) return arena_printf(lower->arena, "it runs over several axes (%s)", place_text(lower, value));
+            if (axis >= 0 && a != axis)
+                return arena_printf(lower->arena, "it runs over several axes (%s)",
+                                    place_text(lower, value));
             axis = a;
         }
-        if (value->domain_count > 1) return arena_printf(lower->arena, "%s runs over two positions", place_text(lower, value));
-        if (value->kind == VALUE_ROW && (value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TCONCAT))
+        if (value->domain_count > 1)
+            return arena_printf(lower->arena, "%s runs over two positions",
+                                place_text(lower, value));
+        if (value->kind == VALUE_ROW &&
+            (value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TCONCAT))
             return arena_printf(lower->arena, "%s reduces over time", place_text(lower, value));
         if (value->kind == VALUE_LEAF && value->op == OP_LENGTH) return "it asks for a length";
-        if ((value->kind == VALUE_LEAF || value->op == OP_HOLD) && value->attr && value->attr->mirrored)
+        if ((value->kind == VALUE_LEAF || value->op == OP_HOLD) && value->attr &&
+            value->attr->mirrored)
             return arena_printf(lower->arena, "%s runs backwards", place_text(lower, value));
         Search s = {lower, value, NULL};
         schedule_uses(schedule, value, check_use, &s);
@@ -58,8 +74,10 @@ const char *lower_no_step(Lower *lower) {
     }
     if (axis < 0) return "it has no time";
     for (int i = 0; i < schedule->nests.count; i++)
-        if (schedule->nests.at[i]->kind == NEST_LOOP && schedule->nests.at[i]->backward) return "it runs backwards";
-    if (lower->graph->axes.at[axis].fixed && lower->graph->axes.at[axis].kind != AXIS_RUN) return "its axis is slow";
+        if (schedule->nests.at[i]->kind == NEST_LOOP && schedule->nests.at[i]->backward)
+            return "it runs backwards";
+    if (lower->graph->axes.at[axis].fixed && lower->graph->axes.at[axis].kind != AXIS_RUN)
+        return "its axis is slow";
     return NULL;
 }
 
@@ -71,7 +89,8 @@ static void collect(void *user, const Use *use, bool boundary) {
     const Value *source = lower->schedule->values.at[use->value];
     int64_t lags = 0;
     for (int d = 0; d < access->at_count; d++)
-        if (access->at[d].kind == AT_INDEX && access->at[d].offset < 0) lags = -access->at[d].offset;
+        if (access->at[d].kind == AT_INDEX && access->at[d].offset < 0)
+            lags = -access->at[d].offset;
     if (!lags || (s->why && !access->carry)) return; /* why: only what is carried */
     for (int i = 0; i < lower->kept.count; i++)
         if (lower->kept.at[i].value == source->id) {
@@ -79,7 +98,8 @@ static void collect(void *user, const Use *use, bool boundary) {
             if (access->carry) lower->kept.at[i].carried = true;
             return;
         }
-    vec_push(lower->arena, &lower->kept, (Kept){.value = source->id, .lags = (int)lags, .carried = access->carry > 0});
+    vec_push(lower->arena, &lower->kept,
+             (Kept){.value = source->id, .lags = (int)lags, .carried = access->carry > 0});
 }
 
 void lower_state_layout(Lower *lower, bool step) {
@@ -108,8 +128,11 @@ void lower_state_layout(Lower *lower, bool step) {
             if ((value->count > 1) != (pass == 0)) continue;
             kept->ring = value->inplace ? 0 : kept->lags + 1;
             kept->offset = bytes;
-            int64_t row = lower_stride(lower, value) * (value->count > 1 ? loop_type_size(lower_type(lower, value)) : 8);
-            bytes = size_plus(bytes, size_times(size_symbol(0), size_constant(row * (kept->ring ? kept->ring : 1))));
+            int64_t row = lower_stride(lower, value) *
+                          (value->count > 1 ? loop_type_size(lower_type(lower, value)) : 8);
+            bytes =
+                size_plus(bytes, size_times(size_symbol(0),
+                                            size_constant(row * (kept->ring ? kept->ring : 1))));
         }
         if (pass == 0) {
             lower->positions_offset = bytes;
@@ -124,25 +147,50 @@ int lower_state_buffer(Fn *fn, const Kept *kept) {
     const Value *value = lower->schedule->values.at[kept->value];
     const char *name = arena_printf(lower->arena, "kept_%s", lower_name(lower, value));
     for (int i = 0; i < fn->fn->buffers.count; i++)
-        if (fn->fn->buffers.at[i].name == name_of(lower->names, name) && fn->fn->buffers.at[i].arg == fn->state) return i;
+        if (fn->fn->buffers.at[i].name == name_of(lower->names, name) &&
+            fn->fn->buffers.at[i].arg == fn->state)
+            return i;
     int64_t rows = kept->ring ? kept->ring : 1;
-    return loop_buffer(lower->module, fn->fn,
-                       (LBuffer){.name = name_of(lower->names, name), .type = lower_type(lower, value), .base = LB_ARG, .arg = fn->state,
-                                 .offset = size_expr(fn, kept->offset), .align = value->count > 1 ? 64 : 0, .written = true,
-                                 .count = loop_mul(lower->module, fn->batch, loop_int(lower->module, rows * lower_stride(lower, value))),
-                                 .layout = kept->ring ? arena_printf(lower->arena, "[%d slots][batch][%lld]", kept->ring, (long long)lower_stride(lower, value))
-                                                      : arena_printf(lower->arena, "[batch][%lld]", (long long)lower_stride(lower, value))});
+    return loop_buffer(
+        lower->module, fn->fn,
+        (LBuffer){.name = name_of(lower->names, name),
+                  .type = lower_type(lower, value),
+                  .base = LB_ARG,
+                  .arg = fn->state,
+                  .offset = size_expr(fn, kept->offset),
+                  .align = value->count > 1 ? 64 : 0,
+                  .written = true,
+                  .count = loop_mul(lower->module, fn->batch,
+                                    loop_int(lower->module, rows * lower_stride(lower, value))),
+                  .layout = kept->ring
+                                ? arena_printf(lower->arena, "[%d slots][batch][%lld]", kept->ring,
+                                               (long long)lower_stride(lower, value))
+                                : arena_printf(lower->arena, "[batch][%lld]",
+                                               (long long)lower_stride(lower, value))});
 }
 
 void lower_state_header(Fn *fn) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    int clock = loop_buffer(m, fn->fn, (LBuffer){.name = name_of(lower->names, "calls"), .type = LT_I64, .base = LB_ARG, .arg = fn->state,
-                                                 .offset = loop_int(m, 0), .count = loop_int(m, 8), .align = 64, .written = true,
-                                                 .layout = "steps taken, for the slots"});
-    fn->positions = loop_buffer(m, fn->fn, (LBuffer){.name = name_of(lower->names, "position"), .type = LT_I64, .base = LB_ARG, .arg = fn->state,
-                                                     .offset = size_expr(fn, lower->positions_offset), .count = fn->batch, .written = true,
-                                                     .layout = "[batch]: steps since the reset"});
+    int clock = loop_buffer(m, fn->fn,
+                            (LBuffer){.name = name_of(lower->names, "calls"),
+                                      .type = LT_I64,
+                                      .base = LB_ARG,
+                                      .arg = fn->state,
+                                      .offset = loop_int(m, 0),
+                                      .count = loop_int(m, 8),
+                                      .align = 64,
+                                      .written = true,
+                                      .layout = "steps taken, for the slots"});
+    fn->positions = loop_buffer(m, fn->fn,
+                                (LBuffer){.name = name_of(lower->names, "position"),
+                                          .type = LT_I64,
+                                          .base = LB_ARG,
+                                          .arg = fn->state,
+                                          .offset = size_expr(fn, lower->positions_offset),
+                                          .count = fn->batch,
+                                          .written = true,
+                                          .layout = "[batch]: steps since the reset"});
     (void)clock;
 }
 
@@ -155,15 +203,17 @@ LExpr *lower_state_row(Fn *fn, const Kept *kept, int lag, LExpr *b) {
     const Value *value = fn->lower->schedule->values.at[kept->value];
     LExpr *index = b;
     if (kept->ring) {
-        LExpr *clock = fn->clock ? fn->clock : loop_load(m, fn->fn, clock_buffer(fn), loop_int(m, 0), 1, false);
-        LExpr *slot = loop_op(m, SOP_MOD, loop_add(m, clock, loop_int(m, kept->ring - lag)), loop_int(m, kept->ring), NULL);
+        LExpr *clock = fn->clock ? fn->clock
+                                 : loop_load(m, fn->fn, clock_buffer(fn), loop_int(m, 0), 1, false);
+        LExpr *slot = loop_op(m, SOP_MOD, loop_add(m, clock, loop_int(m, kept->ring - lag)),
+                              loop_int(m, kept->ring), NULL);
         index = loop_add(m, loop_mul(m, slot, fn->batch), index);
     }
     return loop_mul(m, index, loop_int(m, lower_stride(fn->lower, value)));
 }
 
-/* After a chunk: the last rows of each sequence, and its position. Rows before position 0 are those that the chunk began
- * with, so a chunk shorter than the lag keeps what it must. */
+/* After a chunk: the last rows of each sequence, and its position. Rows before position 0 are those
+ * that the chunk began with, so a chunk shorter than the lag keeps what it must. */
 void lower_save_state(Fn *fn, LBlock *out) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -181,7 +231,8 @@ void lower_save_state(Fn *fn, LBlock *out) {
             fn->map_position[index] = lower_let(fn, &each->body, "at", at);
             LExpr *from = lower_let(fn, &each->body, "from", lower_row(fn, value, value, -1, &row));
             LExpr *to = lower_let(fn, &each->body, "to", lower_state_row(fn, kept, lag, row.b));
-            LStmt *loop = loop_for(m, fn->fn, &each->body, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+            LStmt *loop =
+                loop_for(m, fn->fn, &each->body, "i", loop_int(m, 0), loop_int(m, value->count), 1);
             LExpr *i = loop_var(m, fn->fn, loop->var);
             loop_store(m, &loop->body, buffer, loop_add(m, to, i),
                        loop_load(m, fn->fn, place->buffer, loop_add(m, from, i), 1, false), false);
@@ -193,36 +244,47 @@ void lower_save_state(Fn *fn, LBlock *out) {
         LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
         LExpr *b = loop_var(m, fn->fn, each->var);
         loop_store(m, &each->body, fn->positions, b,
-                   loop_add(m, loop_load(m, fn->fn, fn->positions, b, 1, false), lower_length(fn, axis, b)), false);
+                   loop_add(m, loop_load(m, fn->fn, fn->positions, b, 1, false),
+                            lower_length(fn, axis, b)),
+                   false);
         break; /* one axis: they all advance together */
     }
 }
 
-/* --- reset, export, import --------------------------------------------------------------------------------------- */
+/* --- reset, export, import
+ * --------------------------------------------------------------------------------------- */
 
 static LoopType row_type(const Lower *lower, const Value *value) {
-    return value->type.dtype == DT_FLOAT ? lower->real : value->type.dtype == DT_INT ? LT_I32 : LT_I8;
+    return value->type.dtype == DT_FLOAT ? lower->real
+           : value->type.dtype == DT_INT ? LT_I32
+                                         : LT_I8;
 }
 
 static void make_reset(Lower *lower) {
     LoopModule *m = lower->module;
-    Fn fn = lower_function(lower, "reset", LT_I32, "Puts sequences [first, first + count) of a state to their beginning.\n"
-                           "A new state is reset whole (first 0, count batch) before it is used.", true);
+    Fn fn = lower_function(lower, "reset", LT_I32,
+                           "Puts sequences [first, first + count) of a state to their beginning.\n"
+                           "A new state is reset whole (first 0, count batch) before it is used.",
+                           true);
     lower_arg(&fn, ROLE_WEIGHTS, 0);
     lower_arg(&fn, ROLE_BATCH, 0);
     int first_arg = lower_arg(&fn, ROLE_FIRST, 0), count_arg = lower_arg(&fn, ROLE_COUNT, 0);
     for (int k = 0; k < lower->kept.count; k++) {
         const Value *value = lower->schedule->values.at[lower->kept.at[k].value];
-        const Value *boundary = value->boundary >= 0 ? lower->schedule->values.at[value->boundary] : NULL;
+        const Value *boundary =
+            value->boundary >= 0 ? lower->schedule->values.at[value->boundary] : NULL;
         if (boundary && boundary->kind == VALUE_INPUT) lower_arg(&fn, ROLE_INPUT, boundary->slot);
     }
     lower_arg(&fn, ROLE_STATE, 0);
     lower_state_header(&fn);
     LBlock *out = &fn.fn->body;
-    LExpr *first = loop_var(m, fn.fn, fn.fn->args.at[first_arg].var), *count = loop_var(m, fn.fn, fn.fn->args.at[count_arg].var);
-    LExpr *bad = loop_op(m, SOP_MOR, loop_op(m, SOP_LT, fn.batch, loop_int(m, 1), NULL), loop_op(m, SOP_LT, first, loop_int(m, 0), NULL), NULL);
+    LExpr *first = loop_var(m, fn.fn, fn.fn->args.at[first_arg].var),
+          *count = loop_var(m, fn.fn, fn.fn->args.at[count_arg].var);
+    LExpr *bad = loop_op(m, SOP_MOR, loop_op(m, SOP_LT, fn.batch, loop_int(m, 1), NULL),
+                         loop_op(m, SOP_LT, first, loop_int(m, 0), NULL), NULL);
     bad = loop_op(m, SOP_MOR, bad, loop_op(m, SOP_LT, count, loop_int(m, 0), NULL), NULL);
-    bad = loop_op(m, SOP_MOR, bad, loop_op(m, SOP_GT, count, loop_sub(m, fn.batch, first), NULL), NULL);
+    bad = loop_op(m, SOP_MOR, bad, loop_op(m, SOP_GT, count, loop_sub(m, fn.batch, first), NULL),
+                  NULL);
     loop_return(m, &loop_if(m, out, bad)->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
     LStmt *whole = loop_if(m, out, loop_op(m, SOP_EQ, count, fn.batch, NULL));
     loop_store(m, &whole->body, clock_buffer(&fn), loop_int(m, 0), loop_int(m, 0), false);
@@ -237,22 +299,29 @@ static void make_reset(Lower *lower) {
         LBlock *body = &each->body;
         LExpr *slot = loop_int(m, 0), *i = loop_int(m, 0);
         if (kept->ring) {
-            LStmt *loop = loop_for(m, fn.fn, body, "slot", loop_int(m, 0), loop_int(m, kept->ring), 1);
+            LStmt *loop =
+                loop_for(m, fn.fn, body, "slot", loop_int(m, 0), loop_int(m, kept->ring), 1);
             slot = loop_var(m, fn.fn, loop->var);
             body = &loop->body;
         }
         if (value->count > 1) {
-            LStmt *loop = loop_for(m, fn.fn, body, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+            LStmt *loop =
+                loop_for(m, fn.fn, body, "i", loop_int(m, 0), loop_int(m, value->count), 1);
             i = loop_var(m, fn.fn, loop->var);
             body = &loop->body;
         }
-        LExpr *to = loop_add(m, loop_mul(m, loop_add(m, loop_mul(m, slot, fn.batch), b), loop_int(m, lower_stride(lower, value))), i);
+        LExpr *to = loop_add(m,
+                             loop_mul(m, loop_add(m, loop_mul(m, slot, fn.batch), b),
+                                      loop_int(m, lower_stride(lower, value))),
+                             i);
         Use use = {value->boundary, -1};
-        const Value *boundary = value->boundary >= 0 ? lower->schedule->values.at[value->boundary] : NULL;
+        const Value *boundary =
+            value->boundary >= 0 ? lower->schedule->values.at[value->boundary] : NULL;
         LoopType type = lower_type(lower, value);
         for (int part = 0; part < 2; part++) {
             LBlock *into = body;
-            LExpr *given = boundary && boundary->kind == VALUE_INPUT ? fn.given[boundary->slot] : NULL;
+            LExpr *given =
+                boundary && boundary->kind == VALUE_INPUT ? fn.given[boundary->slot] : NULL;
             Use from = use;
             if (part && !given) break;
             if (given) {
@@ -260,7 +329,9 @@ static void make_reset(Lower *lower) {
                 into = part ? &test->otherwise : &test->body;
                 if (part) from.value = lower->graph->inputs.at[boundary->slot].fallback;
             }
-            LExpr *e = boundary ? lower_element(&fn, into, value, &from, &row, i, 1, lower_want(value)) : lower_real(lower, 0, 1);
+            LExpr *e = boundary
+                           ? lower_element(&fn, into, value, &from, &row, i, 1, lower_want(value))
+                           : lower_real(lower, 0, 1);
             if (value->type.dtype != DT_FLOAT) {
                 e = lower_as(lower, e, WANT_INT);
                 if (e->type != type) e = loop_convert(m, SOP_CONVERT, type, e);
@@ -272,12 +343,16 @@ static void make_reset(Lower *lower) {
     lower->interface_->reset = lower_finish(&fn);
 }
 
-/* Between the state and plain rows, one array a variable: [lags][batch][count], oldest first; positions [batch]. */
+/* Between the state and plain rows, one array a variable: [lags][batch][count], oldest first;
+ * positions [batch]. */
 static void make_transfer(Lower *lower, bool export_, int listed) {
     LoopModule *m = lower->module;
-    Fn fn = lower_function(lower, export_ ? "export_state" : "import_state", LT_I32,
-                           export_ ? "Copies a state into plain arrays: each variable [lags][batch][elements], oldest first;\nthe position as [batch]."
-                                   : "The reverse of export_state, into a state that was reset.", true);
+    Fn fn =
+        lower_function(lower, export_ ? "export_state" : "import_state", LT_I32,
+                       export_ ? "Copies a state into plain arrays: each variable "
+                                 "[lags][batch][elements], oldest first;\nthe position as [batch]."
+                               : "The reverse of export_state, into a state that was reset.",
+                       true);
     lower_arg(&fn, ROLE_BATCH, 0);
     lower_arg(&fn, ROLE_STATE, 0);
     lower_state_header(&fn);
@@ -286,37 +361,60 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
         const InterfaceState *state = &lower->interface_->states.at[s];
         bool position = s >= listed;
         const Kept *kept = position ? NULL : &lower->kept.at[s];
-        LoopType type = position ? LT_I64 : row_type(lower, lower->schedule->values.at[kept->value]);
+        LoopType type =
+            position ? LT_I64 : row_type(lower, lower->schedule->values.at[kept->value]);
         char *name = arena_strndup(lower->arena, state->name, strlen(state->name));
         for (char *c = name; *c; c++)
             if (*c == '.' || *c == '#') *c = '_';
-        int arg = loop_arg_pointer(m, fn.fn, name, type, export_, false, position ? "[batch]: position" : "[lags][batch][elements]");
-        vec_push(lower->arena, &lower->interface_->functions.at[lower->interface_->functions.count - 1].args,
+        int arg = loop_arg_pointer(m, fn.fn, name, type, export_, false,
+                                   position ? "[batch]: position" : "[lags][batch][elements]");
+        vec_push(lower->arena,
+                 &lower->interface_->functions.at[lower->interface_->functions.count - 1].args,
                  (InterfaceArg){export_ ? ROLE_OUTPUT : ROLE_INPUT, s});
-        int plain = loop_buffer(m, fn.fn, (LBuffer){.name = fn.fn->args.at[arg].name, .type = type, .base = LB_ARG, .arg = arg, .offset = loop_int(m, 0),
-                                                    .count = loop_mul(m, fn.batch, loop_int(m, position ? 1 : kept->lags * state->count)), .written = export_});
+        int plain = loop_buffer(
+            m, fn.fn,
+            (LBuffer){.name = fn.fn->args.at[arg].name,
+                      .type = type,
+                      .base = LB_ARG,
+                      .arg = arg,
+                      .offset = loop_int(m, 0),
+                      .count = loop_mul(m, fn.batch,
+                                        loop_int(m, position ? 1 : kept->lags * state->count)),
+                      .written = export_});
         LStmt *each = loop_for(m, fn.fn, out, "b", loop_int(m, 0), fn.batch, 1);
         LExpr *b = loop_var(m, fn.fn, each->var);
         if (position) {
-            if (export_) loop_store(m, &each->body, plain, b, loop_load(m, fn.fn, fn.positions, b, 1, false), false);
-            else loop_store(m, &each->body, fn.positions, b, loop_load(m, fn.fn, plain, b, 1, false), false);
+            if (export_)
+                loop_store(m, &each->body, plain, b, loop_load(m, fn.fn, fn.positions, b, 1, false),
+                           false);
+            else
+                loop_store(m, &each->body, fn.positions, b, loop_load(m, fn.fn, plain, b, 1, false),
+                           false);
             continue;
         }
         int buffer = lower_state_buffer(&fn, kept);
         LoopType own = fn.fn->buffers.at[buffer].type;
         for (int lag = kept->lags; lag >= 1; lag--) {
             LExpr *row = lower_let(&fn, &each->body, "row", lower_state_row(&fn, kept, lag, b));
-            LStmt *loop = loop_for(m, fn.fn, &each->body, "i", loop_int(m, 0), loop_int(m, state->count), 1);
+            LStmt *loop =
+                loop_for(m, fn.fn, &each->body, "i", loop_int(m, 0), loop_int(m, state->count), 1);
             LExpr *i = loop_var(m, fn.fn, loop->var);
-            LExpr *at = loop_add(m, loop_mul(m, loop_add(m, loop_mul(m, loop_int(m, kept->lags - lag), fn.batch), b), loop_int(m, state->count)), i);
-            LExpr *e = export_ ? loop_load(m, fn.fn, buffer, loop_add(m, row, i), 1, false) : loop_load(m, fn.fn, plain, at, 1, false);
+            LExpr *at = loop_add(
+                m,
+                loop_mul(m, loop_add(m, loop_mul(m, loop_int(m, kept->lags - lag), fn.batch), b),
+                         loop_int(m, state->count)),
+                i);
+            LExpr *e = export_ ? loop_load(m, fn.fn, buffer, loop_add(m, row, i), 1, false)
+                               : loop_load(m, fn.fn, plain, at, 1, false);
             LoopType to = export_ ? type : own;
             if (e->type != to) e = loop_convert(m, SOP_CONVERT, to, e);
-            loop_store(m, &loop->body, export_ ? plain : buffer, export_ ? at : loop_add(m, row, i), e, false);
+            loop_store(m, &loop->body, export_ ? plain : buffer, export_ ? at : loop_add(m, row, i),
+                       e, false);
         }
     }
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
-    *(export_ ? &lower->interface_->export_state : &lower->interface_->import_state) = lower_finish(&fn);
+    *(export_ ? &lower->interface_->export_state : &lower->interface_->import_state) =
+        lower_finish(&fn);
 }
 
 void lower_state_functions(Lower *lower) {
@@ -327,14 +425,18 @@ void lower_state_functions(Lower *lower) {
         if (lower->carries && !lower->kept.at[k].carried) continue;
         listed++;
         vec_push(lower->arena, &lower->interface_->states,
-                 (InterfaceState){name_of(lower->names, value->name ? value->name : lower_name(lower, value)), value->type, lower->kept.at[k].lags, value->count});
+                 (InterfaceState){
+                     name_of(lower->names, value->name ? value->name : lower_name(lower, value)),
+                     value->type, lower->kept.at[k].lags, value->count});
     }
     for (int c = 0; c < lower->graph->carries.count; c++) {
         const GraphCarry *carry = &lower->graph->carries.at[c];
         const char *name = *carry->name ? arena_printf(lower->arena, "%s.t", carry->name) : "t";
-        vec_push(lower->arena, &lower->interface_->states, (InterfaceState){name_of(lower->names, name), {.dtype = DT_INT}, 1, 1});
+        vec_push(lower->arena, &lower->interface_->states,
+                 (InterfaceState){name_of(lower->names, name), {.dtype = DT_INT}, 1, 1});
     }
-    Fn fn = lower_function(lower, "state_bytes", LT_I64, "Bytes of a state of `batch` sequences.", true);
+    Fn fn = lower_function(lower, "state_bytes", LT_I64, "Bytes of a state of `batch` sequences.",
+                           true);
     lower_arg(&fn, ROLE_BATCH, 0);
     lower_return_size(&fn, lower->state_size);
     lower->interface_->state_bytes = lower_finish(&fn);

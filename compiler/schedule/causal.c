@@ -16,7 +16,8 @@ static const char *name_for(Arena *arena, const Graph *graph, int id) {
 }
 
 /* The named nodes along the cycle, the first again at the end; the span of the first in *span. */
-static const char *cycle_text(Arena *arena, const Graph *graph, const DepResult *result, Span *span) {
+static const char *cycle_text(Arena *arena, const Graph *graph, const DepResult *result,
+                              Span *span) {
     Text text = text_new(arena);
     const char *first = NULL;
     *span = graph->nodes.at[result->cycle.at[0]]->span;
@@ -45,28 +46,32 @@ bool schedule_causal(Arena *arena, const Graph *graph, Diags *diags) {
     case DEP_INSTANT: {
         const char *cycle = cycle_text(arena, graph, &result, &span);
         Diag *diag = diag_error(diags, "E-CAUSAL", span, "instantaneous cycle: %s", cycle);
-        diag_note(diags, diag, span, "a value may read itself at an earlier or a later position only");
+        diag_note(diags, diag, span,
+                  "a value may read itself at an earlier or a later position only");
         return false;
     }
     case DEP_ALL: {
         const Node *reader = graph->nodes.at[result.edge.to];
         const Node *source = graph->nodes.at[result.edge.from];
         const char *name = name_for(arena, graph, result.edge.from);
-        Diag *diag = diag_error(diags, "E-CAUSAL", reader->span,
-                                "%s needs its own whole sequence", name ? name : "this value");
+        Diag *diag = diag_error(diags, "E-CAUSAL", reader->span, "%s needs its own whole sequence",
+                                name ? name : "this value");
         diag_note(diags, diag, source->span, "the recurrence passes through here");
         return false;
     }
     case DEP_RATE: {
         const Node *reader = graph->nodes.at[result.edge.to];
-        Diag *diag = diag_error(diags, "E-CAUSAL", reader->span,
-                                "a recurrence crosses rates; `every` on an equation holds a value instead");
-        diag_note(diags, diag, graph->nodes.at[result.edge.from]->span, "the recurrence passes through here");
+        Diag *diag =
+            diag_error(diags, "E-CAUSAL", reader->span,
+                       "a recurrence crosses rates; `every` on an equation holds a value instead");
+        diag_note(diags, diag, graph->nodes.at[result.edge.from]->span,
+                  "the recurrence passes through here");
         return false;
     }
     case DEP_BOTH: {
         const char *cycle = cycle_text(arena, graph, &result, &span);
-        diag_error(diags, "E-CAUSAL", span, "past and future of a sequence in one recurrence: %s", cycle);
+        diag_error(diags, "E-CAUSAL", span, "past and future of a sequence in one recurrence: %s",
+                   cycle);
         return false;
     }
     }

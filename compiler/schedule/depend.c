@@ -1,7 +1,8 @@
 /* Strongly connected components, peeled axis by axis, and the order of what comes out. */
 #include "schedule/depend.h"
 
-/* --- strongly connected components (Tarjan 1972), on a stack of its own -------------------------- */
+/* --- strongly connected components (Tarjan 1972), on a stack of its own --------------------------
+ */
 
 typedef struct Adjacency {
     int *first, *edges; /* edges leaving node i: edges[first[i]] … edges[first[i+1]-1] */
@@ -14,7 +15,8 @@ typedef struct Work {
     int *local; /* scratch: a node's number in the part at hand */
 } Work;
 
-/* The successors (readers) of the nodes in `members`, by the edges of `live`, in local numbering. */
+/* The successors (readers) of the nodes in `members`, by the edges of `live`, in local numbering.
+ */
 static Adjacency adjacency(Arena *arena, int count, int edge_count, const int *from) {
     Adjacency a = {ARENA_ARRAY(arena, count + 1, int), ARENA_ARRAY(arena, edge_count, int)};
     for (int e = 0; e < edge_count; e++) a.first[from[e] + 1]++;
@@ -67,7 +69,8 @@ static int components(Arena *arena, int count, Adjacency adj, const int *to, int
     return found;
 }
 
-/* --- labels ---------------------------------------------------------------------------------------- */
+/* --- labels
+ * ---------------------------------------------------------------------------------------- */
 
 static const Label *label_on(const DepEdge *edge, int axis) {
     for (int i = 0; i < edge->label_count; i++)
@@ -109,7 +112,8 @@ static int loose_sign(const Label *label) {
     return 0;
 }
 
-/* --- nesting ---------------------------------------------------------------------------------------- */
+/* --- nesting
+ * ---------------------------------------------------------------------------------------- */
 
 typedef VEC(int) Ints;
 
@@ -134,14 +138,16 @@ static void release(Arena *arena, const Part *part, Adjacency adj, const int *to
         for (int j = adj.first[v]; j < adj.first[v + 1]; j++) {
             int d = component[to[adj.edges[j]]];
             if (d == component[v] || --waiting[d]) continue;
-            if (parts[d].live.count) vec_push(arena, loops, d);
-            else vec_push(arena, singles, d);
+            if (parts[d].live.count)
+                vec_push(arena, loops, d);
+            else
+                vec_push(arena, singles, d);
         }
     }
 }
 
-/* Splits into components and emits them in order: blocks as large and as early as they can be, then the
- * loops that became ready. */
+/* Splits into components and emits them in order: blocks as large and as early as they can be, then
+ * the loops that became ready. */
 static bool order_part(Work *work, const Part *part, unsigned char *used_axes, Nests *out,
                        DepResult *result) {
     Arena *arena = work->arena;
@@ -176,8 +182,10 @@ static bool order_part(Work *work, const Part *part, unsigned char *used_axes, N
     Ints singles = {0}, loops = {0};
     for (int c = found - 1; c >= 0; c--) {
         if (waiting[c]) continue;
-        if (parts[c].live.count) vec_push(arena, &loops, c);
-        else vec_push(arena, &singles, c);
+        if (parts[c].live.count)
+            vec_push(arena, &loops, c);
+        else
+            vec_push(arena, &singles, c);
     }
     int next_single = 0, next_loop = 0, done = 0;
     while (done < found) {
@@ -244,7 +252,8 @@ static bool nest_part(Work *work, const Part *part, unsigned char *used_axes, Ne
     return false;
 }
 
-/* --- why not ------------------------------------------------------------------------------------------ */
+/* --- why not
+ * ------------------------------------------------------------------------------------------ */
 
 /* A shortest cycle through `start` by the edges that `keep` lets pass; empty when there is none. */
 static bool find_cycle(Work *work, const Part *part, const unsigned char *keep, DepResult *result) {
@@ -267,7 +276,8 @@ static bool find_cycle(Work *work, const Part *part, const unsigned char *keep, 
     for (int i = 0; i < n; i++) size[component[i]]++;
     int start = -1;
     for (int e = 0; e < used && start < 0; e++)
-        if (component[from[e]] == component[to[e]] && (size[component[from[e]]] > 1 || from[e] == to[e]))
+        if (component[from[e]] == component[to[e]] &&
+            (size[component[from[e]]] > 1 || from[e] == to[e]))
             start = from[e];
     if (start < 0) return false;
     int *parent = ARENA_ARRAY(arena, n, int), *queue = ARENA_ARRAY(arena, n + 1, int);
@@ -310,7 +320,8 @@ static void explain(Work *work, const Part *part, const unsigned char *used_axes
         const DepEdge *edge = &work->edges->at[part->live.at[e]];
         bool wide = false;
         for (int i = 0; i < edge->label_count; i++)
-            if (edge->labels[i].kind == LABEL_ALL || edge->labels[i].kind == LABEL_RATE) wide = true;
+            if (edge->labels[i].kind == LABEL_ALL || edge->labels[i].kind == LABEL_RATE)
+                wide = true;
         keep[e] = can_be_zero(edge) && !wide;
     }
     if (find_cycle(work, part, keep, result)) {

@@ -1,9 +1,9 @@
 /* The dependence analysis: which operations form loops, over which axis and in which direction.
  *
- * Works on abstract nodes with labelled edges, so that the Graph (to decide causality) and the values of a
- * Schedule (to build its loops) go through the same code. The algorithm is `nest` of docs/language.md,
- * section 6: strongly connected components, peeled axis by axis (Karp, Miller and Winograd 1967;
- * Allen and Kennedy's loop distribution). */
+ * Works on abstract nodes with labelled edges, so that the Graph (to decide causality) and the
+ * values of a Schedule (to build its loops) go through the same code. The algorithm is `nest` of
+ * docs/language.md, section 6: strongly connected components, peeled axis by axis (Karp, Miller and
+ * Winograd 1967; Allen and Kennedy's loop distribution). */
 #ifndef RNNC_SCHEDULE_DEPEND_H
 #define RNNC_SCHEDULE_DEPEND_H
 
@@ -16,8 +16,8 @@ typedef enum LabelKind {
     LABEL_LE,
     LABEL_GT,
     LABEL_GE,
-    LABEL_ALL,    /* anywhere */
-    LABEL_RATE    /* on an axis of another rate */
+    LABEL_ALL, /* anywhere */
+    LABEL_RATE /* on an axis of another rate */
 } LabelKind;
 
 typedef struct Label {
@@ -57,15 +57,17 @@ typedef enum DepFailure { DEP_OK, DEP_INSTANT, DEP_ALL, DEP_RATE, DEP_BOTH } Dep
 typedef struct DepResult {
     Nests nests;
     DepFailure failure;
-    VEC(int) cycle; /* the nodes of a cycle that shows it; DEP_ALL, DEP_RATE: `edge` is the culprit */
+    VEC(int)
+    cycle; /* the nodes of a cycle that shows it; DEP_ALL, DEP_RATE: `edge` is the culprit */
     DepEdge edge;
 } DepResult;
 
 /* Orders `count` nodes. Blocks are as large and as early as they can be. */
 DepResult depend_nests(Arena *arena, int count, const DepEdges *edges, int axis_count);
 
-/* Labels of a read: reader with its domain, source with its domain and `at` (NULL: own position), appended to
- * `edge`. `relation[index]`: how an index that reductions bind lies to its partner, see depend_relations. */
+/* Labels of a read: reader with its domain, source with its domain and `at` (NULL: own position),
+ * appended to `edge`. `relation[index]`: how an index that reductions bind lies to its partner, see
+ * depend_relations. */
 typedef struct Relation {
     int partner;    /* the index that its bounds name, or -1 */
     LabelKind kind; /* LT, LE, GT, GE or ALL */
@@ -73,8 +75,9 @@ typedef struct Relation {
 
 Relation *depend_relations(Arena *arena, const Graph *graph);
 
-void depend_labels(const Graph *graph, const Relation *relations, int reader_count, const int *reader,
-                   int source_count, const int *source, const At *at, DepEdge *edge);
+void depend_labels(const Graph *graph, const Relation *relations, int reader_count,
+                   const int *reader, int source_count, const int *source, const At *at,
+                   DepEdge *edge);
 
 /* The labels of a reduction over `index` in [low, high): what its operand's other positions are. */
 void depend_reduction(const Graph *graph, const Relation *relations, const Attr *attr, int index,
@@ -86,7 +89,8 @@ bool depend_strict(const DepEdge *edge, int axis);
 /* All edges of a graph. */
 DepEdges depend_graph(Arena *arena, const Graph *graph);
 
-/* E-CAUSAL: reports why a graph cannot be evaluated in any order, naming the cycle. True when it can. */
+/* E-CAUSAL: reports why a graph cannot be evaluated in any order, naming the cycle. True when it
+ * can. */
 bool schedule_causal(Arena *arena, const Graph *graph, Diags *diags);
 
 #endif

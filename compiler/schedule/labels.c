@@ -48,15 +48,16 @@ Relation *depend_relations(Arena *arena, const Graph *graph) {
             known->kind = join(known->kind, r.kind);
         }
     }
-    /* A value over a bound index that is an output, or read at other positions, is wanted everywhere. */
+    /* A value over a bound index that is an output, or read at other positions, is wanted
+     * everywhere. */
     for (int i = 0; i < graph->outputs.count; i++)
         for (int d = 0; d < graph->outputs.at[i].index_count; d++)
             relations[graph->outputs.at[i].indices[d]] = (Relation){-1, LABEL_ALL};
     return relations;
 }
 
-/* The index of a domain on an axis that a loop over that axis would run over: one that no reduction binds to
- * a partner, if there is one. -1 when the domain does not have the axis. */
+/* The index of a domain on an axis that a loop over that axis would run over: one that no reduction
+ * binds to a partner, if there is one. -1 when the domain does not have the axis. */
 static int loop_index(const Graph *graph, const Relation *relations, int count, const int *domain,
                       int axis) {
     int found = -1;
@@ -82,12 +83,15 @@ static void label_index(const Relation *relations, int own, int axis, int index,
         add_label(edge, axis, LABEL_OFFSET, offset);
     } else if (own >= 0 && relations[index].partner == own) {
         LabelKind kind = relations[index].kind;
-        if (offset < 0 && kind == LABEL_LE) kind = LABEL_LT;
-        else if (offset > 0 && kind == LABEL_GE) kind = LABEL_GT;
+        if (offset < 0 && kind == LABEL_LE)
+            kind = LABEL_LT;
+        else if (offset > 0 && kind == LABEL_GE)
+            kind = LABEL_GT;
         else if ((offset > 0 && (kind == LABEL_LT || kind == LABEL_LE)) ||
                  (offset < 0 && (kind == LABEL_GT || kind == LABEL_GE)))
-            kind = kind == LABEL_LT && offset == 1 ? LABEL_LE
-                 : kind == LABEL_GT && offset == -1 ? LABEL_GE : LABEL_ALL;
+            kind = kind == LABEL_LT && offset == 1    ? LABEL_LE
+                   : kind == LABEL_GT && offset == -1 ? LABEL_GE
+                                                      : LABEL_ALL;
         add_label(edge, axis, kind, 0);
     } else {
         add_label(edge, axis, LABEL_ALL, 0);
@@ -102,14 +106,14 @@ void depend_labels(const Graph *graph, const Relation *relations, int reader_cou
         if (source[i] != loop_index(graph, relations, source_count, source, axis)) continue;
         int own = loop_index(graph, relations, reader_count, reader, axis);
         if (!at) {
-            if (own < 0) add_label(edge, axis, LABEL_ALL, 0); /* a reduction; see depend_reduction */
-            else label_index(relations, own, axis, source[i], 0, edge);
+            if (own < 0)
+                add_label(edge, axis, LABEL_ALL, 0); /* a reduction; see depend_reduction */
+            else
+                label_index(relations, own, axis, source[i], 0, edge);
             continue;
         }
         switch (at[i].kind) {
-        case AT_INDEX:
-            label_index(relations, own, axis, at[i].index, at[i].offset, edge);
-            break;
+        case AT_INDEX: label_index(relations, own, axis, at[i].index, at[i].offset, edge); break;
         case AT_SCALE:
         case AT_DIV:
             add_label(edge, axis, LABEL_RATE, 0);
@@ -117,9 +121,7 @@ void depend_labels(const Graph *graph, const Relation *relations, int reader_cou
             break;
         case AT_FIRST:
         case AT_LAST:
-        case AT_MIRROR:
-            add_label(edge, axis, LABEL_ALL, 0);
-            break;
+        case AT_MIRROR: add_label(edge, axis, LABEL_ALL, 0); break;
         case AT_POINTER:
             add_label(edge, axis, LABEL_ALL, 0); /* a past pointer is refined by the caller */
             break;
@@ -133,8 +135,8 @@ void depend_reduction(const Graph *graph, const Relation *relations, const Attr 
     int own = loop_index(graph, relations, reader_count, reader, axis);
     Relation r = relation_of(attr);
     if (own >= 0 && r.partner == own) {
-        /* The operand itself runs over both indices; what it reads at `index` carries the bound. When it
-         * runs over the bound index alone, this edge does. */
+        /* The operand itself runs over both indices; what it reads at `index` carries the bound.
+         * When it runs over the bound index alone, this edge does. */
         add_label(edge, axis, r.kind, 0);
     } else {
         add_label(edge, axis, LABEL_ALL, 0);
@@ -177,14 +179,15 @@ DepEdges depend_graph(Arena *arena, const Graph *graph) {
                 depend_labels(graph, relations, node->domain_count, node->domain,
                               source->domain_count, source->domain, NULL, &edge);
                 if (in_domain(source, bound)) {
-                    /* Its label on the bound index's axis comes from the range, unless the operand also
-                     * runs over the reader's own index of that axis. */
+                    /* Its label on the bound index's axis comes from the range, unless the operand
+                     * also runs over the reader's own index of that axis. */
                     int axis = graph->indices.at[bound].axis;
                     int own = loop_index(graph, relations, node->domain_count, node->domain, axis);
                     bool both = own >= 0 && own != bound && in_domain(source, own);
                     if (!both) {
                         for (int l = 0; l < edge.label_count; l++)
-                            if (edge.labels[l].axis == axis) edge.labels[l--] = edge.labels[--edge.label_count];
+                            if (edge.labels[l].axis == axis)
+                                edge.labels[l--] = edge.labels[--edge.label_count];
                         if (node->op == OP_TSOFTMAX || node->op == OP_TCONCAT || node->op == OP_CTC)
                             add_label(&edge, axis, LABEL_ALL, 0);
                         else

@@ -1,8 +1,11 @@
-/* From values to loops and blocks: the dependence analysis on values, and N4 of the normal form (what a sum in
- * a loop takes from outside of the loop becomes one outside sum, so that input products leave the loop). */
+/* From values to loops and blocks: the dependence analysis on values, and N4 of the normal form
+ * (what a sum in a loop takes from outside of the loop becomes one outside sum, so that input
+ * products leave the loop). */
 #include "schedule/schedule.h"
 
-/* --- edges ------------------------------------------------------------------------------------------------ */
+/* --- edges
+ * ------------------------------------------------------------------------------------------------
+ */
 
 typedef struct EdgeBuild {
     Schedule *schedule;
@@ -11,8 +14,8 @@ typedef struct EdgeBuild {
 } EdgeBuild;
 
 static bool reduces_time(const Value *value) {
-    return value->kind == VALUE_ROW &&
-           (value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TARGMAX || value->op == OP_TCONCAT);
+    return value->kind == VALUE_ROW && (value->op == OP_TSUM || value->op == OP_TMAX ||
+                                        value->op == OP_TARGMAX || value->op == OP_TCONCAT);
 }
 
 static bool has_index(const Value *value, int index) {
@@ -40,8 +43,8 @@ static void add_edge(void *user, const Use *use, bool boundary) {
             if (reader->op == OP_TCONCAT)
                 edge.labels[edge.label_count++] = (Label){axis, LABEL_ALL, 0};
             else
-                depend_reduction(graph, schedule->relations, reader->attr, bound, reader->domain_count,
-                                 reader->domain, &edge);
+                depend_reduction(graph, schedule->relations, reader->attr, bound,
+                                 reader->domain_count, reader->domain, &edge);
         }
     }
     vec_push(schedule->arena, build->edges, edge);
@@ -50,24 +53,29 @@ static void add_edge(void *user, const Use *use, bool boundary) {
 /* Does this value need the length of a generated axis? Then it waits for the stop. */
 static bool needs_length(const Schedule *schedule, const Value *value, int axis) {
     const Graph *graph = schedule->graph;
-    if (value->kind == VALUE_LEAF && value->op == OP_LENGTH && value->attr->slot == axis) return true;
+    if (value->kind == VALUE_LEAF && value->op == OP_LENGTH && value->attr->slot == axis)
+        return true;
     if (value->kind == VALUE_LEAF && value->op == OP_INDEX && value->attr->mirrored &&
         graph->indices.at[value->attr->index].axis == axis)
         return true;
     if (reduces_time(value) && graph->indices.at[value->attr->index].axis == axis) return true;
     for (int i = 0; i < value->uses.count + value->terms.count; i++) {
         Use uses[2] = {{-1, -1}, {-1, -1}};
-        if (i < value->uses.count) uses[0] = value->uses.at[i];
+        if (i < value->uses.count)
+            uses[0] = value->uses.at[i];
         else {
             uses[0] = value->terms.at[i - value->uses.count].a;
-            if (value->terms.at[i - value->uses.count].pair) uses[1] = value->terms.at[i - value->uses.count].b;
+            if (value->terms.at[i - value->uses.count].pair)
+                uses[1] = value->terms.at[i - value->uses.count].b;
         }
         for (int j = 0; j < 2; j++) {
             if (uses[j].access < 0) continue;
             const Access *access = &schedule->accesses.at[uses[j].access];
             const Value *source = schedule->values.at[uses[j].value];
             for (int d = 0; d < access->at_count; d++)
-                if (access->at[d].kind == AT_LAST && graph->indices.at[source->domain[d]].axis == axis) return true;
+                if (access->at[d].kind == AT_LAST &&
+                    graph->indices.at[source->domain[d]].axis == axis)
+                    return true;
         }
     }
     return false;
@@ -84,7 +92,9 @@ static DepResult analyse(Schedule *schedule, int **global) {
         for (int s = 0; s < schedule->stops.count; s++)
             if (needs_length(schedule, value, schedule->graph->stops.at[s].axis))
                 vec_push(arena, &edges,
-                         (DepEdge){.from = schedule->stops.at[s], .to = value->id, .label_count = 1,
+                         (DepEdge){.from = schedule->stops.at[s],
+                                   .to = value->id,
+                                   .label_count = 1,
                                    .labels = {{schedule->graph->stops.at[s].axis, LABEL_ALL, 0}}});
     }
     /* The analysis numbers live values only. */
@@ -103,17 +113,21 @@ static DepResult analyse(Schedule *schedule, int **global) {
     return depend_nests(arena, live, &edges, schedule->graph->axes.count);
 }
 
-/* --- N4 ------------------------------------------------------------------------------------------------------ */
+/* --- N4
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void set_nest(Schedule *schedule, const Nest *nest, const int *global, int *number) {
     if (nest->kind != NEST_LOOP) return;
     int mine = (*number)++;
     for (int i = 0; i < nest->members.count; i++)
         schedule->values.at[global[nest->members.at[i]]]->nest = mine;
-    for (int i = 0; i < nest->children.count; i++) set_nest(schedule, nest->children.at[i], global, number);
+    for (int i = 0; i < nest->children.count; i++)
+        set_nest(schedule, nest->children.at[i], global, number);
 }
 
-/* Inside: in the innermost loop that holds the sum. Numbers of loops grow inwards, so "the same number" is it. */
+/* Inside: in the innermost loop that holds the sum. Numbers of loops grow inwards, so "the same
+ * number" is it. */
 static bool inside(const Schedule *schedule, const Value *sum, const Term *term) {
     return schedule->values.at[term->a.value]->nest == sum->nest ||
            (term->pair && schedule->values.at[term->b.value]->nest == sum->nest);
@@ -158,14 +172,17 @@ static void split_outside(Schedule *schedule, Value *sum) {
         if (inside(schedule, sum, term)) continue;
         outside++;
         const Value *a = schedule->values.at[term->a.value];
-        bool constant = is_constant(a) && (!term->pair || is_constant(schedule->values.at[term->b.value]));
+        bool constant =
+            is_constant(a) && (!term->pair || is_constant(schedule->values.at[term->b.value]));
         if (!constant) streams++;
         if (term->pair) weighty++;
     }
     if (!streams || outside == sum->terms.count || (outside == 1 && !weighty)) return;
     Value *out = schedule_value(schedule, VALUE_SUM, OP_ADD, sum->type);
     out->span = sum->span;
-    if (sum->name) out->name = name_of(schedule->graph->names, arena_printf(schedule->arena, "%s.in", sum->name));
+    if (sum->name)
+        out->name =
+            name_of(schedule->graph->names, arena_printf(schedule->arena, "%s.in", sum->name));
     VEC(Term) rest = {0};
     vec_push(schedule->arena, &rest, (Term){.sign = 1, .a = {out->id, -1}});
     for (int i = 0; i < sum->terms.count; i++) {
@@ -183,7 +200,9 @@ static void split_outside(Schedule *schedule, Value *sum) {
     sum->terms.room = rest.room;
 }
 
-/* --- blocks ---------------------------------------------------------------------------------------------------- */
+/* --- blocks
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static bool linear(const Schedule *schedule, const Nest *nest, const int *global) {
     if (nest->children.count != 1 || nest->children.at[0]->kind != NEST_BLOCK) return false;
@@ -191,7 +210,8 @@ static bool linear(const Schedule *schedule, const Nest *nest, const int *global
     for (int i = 0; i < nest->members.count; i++) {
         const Value *value = schedule->values.at[global[nest->members.at[i]]];
         if (value->kind == VALUE_PRODUCT || value->kind == VALUE_ROW) return false;
-        if (value->kind == VALUE_POINT && value->op != OP_VAR && value->op != OP_MUL && value->op != OP_SELECT)
+        if (value->kind == VALUE_POINT && value->op != OP_VAR && value->op != OP_MUL &&
+            value->op != OP_SELECT)
             return false;
         int own = 0;
         for (int j = 0; j < value->uses.count; j++)
@@ -210,8 +230,8 @@ static bool linear(const Schedule *schedule, const Nest *nest, const int *global
     return true;
 }
 
-static SNest *convert(Schedule *schedule, const Nest *nest, const int *global, int *number, int *loops,
-                      int depth) {
+static SNest *convert(Schedule *schedule, const Nest *nest, const int *global, int *number,
+                      int *loops, int depth) {
     SNest *out = ARENA_NEW(schedule->arena, SNest);
     out->kind = nest->kind;
     if (nest->kind == NEST_BLOCK) {
@@ -246,18 +266,21 @@ bool normal_nests(Schedule *schedule) {
     DepResult result = analyse(schedule, &global);
     if (result.failure != DEP_OK) return false;
     int number = 0;
-    for (int i = 0; i < result.nests.count; i++) set_nest(schedule, result.nests.at[i], global, &number);
+    for (int i = 0; i < result.nests.count; i++)
+        set_nest(schedule, result.nests.at[i], global, &number);
     int count = schedule->values.count;
     for (int i = 0; i < count; i++) {
         Value *value = schedule->values.at[i];
-        if (value->live && value->kind == VALUE_SUM && value->nest >= 0) split_outside(schedule, value);
+        if (value->live && value->kind == VALUE_SUM && value->nest >= 0)
+            split_outside(schedule, value);
     }
     schedule_liveness(schedule);
     for (int i = 0; i < schedule->values.count; i++) schedule->values.at[i]->nest = -1;
     result = analyse(schedule, &global);
     if (result.failure != DEP_OK) return false;
     number = 0;
-    for (int i = 0; i < result.nests.count; i++) set_nest(schedule, result.nests.at[i], global, &number);
+    for (int i = 0; i < result.nests.count; i++)
+        set_nest(schedule, result.nests.at[i], global, &number);
     int loops[MAX_DOMAIN + 1];
     number = 0;
     for (int i = 0; i < result.nests.count; i++)

@@ -1,9 +1,9 @@
 /* The normal form: values from the nodes of a Graph. It decides bits, so it always runs.
  *
- * N1  +, - and unary minus become one n-ary sum; a sum with one reader merges into it; a product of two
- *     values whose only reader is a sum belongs to that sum as a pair, to be printed as its fma.
- * N2  M @ concat(a, b) is a sum of products with column ranges of M; a row range of a product is a product with
- *     a row range: one stacked matrix and several single ones give the same loops. */
+ * N1  +, - and unary minus become one n-ary sum; a sum with one reader merges into it; a product of
+ * two values whose only reader is a sum belongs to that sum as a pair, to be printed as its fma. N2
+ * M @ concat(a, b) is a sum of products with column ranges of M; a row range of a product is a
+ * product with a row range: one stacked matrix and several single ones give the same loops. */
 #include "schedule/schedule.h"
 
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type) {
@@ -26,7 +26,8 @@ static bool same_domain(const Value *a, const Value *b) {
     return true;
 }
 
-/* --- views of parameters ------------------------------------------------------------------------------- */
+/* --- views of parameters
+ * ------------------------------------------------------------------------------- */
 
 static bool view_of(const Graph *graph, int id, View *view) {
     const Node *node = graph->nodes.at[id];
@@ -42,8 +43,7 @@ static bool view_of(const Graph *graph, int id, View *view) {
         return true;
     }
     case OP_VAR:
-    case OP_DETACH:
-        return node->domain_count == 0 && view_of(graph, node->in[0], view);
+    case OP_DETACH: return node->domain_count == 0 && view_of(graph, node->in[0], view);
     case OP_TRANSPOSE: {
         if (!view_of(graph, node->in[0], view)) return false;
         int64_t d = view->dim[0], s = view->stride[0];
@@ -82,12 +82,13 @@ static bool view_of(const Graph *graph, int id, View *view) {
         }
         return true;
     }
-    default: /* any other operation computes something new */
-        return false;
+    default: /* any other operation computes something new */ return false;
     }
 }
 
-/* --- uses ------------------------------------------------------------------------------------------------ */
+/* --- uses
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool own_position(const Graph *graph, const Node *read) {
     const Node *source = graph->nodes.at[read->in[0]];
@@ -105,34 +106,38 @@ static Use resolve(const Schedule *schedule, Use use) {
         if (value->kind != VALUE_POINT || value->op != OP_VAR) return use;
         Use inner = value->uses.at[0];
         const Value *source = schedule->values.at[inner.value];
-        if (use.access < 0 && inner.access >= 0) use = inner;
-        else if (inner.access < 0 && same_domain(value, source) && inner.value != use.value) use.value = inner.value;
-        else return use;
+        if (use.access < 0 && inner.access >= 0)
+            use = inner;
+        else if (inner.access < 0 && same_domain(value, source) && inner.value != use.value)
+            use.value = inner.value;
+        else
+            return use;
     }
 }
 
 static int add_access(Schedule *schedule, const Node *read) {
     const Node *source = schedule->graph->nodes.at[read->in[0]];
-    Access access = {.at_count = source->domain_count, .boundary = read->in_count > 1 ? read->in[1] : -1,
+    Access access = {.at_count = source->domain_count,
+                     .boundary = read->in_count > 1 ? read->in[1] : -1,
                      .carry = read->attr.carry};
     for (int d = 0; d < source->domain_count; d++) access.at[d] = read->attr.at[d];
     vec_push(schedule->arena, &schedule->accesses, access);
     return schedule->accesses.count - 1;
 }
 
-/* --- nodes to values --------------------------------------------------------------------------------------- */
+/* --- nodes to values
+ * --------------------------------------------------------------------------------------- */
 
 static bool refuse(Diags *diags, const Node *node, const char *what) {
-    diag_error(diags, "E-LOWER", node->span,
-               "%s is not compiled yet; run it with --backend=interp", what);
+    diag_error(diags, "E-LOWER", node->span, "%s is not compiled yet; run it with --backend=interp",
+               what);
     return false;
 }
 
 static void fill(Schedule *schedule, Value *value, const Node *node, ValueKind kind) {
     value->kind = kind;
     for (int i = 0; i < node->in_count; i++)
-        if (node->in[i] >= 0)
-            vec_push(schedule->arena, &value->uses, (Use){node->in[i], -1});
+        if (node->in[i] >= 0) vec_push(schedule->arena, &value->uses, (Use){node->in[i], -1});
 }
 
 static void add_term(Schedule *schedule, Value *sum, int sign, int operand) {
@@ -185,12 +190,11 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags
     case OP_PARAM:
     case OP_IOTA:
     case OP_INDEX:
-    case OP_LENGTH:
-        value->kind = VALUE_LEAF;
-        return true;
+    case OP_LENGTH: value->kind = VALUE_LEAF; return true;
     case OP_READ: {
         for (int d = 0; d < node->attr.at_count; d++)
-            if (node->attr.at[d].kind == AT_POINTER) return refuse(diags, node, "reading through a pointer");
+            if (node->attr.at[d].kind == AT_POINTER)
+                return refuse(diags, node, "reading through a pointer");
         int access = own_position(graph, node) ? -1 : add_access(schedule, node);
         value->kind = VALUE_POINT;
         value->op = OP_VAR;
@@ -224,46 +228,105 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags
     case OP_MAXPOOL: return refuse(diags, node, "maxpool");
     case OP_AVGPOOL: return refuse(diags, node, "avgpool");
     case OP_TARGMAX: return refuse(diags, node, "argmax over time");
-    case OP_TSUM: case OP_TMAX: case OP_TCONCAT:
-    case OP_TRANSPOSE: case OP_BROADCAST: case OP_CONCAT: case OP_SLICE: case OP_GATHER:
-    case OP_ARGMAX: case OP_SUM: case OP_RMAX: case OP_RMIN: case OP_ONEHOT:
-        fill(schedule, value, node, VALUE_ROW);
-        return true;
-    case OP_TMEAN: case OP_TLOGSUMEXP: case OP_TSOFTMAX: case OP_GELU: case OP_SILU: case OP_SOFTSIGN:
-    case OP_HARD_SIGMOID: case OP_HARD_TANH: case OP_RSQRT: case OP_LEAKY_RELU: case OP_ELU: case OP_DOT:
-    case OP_OUTER: case OP_SOFTMAX: case OP_LOG_SOFTMAX: case OP_LOGSUMEXP: case OP_LAYERNORM: case OP_MEAN:
-    case OP_XENT: case OP_NLL: case OP_MSE: case OP_BCE: case OP_SQUARE:
+    case OP_TSUM:
+    case OP_TMAX:
+    case OP_TCONCAT:
+    case OP_TRANSPOSE:
+    case OP_BROADCAST:
+    case OP_CONCAT:
+    case OP_SLICE:
+    case OP_GATHER:
+    case OP_ARGMAX:
+    case OP_SUM:
+    case OP_RMAX:
+    case OP_RMIN:
+    case OP_ONEHOT: fill(schedule, value, node, VALUE_ROW); return true;
+    case OP_TMEAN:
+    case OP_TLOGSUMEXP:
+    case OP_TSOFTMAX:
+    case OP_GELU:
+    case OP_SILU:
+    case OP_SOFTSIGN:
+    case OP_HARD_SIGMOID:
+    case OP_HARD_TANH:
+    case OP_RSQRT:
+    case OP_LEAKY_RELU:
+    case OP_ELU:
+    case OP_DOT:
+    case OP_OUTER:
+    case OP_SOFTMAX:
+    case OP_LOG_SOFTMAX:
+    case OP_LOGSUMEXP:
+    case OP_LAYERNORM:
+    case OP_MEAN:
+    case OP_XENT:
+    case OP_NLL:
+    case OP_MSE:
+    case OP_BCE:
+    case OP_SQUARE:
         diag_error(diags, "internal", node->span, "%s was not expanded before scheduling",
                    op_info[node->op].text);
         return false;
-    case OP_HOLD: case OP_FLOAT: case OP_NOT: case OP_SIGMOID: case OP_TANH: case OP_RELU:
-    case OP_SOFTPLUS: case OP_EXP: case OP_LOG: case OP_SQRT: case OP_ABS: case OP_SIGN: case OP_FLOOR:
-    case OP_ERF: case OP_SIN: case OP_COS: case OP_MUL: case OP_DIV: case OP_MOD: case OP_POW:
-    case OP_MIN: case OP_MAX: case OP_LOGADDEXP: case OP_LT: case OP_LE: case OP_GT: case OP_GE: case OP_EQ:
-    case OP_NE: case OP_AND: case OP_OR: case OP_SELECT: case OP_CLIP:
-        break;
+    case OP_HOLD:
+    case OP_FLOAT:
+    case OP_NOT:
+    case OP_SIGMOID:
+    case OP_TANH:
+    case OP_RELU:
+    case OP_SOFTPLUS:
+    case OP_EXP:
+    case OP_LOG:
+    case OP_SQRT:
+    case OP_ABS:
+    case OP_SIGN:
+    case OP_FLOOR:
+    case OP_ERF:
+    case OP_SIN:
+    case OP_COS:
+    case OP_MUL:
+    case OP_DIV:
+    case OP_MOD:
+    case OP_POW:
+    case OP_MIN:
+    case OP_MAX:
+    case OP_LOGADDEXP:
+    case OP_LT:
+    case OP_LE:
+    case OP_GT:
+    case OP_GE:
+    case OP_EQ:
+    case OP_NE:
+    case OP_AND:
+    case OP_OR:
+    case OP_SELECT:
+    case OP_CLIP: break;
     case OP_COUNT: return false;
     }
     fill(schedule, value, node, VALUE_POINT);
     for (int i = 0; i < node->in_count; i++) {
         int64_t n = shape_count(graph->nodes.at[node->in[i]]->type.shape);
         if (n != 1 && n != value->count) {
-            diag_error(diags, "internal", node->span, "a broadcast was not made explicit before scheduling");
+            diag_error(diags, "internal", node->span,
+                       "a broadcast was not made explicit before scheduling");
             return false;
         }
     }
     return true;
 }
 
-/* --- N1, N2 --------------------------------------------------------------------------------------------------- */
+/* --- N1, N2
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void resolve_all(Schedule *schedule) {
     for (int i = 0; i < schedule->values.count; i++) {
         Value *value = schedule->values.at[i];
-        for (int j = 0; j < value->uses.count; j++) value->uses.at[j] = resolve(schedule, value->uses.at[j]);
+        for (int j = 0; j < value->uses.count; j++)
+            value->uses.at[j] = resolve(schedule, value->uses.at[j]);
         for (int j = 0; j < value->terms.count; j++) {
             value->terms.at[j].a = resolve(schedule, value->terms.at[j].a);
-            if (value->terms.at[j].pair) value->terms.at[j].b = resolve(schedule, value->terms.at[j].b);
+            if (value->terms.at[j].pair)
+                value->terms.at[j].b = resolve(schedule, value->terms.at[j].b);
         }
     }
     for (int i = 0; i < schedule->accesses.count; i++) {
@@ -288,7 +351,8 @@ static void resolve_all(Schedule *schedule) {
 static void split_concat(Schedule *schedule, Value *value) {
     if (value->kind != VALUE_PRODUCT || value->uses.at[0].access >= 0) return;
     const Value *operand = schedule->values.at[value->uses.at[0].value];
-    if (operand->kind != VALUE_ROW || operand->op != OP_CONCAT || operand->type.shape.rank != 1) return;
+    if (operand->kind != VALUE_ROW || operand->op != OP_CONCAT || operand->type.shape.rank != 1)
+        return;
     View view = value->view;
     value->kind = VALUE_SUM;
     value->op = OP_ADD;
@@ -333,8 +397,11 @@ static int row_range(Schedule *schedule, int from, int64_t row, int64_t rows, Ty
             const Term *term = &source->terms.at[i];
             const Value *a = schedule->values.at[term->a.value];
             if (term->pair || term->a.access >= 0) return -1;
-            if (a->kind != VALUE_PRODUCT && a->kind != VALUE_PARAM && a->kind != VALUE_SUM && a->count != 1) return -1;
-            if (a->kind == VALUE_SUM && a->count != 1) return -1; /* merged sums only: N1 ran before */
+            if (a->kind != VALUE_PRODUCT && a->kind != VALUE_PARAM && a->kind != VALUE_SUM &&
+                a->count != 1)
+                return -1;
+            if (a->kind == VALUE_SUM && a->count != 1)
+                return -1; /* merged sums only: N1 ran before */
         }
         Value *sum = schedule_value(schedule, VALUE_SUM, OP_ADD, type);
         sum->domain_count = source->domain_count;
@@ -384,9 +451,13 @@ static void merge_sum(Schedule *schedule, Value *sum) {
                 inner->readers = 0;
                 merged = true;
             } else if (same && inner->kind == VALUE_POINT && inner->op == OP_MUL) {
-                /* Whoever else reads the product computes it for himself: a sum never takes a rounded one. */
+                /* Whoever else reads the product computes it for himself: a sum never takes a
+                 * rounded one. */
                 vec_push(schedule->arena, &terms,
-                         (Term){.sign = term.sign, .a = inner->uses.at[0], .b = inner->uses.at[1], .pair = true});
+                         (Term){.sign = term.sign,
+                                .a = inner->uses.at[0],
+                                .b = inner->uses.at[1],
+                                .pair = true});
             } else {
                 vec_push(schedule->arena, &terms, term);
             }
@@ -398,7 +469,8 @@ static void merge_sum(Schedule *schedule, Value *sum) {
     }
 }
 
-/* --- one boundary a value ---------------------------------------------------------------------------------- */
+/* --- one boundary a value
+ * ---------------------------------------------------------------------------------- */
 
 static bool same_boundary(const Schedule *schedule, int a, int b) {
     if (a == b || a < 0 || b < 0) return true;
@@ -406,8 +478,8 @@ static bool same_boundary(const Schedule *schedule, int a, int b) {
     return x->kind == VALUE_CONST && y->kind == VALUE_CONST && x->number == y->number;
 }
 
-/* Rows beyond a sequence hold one boundary value; a source that is read with another one (two names of one value,
- * each with a boundary of its own) is read through a copy. */
+/* Rows beyond a sequence hold one boundary value; a source that is read with another one (two names
+ * of one value, each with a boundary of its own) is read through a copy. */
 static void separate_boundaries(Schedule *schedule) {
     Arena *arena = schedule->arena;
     int count = schedule->values.count;
@@ -432,11 +504,14 @@ static void separate_boundaries(Schedule *schedule) {
                 first[use->value] = use->access + 1;
                 continue;
             }
-            if (same_boundary(schedule, boundary, schedule->accesses.at[first[use->value] - 1].boundary)) continue;
+            if (same_boundary(schedule, boundary,
+                              schedule->accesses.at[first[use->value] - 1].boundary))
+                continue;
             int copy = -1;
             for (int k = 0; k + 1 < copies.count && copy < 0; k += 2) {
                 const Value *c = schedule->values.at[copies.at[k]];
-                if (c->uses.at[0].value == use->value && same_boundary(schedule, copies.at[k + 1], boundary))
+                if (c->uses.at[0].value == use->value &&
+                    same_boundary(schedule, copies.at[k + 1], boundary))
                     copy = c->id;
             }
             if (copy < 0) {
@@ -487,7 +562,8 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     for (int i = 0; i < n; i++) push_slice(schedule, schedule->values.at[i]);
     resolve_all(schedule);
     schedule_liveness(schedule);
-    for (int i = schedule->values.count - 1; i >= 0; i--) merge_sum(schedule, schedule->values.at[i]);
+    for (int i = schedule->values.count - 1; i >= 0; i--)
+        merge_sum(schedule, schedule->values.at[i]);
     /* Names of variables move to what computes them. */
     for (int i = 0; i < n; i++) {
         Value *value = schedule->values.at[i];

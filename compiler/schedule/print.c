@@ -15,18 +15,22 @@ static const char *name_of_value(const Schedule *schedule, int id) {
         text_double(&text, value->number);
         return text_string(&text);
     }
-    return value->name ? arena_printf(schedule->arena, "%s.%d", value->name, id) : arena_printf(schedule->arena, "v%d", id);
+    return value->name ? arena_printf(schedule->arena, "%s.%d", value->name, id)
+                       : arena_printf(schedule->arena, "v%d", id);
 }
 
 static void print_at(const Schedule *schedule, const At *at, Text *out) {
     const char *name = at->kind == AT_INDEX || at->kind == AT_SCALE || at->kind == AT_DIV
-                           ? schedule->graph->indices.at[at->index].name : "";
+                           ? schedule->graph->indices.at[at->index].name
+                           : "";
     switch (at->kind) {
     case AT_INDEX:
         text_printf(out, "%s", name);
         if (at->offset) text_printf(out, "%+lld", (long long)at->offset);
         break;
-    case AT_SCALE: text_printf(out, "%lld*%s%+lld", (long long)at->factor, name, (long long)at->offset); break;
+    case AT_SCALE:
+        text_printf(out, "%lld*%s%+lld", (long long)at->factor, name, (long long)at->offset);
+        break;
     case AT_DIV: text_printf(out, "%s/%lld", name, (long long)at->factor); break;
     case AT_FIRST: text_puts(out, "first"); break;
     case AT_LAST: text_puts(out, "last"); break;
@@ -45,7 +49,8 @@ static void print_use(const Schedule *schedule, Use use, Text *out) {
         print_at(schedule, &access->at[d], out);
     }
     text_puts(out, "]");
-    if (access->boundary >= 0) text_printf(out, " else %s", name_of_value(schedule, access->boundary));
+    if (access->boundary >= 0)
+        text_printf(out, " else %s", name_of_value(schedule, access->boundary));
 }
 
 static void print_view(const Schedule *schedule, const View *view, Text *out) {
@@ -53,7 +58,8 @@ static void print_view(const Schedule *schedule, const View *view, Text *out) {
     if (view->offset) text_printf(out, "+%lld", (long long)view->offset);
     text_puts(out, "(");
     for (int d = 0; d < view->rank; d++)
-        text_printf(out, "%s%lld:%lld", d ? ", " : "", (long long)view->dim[d], (long long)view->stride[d]);
+        text_printf(out, "%s%lld:%lld", d ? ", " : "", (long long)view->dim[d],
+                    (long long)view->stride[d]);
     text_puts(out, ")");
 }
 
@@ -64,7 +70,8 @@ static void print_value(const Schedule *schedule, const Value *value, int indent
     if (value->domain_count) {
         text_puts(out, "[");
         for (int d = 0; d < value->domain_count; d++)
-            text_printf(out, "%s%s", d ? "," : "", schedule->graph->indices.at[value->domain[d]].name);
+            text_printf(out, "%s%s", d ? "," : "",
+                        schedule->graph->indices.at[value->domain[d]].name);
         text_puts(out, "]");
     }
     text_puts(out, " = ");
@@ -100,8 +107,10 @@ static void print_value(const Schedule *schedule, const Value *value, int indent
         }
         break;
     }
-    if (value->kind == VALUE_PRODUCT && value->acc != value->id) text_printf(out, "  # in %s\n", name_of_value(schedule, value->acc));
-    else text_printf(out, "  # %s\n", storages[value->storage]);
+    if (value->kind == VALUE_PRODUCT && value->acc != value->id)
+        text_printf(out, "  # in %s\n", name_of_value(schedule, value->acc));
+    else
+        text_printf(out, "  # %s\n", storages[value->storage]);
 }
 
 static void print_block(const Schedule *schedule, const Block *block, int indent, Text *out) {
@@ -128,7 +137,8 @@ static void print_block(const Schedule *schedule, const Block *block, int indent
                 text_indent(out, indent + 8);
                 text_puts(out, "segment ");
                 print_use(schedule, segment->operand, out);
-                text_printf(out, " K=%lld w=%d chains=%d\n", (long long)segment->length, segment->products.count, segment->chains);
+                text_printf(out, " K=%lld w=%d chains=%d\n", (long long)segment->length,
+                            segment->products.count, segment->chains);
             }
             for (int v = 0; v < family->values.count; v++)
                 print_value(schedule, schedule->values.at[family->values.at[v]], indent + 8, out);
@@ -143,14 +153,17 @@ static void print_nest(const Schedule *schedule, const SNest *nest, int indent, 
         print_block(schedule, nest->block, indent + 4, out);
         return;
     }
-    text_printf(out, "%s %s %s\n", nest->scan ? "scan" : "loop", schedule->graph->axes.at[nest->axis].name,
-                nest->backward ? "backward" : "forward");
-    for (int i = 0; i < nest->children.count; i++) print_nest(schedule, nest->children.at[i], indent + 4, out);
+    text_printf(out, "%s %s %s\n", nest->scan ? "scan" : "loop",
+                schedule->graph->axes.at[nest->axis].name, nest->backward ? "backward" : "forward");
+    for (int i = 0; i < nest->children.count; i++)
+        print_nest(schedule, nest->children.at[i], indent + 4, out);
 }
 
 void schedule_print(const Schedule *schedule, Text *out) {
     text_printf(out, "schedule %s\n", schedule->graph->model);
-    for (int i = 0; i < schedule->nests.count; i++) print_nest(schedule, schedule->nests.at[i], 0, out);
+    for (int i = 0; i < schedule->nests.count; i++)
+        print_nest(schedule, schedule->nests.at[i], 0, out);
     for (int i = 0; i < schedule->outputs.count; i++)
-        text_printf(out, "output %s = %s\n", schedule->graph->outputs.at[i].name, name_of_value(schedule, schedule->outputs.at[i]));
+        text_printf(out, "output %s = %s\n", schedule->graph->outputs.at[i].name,
+                    name_of_value(schedule, schedule->outputs.at[i]));
 }

@@ -42,8 +42,10 @@ void schedule_liveness(Schedule *schedule) {
         schedule->values.at[i]->live = false;
         schedule->values.at[i]->readers = 0;
     }
-    for (int i = 0; i < schedule->outputs.count; i++) mark(&liveness, &(Use){schedule->outputs.at[i], -1}, false);
-    for (int i = 0; i < schedule->stops.count; i++) mark(&liveness, &(Use){schedule->stops.at[i], -1}, false);
+    for (int i = 0; i < schedule->outputs.count; i++)
+        mark(&liveness, &(Use){schedule->outputs.at[i], -1}, false);
+    for (int i = 0; i < schedule->stops.count; i++)
+        mark(&liveness, &(Use){schedule->stops.at[i], -1}, false);
     for (int i = 0; i < liveness.pending.count; i++)
         schedule_uses(schedule, schedule->values.at[liveness.pending.at[i]], mark, &liveness);
 }
@@ -53,7 +55,8 @@ int schedule_loop_index(const Schedule *schedule, const Value *value, int axis) 
     for (int i = 0; i < value->domain_count; i++) {
         int index = value->domain[i];
         if (schedule->graph->indices.at[index].axis != axis) continue;
-        if (found < 0 || (schedule->relations[found].partner >= 0 && schedule->relations[index].partner < 0))
+        if (found < 0 ||
+            (schedule->relations[found].partner >= 0 && schedule->relations[index].partner < 0))
             found = index;
     }
     return found;
@@ -71,7 +74,8 @@ bool schedule_carried(const Schedule *schedule, const Value *reader, const Use *
     if (source->block < 0) return false;
     DepEdge edge = {.from = source->id, .to = reader->id};
     depend_labels(schedule->graph, schedule->relations, reader->domain_count, reader->domain,
-                  source->domain_count, source->domain, schedule->accesses.at[use->access].at, &edge);
+                  source->domain_count, source->domain, schedule->accesses.at[use->access].at,
+                  &edge);
     for (int i = 0; i < block->loop_count; i++)
         if (depend_strict(&edge, block->loops[i])) return true;
     return false;
@@ -84,7 +88,8 @@ int schedule_map_domain(const Schedule *schedule, const Value *value, int domain
         if (value->block >= 0) {
             const Block *block = schedule->blocks.at[value->block];
             for (int l = 0; l < block->loop_count; l++)
-                if (schedule_loop_index(schedule, value, block->loops[l]) == value->domain[i]) bound = true;
+                if (schedule_loop_index(schedule, value, block->loops[l]) == value->domain[i])
+                    bound = true;
         }
         if (!bound) domain[count++] = value->domain[i];
     }
@@ -95,11 +100,14 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b) {
     if (a.value != b.value) return false;
     if (a.access < 0 || b.access < 0) return a.access == b.access;
     const Access *x = &schedule->accesses.at[a.access], *y = &schedule->accesses.at[b.access];
-    if (x->boundary != y->boundary || x->at_count != y->at_count || x->carry != y->carry) return false;
+    if (x->boundary != y->boundary || x->at_count != y->at_count || x->carry != y->carry)
+        return false;
     for (int i = 0; i < x->at_count; i++) {
         const At *p = &x->at[i], *q = &y->at[i];
         if (p->kind != q->kind || p->offset != q->offset) return false;
-        if ((p->kind == AT_INDEX || p->kind == AT_SCALE || p->kind == AT_DIV) && p->index != q->index) return false;
+        if ((p->kind == AT_INDEX || p->kind == AT_SCALE || p->kind == AT_DIV) &&
+            p->index != q->index)
+            return false;
         if ((p->kind == AT_SCALE || p->kind == AT_DIV) && p->factor != q->factor) return false;
     }
     return true;
@@ -112,7 +120,8 @@ Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags) {
     schedule->relations = depend_relations(arena, graph);
     if (!normal_values(schedule, diags)) return NULL;
     if (!normal_nests(schedule)) {
-        diag_error(diags, "internal", (Span){0}, "the normal form has lost an order that the graph had");
+        diag_error(diags, "internal", (Span){0},
+                   "the normal form has lost an order that the graph had");
         return NULL;
     }
     stage_blocks(schedule);

@@ -1,11 +1,12 @@
-/* The Schedule: which values are computed in which loop, in which direction, in which stage and together
- * with which others; no addresses and no lanes.
+/* The Schedule: which values are computed in which loop, in which direction, in which stage and
+ * together with which others; no addresses and no lanes.
  *
- * A value is what an operation of the Graph computes, in the normal form of docs/internals (sums are
- * n-ary and hold their products, products name a view of a parameter, reads are part of the use).
- * A block is what runs at one position of the loops around it; within a block, a stage is what runs
- * between two points where whole vectors must be complete ("full reads"); within a stage, a family is
- * the values of one length, which become one loop over tiles of units. Nothing here knows a cell. */
+ * A value is what an operation of the Graph computes, in the normal form of docs/internals (sums
+ * are n-ary and hold their products, products name a view of a parameter, reads are part of the
+ * use). A block is what runs at one position of the loops around it; within a block, a stage is
+ * what runs between two points where whole vectors must be complete ("full reads"); within a stage,
+ * a family is the values of one length, which become one loop over tiles of units. Nothing here
+ * knows a cell. */
 #ifndef RNNC_SCHEDULE_SCHEDULE_H
 #define RNNC_SCHEDULE_SCHEDULE_H
 
@@ -52,8 +53,9 @@ typedef struct View {
 
 /* Decided by storage; see lowering.md's table in docs/internals. */
 typedef enum Storage {
-    STORE_NONE,    /* lives in registers of its family, or is read where it lies (inputs, parameters) */
-    STORE_SINGLE,  /* one row a sequence: written and read within one position of the loops */
+    STORE_NONE,   /* lives in registers of its family, or is read where it lies (inputs, parameters)
+                   */
+    STORE_SINGLE, /* one row a sequence: written and read within one position of the loops */
     STORE_INPLACE, /* one row a sequence that carries the value to the next position */
     STORE_HISTORY  /* a row for each position, and rows before and after for boundary values */
 } Storage;
@@ -77,14 +79,15 @@ typedef struct Value {
     Span span;
 
     bool live;
-    int readers;   /* uses by live values, outputs, stops, losses */
+    int readers;              /* uses by live values, outputs, stops, losses */
     int block, stage, family; /* -1 before they are decided; family -1: a prologue of its stage */
-    int nest;      /* innermost loop that it is in, by number; -1 */
-    int acc;       /* PRODUCT: the accumulator's value (itself or its sum) */
-    bool inplace;  /* one row a sequence may carry the value from position to position */
+    int nest;                 /* innermost loop that it is in, by number; -1 */
+    int acc;                  /* PRODUCT: the accumulator's value (itself or its sum) */
+    bool inplace;             /* one row a sequence may carry the value from position to position */
     Storage storage;
-    int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN]; /* HISTORY: positions before 0 and behind the last, for each index of the domain */
-    int boundary; /* HISTORY, INPLACE: value found there, or -1 */
+    int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN]; /* HISTORY: positions before 0 and behind the last,
+                                                  for each index of the domain */
+    int boundary;                              /* HISTORY, INPLACE: value found there, or -1 */
 } Value;
 
 /* Products of a family that read the same vector at the same place: one loop over k. */
@@ -97,7 +100,7 @@ typedef struct Segment {
 
 typedef struct Family {
     int number, stage;
-    int64_t count; /* units */
+    int64_t count;    /* units */
     int domain_count; /* map indices: those that no loop around binds */
     int domain[MAX_DOMAIN];
     bool batched;
@@ -122,7 +125,7 @@ struct SNest {
     Block *block; /* BLOCK */
     int axis;     /* LOOP */
     bool backward;
-    bool scan;    /* linear and elementwise in its own values */
+    bool scan; /* linear and elementwise in its own values */
     VEC(int) members;
     VEC(SNest *) children;
 };
@@ -140,8 +143,8 @@ typedef struct Schedule {
     VEC(Family *) families;
 } Schedule;
 
-/* Builds the schedule of a graph that went through the passes (composites expanded). NULL after an error:
- * E-LOWER for an operation that is not lowered yet, with its place. */
+/* Builds the schedule of a graph that went through the passes (composites expanded). NULL after an
+ * error: E-LOWER for an operation that is not lowered yet, with its place. */
 Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags);
 
 /* --emit=schedule */
@@ -168,8 +171,8 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b);
 /* Steps of the build, in order; each in its file. */
 bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
 bool normal_nests(Schedule *schedule);                /* nests.c: components, N4, blocks */
-void stage_blocks(Schedule *schedule);                /* stages.c: stages, partial sums, families, segments */
-void storage_decide(Schedule *schedule);              /* storage.c */
+void stage_blocks(Schedule *schedule);   /* stages.c: stages, partial sums, families, segments */
+void storage_decide(Schedule *schedule); /* storage.c */
 
 /* A new value in `schedule`, alive, undecided. */
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type);

@@ -1,8 +1,8 @@
 /* Stages, partial sums, accumulators, families and segments of each block.
  *
- * A full read needs all elements of its operand: the vector of a product, the operand of a row operation, a
- * single element that a longer vector uses, a value at other positions. Between the stages of a block
- * everything that was computed is complete. */
+ * A full read needs all elements of its operand: the vector of a product, the operand of a row
+ * operation, a single element that a longer vector uses, a value at other positions. Between the
+ * stages of a block everything that was computed is complete. */
 #include "schedule/schedule.h"
 
 typedef struct Staging {
@@ -50,9 +50,9 @@ static void visit_stage(void *user, const Use *use, bool boundary) {
     if (stage > s->stage) s->stage = stage;
 }
 
-/* A scalar that only earlier things feed is computed at the start of the stage, for every row. Whether all its
- * operands are earlier depends on its stage, which depends on whether they are prologues: operands
- * come first in the order of the block, so one pass decides both. */
+/* A scalar that only earlier things feed is computed at the start of the stage, for every row.
+ * Whether all its operands are earlier depends on its stage, which depends on whether they are
+ * prologues: operands come first in the order of the block, so one pass decides both. */
 static void find_stages(Staging *s) {
     for (int i = 0; i < s->block->values.count; i++) {
         Value *value = s->schedule->values.at[s->block->values.at[i]];
@@ -71,14 +71,16 @@ static void find_stages(Staging *s) {
                 bool early = true;
                 for (int j = 0; j < value->uses.count + 2 * value->terms.count; j++) {
                     const Use *use;
-                    if (j < value->uses.count) use = &value->uses.at[j];
+                    if (j < value->uses.count)
+                        use = &value->uses.at[j];
                     else {
                         const Term *t = &value->terms.at[(j - value->uses.count) / 2];
                         if ((j - value->uses.count) % 2 && !t->pair) continue;
                         use = (j - value->uses.count) % 2 ? &t->b : &t->a;
                     }
                     const Value *operand = s->schedule->values.at[use->value];
-                    if (in_block(s, use) && !s->prologue[operand->id] && operand->stage >= value->stage)
+                    if (in_block(s, use) && !s->prologue[operand->id] &&
+                        operand->stage >= value->stage)
                         early = false;
                 }
                 s->all_early = early;
@@ -88,12 +90,15 @@ static void find_stages(Staging *s) {
     }
 }
 
-/* --- partial sums ------------------------------------------------------------------------------------------ */
+/* --- partial sums
+ * ------------------------------------------------------------------------------------------ */
 
 static bool owned_product(const Schedule *schedule, const Value *sum, const Term *term) {
     const Value *p = schedule->values.at[term->a.value];
-    if (term->pair || term->a.access >= 0 || p->kind != VALUE_PRODUCT || p->readers != 1) return false;
-    if (p->count != sum->count || p->block != sum->block || p->domain_count != sum->domain_count) return false;
+    if (term->pair || term->a.access >= 0 || p->kind != VALUE_PRODUCT || p->readers != 1)
+        return false;
+    if (p->count != sum->count || p->block != sum->block || p->domain_count != sum->domain_count)
+        return false;
     for (int i = 0; i < p->domain_count; i++)
         if (p->domain[i] != sum->domain[i]) return false;
     return p->batched == sum->batched;
@@ -105,8 +110,8 @@ static bool plain_stream(const Schedule *schedule, const Value *sum, const Term 
            a->kind != VALUE_CONST;
 }
 
-/* Products of earlier stages than their sum's become a chain of sums, one a stage; what comes from outside goes to
- * the first. */
+/* Products of earlier stages than their sum's become a chain of sums, one a stage; what comes from
+ * outside goes to the first. */
 static void split_sum(Schedule *schedule, Block *block, Value *sum) {
     Arena *arena = schedule->arena;
     int previous = -1, last_stage = -1;
@@ -122,7 +127,8 @@ static void split_sum(Schedule *schedule, Block *block, Value *sum) {
         int products = 0, negative = 0, stream = -1;
         for (int i = 0; i < sum->terms.count; i++) {
             const Term *term = &sum->terms.at[i];
-            if (owned_product(schedule, sum, term) && schedule->values.at[term->a.value]->stage == stage) {
+            if (owned_product(schedule, sum, term) &&
+                schedule->values.at[term->a.value]->stage == stage) {
                 products++;
                 if (term->sign < 0) negative++;
             } else if (stream < 0 && previous < 0 && plain_stream(schedule, sum, term)) {
@@ -140,7 +146,8 @@ static void split_sum(Schedule *schedule, Block *block, Value *sum) {
         partial->stage = stage;
         partial->readers = 1;
         if (sum->name)
-            partial->name = name_of(schedule->graph->names, arena_printf(arena, "%s.part%d", sum->name, stage));
+            partial->name =
+                name_of(schedule->graph->names, arena_printf(arena, "%s.part%d", sum->name, stage));
         VEC(Term) rest = {0};
         for (int i = 0; i < sum->terms.count; i++) {
             Term term = sum->terms.at[i];
@@ -168,7 +175,9 @@ static void split_sum(Schedule *schedule, Block *block, Value *sum) {
     }
 }
 
-/* --- families ------------------------------------------------------------------------------------------------- */
+/* --- families
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static Family *family_for(Schedule *schedule, Block *block, const Value *value) {
     int domain[MAX_DOMAIN];
@@ -202,7 +211,8 @@ static void find_accumulators(Schedule *schedule, const Block *block) {
         for (int j = 0; j < value->terms.count; j++) {
             const Term *term = &value->terms.at[j];
             Value *p = schedule->values.at[term->a.value];
-            if (owned_product(schedule, value, term) && p->stage == value->stage) p->acc = value->id;
+            if (owned_product(schedule, value, term) && p->stage == value->stage)
+                p->acc = value->id;
         }
     }
 }
@@ -217,7 +227,8 @@ static int chains_for(const Block *block, const Family *family, int width) {
 
 static void add_product(Schedule *schedule, Family *family, Value *product) {
     bool known = false;
-    for (int i = 0; i < family->accs.count; i++) known = known || family->accs.at[i] == product->acc;
+    for (int i = 0; i < family->accs.count; i++)
+        known = known || family->accs.at[i] == product->acc;
     if (!known) vec_push(schedule->arena, &family->accs, product->acc);
     for (int i = 0; i < family->segments.count; i++) {
         Segment *segment = &family->segments.at[i];
@@ -249,21 +260,25 @@ static void build_families(Schedule *schedule, Block *block, const bool *prologu
     for (int i = 0; i < block->families.count; i++) {
         Family *family = schedule->families.at[block->families.at[i]];
         for (int s = 0; s < family->segments.count; s++)
-            family->segments.at[s].chains = chains_for(block, family, family->segments.at[s].products.count);
+            family->segments.at[s].chains =
+                chains_for(block, family, family->segments.at[s].products.count);
     }
 }
 
 void stage_blocks(Schedule *schedule) {
     for (int b = 0; b < schedule->blocks.count; b++) {
         Block *block = schedule->blocks.at[b];
-        Staging s = {.schedule = schedule, .block = block,
-                     .prologue = ARENA_ARRAY(schedule->arena, 4 * schedule->values.count + 1024, bool)};
+        Staging s = {.schedule = schedule,
+                     .block = block,
+                     .prologue =
+                         ARENA_ARRAY(schedule->arena, 4 * schedule->values.count + 1024, bool)};
         find_stages(&s);
         int n = block->values.count;
         int *order = arena_copy(schedule->arena, block->values.at, (size_t)n * sizeof(int));
         for (int i = 0; i < n; i++) {
             Value *value = schedule->values.at[order[i]];
-            if (value->kind == VALUE_SUM && !s.prologue[value->id]) split_sum(schedule, block, value);
+            if (value->kind == VALUE_SUM && !s.prologue[value->id])
+                split_sum(schedule, block, value);
         }
         block->stages = 0;
         for (int i = 0; i < block->values.count; i++) {

@@ -1,4 +1,5 @@
-/* Where values live: in registers of their family, in one row a sequence, or in a row for each position. */
+/* Where values live: in registers of their family, in one row a sequence, or in a row for each
+ * position. */
 #include "schedule/schedule.h"
 
 typedef struct Reading {
@@ -21,14 +22,11 @@ static void widen(Value *source, const Access *access) {
             pre = at->offset < 0 ? -at->offset : 0;
             post = at->offset > 0 ? at->offset : 0;
             break;
-        case AT_POINTER:
-            pre = 1;
-            break;
+        case AT_POINTER: pre = 1; break;
         case AT_DIV:
         case AT_FIRST:
         case AT_LAST:
-        case AT_MIRROR:
-            break;
+        case AT_MIRROR: break;
         }
         if (pre > source->pre[d]) source->pre[d] = pre;
         if (post > source->post[d]) source->post[d] = post;
@@ -72,9 +70,11 @@ static void visit(void *user, const Use *use, bool boundary) {
     const Block *block = schedule->blocks.at[source->block];
     if (use->access >= 0 && schedule_carried(schedule, reader, use)) {
         keep(source, STORE_HISTORY);
-        bool earlier = reader->stage < source->stage ||
-                       (is_prologue(reader) && !is_prologue(source) && reader->stage == source->stage);
-        bool same = reader->family == source->family && !is_prologue(source) && reader->kind != VALUE_PRODUCT;
+        bool earlier =
+            reader->stage < source->stage ||
+            (is_prologue(reader) && !is_prologue(source) && reader->stage == source->stage);
+        bool same = reader->family == source->family && !is_prologue(source) &&
+                    reader->kind != VALUE_PRODUCT;
         if (schedule->accesses.at[use->access].carry || !(earlier || same) ||
             !one_back(schedule, block, reader, source, &schedule->accesses.at[use->access]))
             source->inplace = false;
@@ -102,8 +102,10 @@ void storage_decide(Schedule *schedule) {
         if (is_prologue(value)) keep(value, STORE_SINGLE);
     }
     VEC(int) roots = {0};
-    for (int i = 0; i < schedule->outputs.count; i++) vec_push(schedule->arena, &roots, schedule->outputs.at[i]);
-    for (int i = 0; i < schedule->stops.count; i++) vec_push(schedule->arena, &roots, schedule->stops.at[i]);
+    for (int i = 0; i < schedule->outputs.count; i++)
+        vec_push(schedule->arena, &roots, schedule->outputs.at[i]);
+    for (int i = 0; i < schedule->stops.count; i++)
+        vec_push(schedule->arena, &roots, schedule->stops.at[i]);
     for (int i = 0; i < roots.count; i++) {
         Value *value = schedule->values.at[roots.at[i]];
         if (schedule_is_leaf(value)) continue;

@@ -24,7 +24,8 @@ static void check_use(void *user, const Use *use, bool boundary) {
         return;
     }
     bool carried = !boundary && schedule_carried(schedule, reader, use);
-    if (source->block > reader->block && !carried) fail(check, reader, "reads a value of a later block");
+    if (source->block > reader->block && !carried)
+        fail(check, reader, "reads a value of a later block");
     if (source->block != reader->block || carried) {
         if (source->storage == STORE_NONE) fail(check, source, "read elsewhere but kept nowhere");
         return;
@@ -32,10 +33,13 @@ static void check_use(void *user, const Use *use, bool boundary) {
     bool same_family = source->family == reader->family && source->family >= 0;
     if (source->stage > reader->stage) fail(check, reader, "reads a value of a later stage");
     bool full = reader->kind == VALUE_PRODUCT || reader->kind == VALUE_ROW || use->access >= 0;
-    if (full && source->stage == reader->stage && source->family >= 0) fail(check, reader, "reads in full what its own stage makes");
-    if (!same_family && source->storage == STORE_NONE && !(source->kind == VALUE_PRODUCT && source->acc != source->id))
+    if (full && source->stage == reader->stage && source->family >= 0)
+        fail(check, reader, "reads in full what its own stage makes");
+    if (!same_family && source->storage == STORE_NONE &&
+        !(source->kind == VALUE_PRODUCT && source->acc != source->id))
         fail(check, source, "read by another family but kept in registers");
-    if (!same_family && source->stage == reader->stage && source->family >= 0 && reader->family >= 0)
+    if (!same_family && source->stage == reader->stage && source->family >= 0 &&
+        reader->family >= 0)
         fail(check, reader, "reads what another family of its stage makes");
 }
 
@@ -48,10 +52,14 @@ bool schedule_verify(const Schedule *schedule, Diags *diags) {
             for (int p = 0; p < family->segments.at[s].products.count; p++) {
                 const Value *product = schedule->values.at[family->segments.at[s].products.at[p]];
                 entries[product->id]++;
-                if (product->family != family->number) fail(&check, product, "in a segment of another family");
-                if (schedule->values.at[product->acc]->family != family->number) fail(&check, product, "its accumulator is in another family");
-                if (product->view.dim[1] != family->segments.at[s].length) fail(&check, product, "its length is not its segment's");
-                if (product->view.dim[0] != family->count) fail(&check, product, "its rows are not its family's units");
+                if (product->family != family->number)
+                    fail(&check, product, "in a segment of another family");
+                if (schedule->values.at[product->acc]->family != family->number)
+                    fail(&check, product, "its accumulator is in another family");
+                if (product->view.dim[1] != family->segments.at[s].length)
+                    fail(&check, product, "its length is not its segment's");
+                if (product->view.dim[0] != family->count)
+                    fail(&check, product, "its rows are not its family's units");
             }
     }
     for (int i = 0; i < schedule->values.count; i++) {
@@ -62,8 +70,10 @@ bool schedule_verify(const Schedule *schedule, Diags *diags) {
             fail(&check, value, "alive but in no block");
             continue;
         }
-        if (value->kind == VALUE_PRODUCT && entries[i] != 1) fail(&check, value, "a product in no segment, or in two");
-        if (value->storage == STORE_INPLACE && value->boundary < 0) fail(&check, value, "updated in place without a first value");
+        if (value->kind == VALUE_PRODUCT && entries[i] != 1)
+            fail(&check, value, "a product in no segment, or in two");
+        if (value->storage == STORE_INPLACE && value->boundary < 0)
+            fail(&check, value, "updated in place without a first value");
         schedule_uses(schedule, value, check_use, &check);
     }
     return check.good;

@@ -11,8 +11,8 @@
 
 typedef struct Program Program;
 
-/* Reads an import: `path` is as resolved from the folder of the importing file. NULL with a message in
- * *why when it cannot be read. The source lives in the arena. */
+/* Reads an import: `path` is as resolved from the folder of the importing file. NULL with a message
+ * in *why when it cannot be read. The source lives in the arena. */
 typedef const Source *(*SemaLoad)(void *user, Arena *arena, const char *path, const char **why);
 
 /* `-D NAME=VALUE`: overrides a file-level size or const of the main file. */
@@ -22,15 +22,19 @@ typedef struct SemaDefine {
     bool used; /* set when it named something; the caller reports the others */
 } SemaDefine;
 
-/* Collects the items of the main file, of the prelude and of all imports, and checks every model of the main
- * file and of its imports at its definition. `prelude` may be NULL. Never NULL; diags says what is wrong. */
-Program *sema_program(Arena *arena, Names *names, const Ast *main, const Ast *prelude, SemaLoad load,
-                      void *user, SemaDefine *defines, int define_count, Diags *diags);
+/* Collects the items of the main file, of the prelude and of all imports, and checks every model of
+ * the main file and of its imports at its definition. `prelude` may be NULL. Never NULL; diags says
+ * what is wrong. */
+Program *sema_program(Arena *arena, Names *names, const Ast *main, const Ast *prelude,
+                      SemaLoad load, void *user, SemaDefine *defines, int define_count,
+                      Diags *diags);
 
-/* The model to compile: the one called `model`, or with NULL the last of the main file. NULL after an error. */
+/* The model to compile: the one called `model`, or with NULL the last of the main file. NULL after
+ * an error. */
 const char *sema_model(const Program *program, const char *model, Diags *diags);
 
-/* Instantiates a model in one mode. NULL after an error; warnings (E-UNUSED, E-GRAD) do not stop it. */
+/* Instantiates a model in one mode. NULL after an error; warnings (E-UNUSED, E-GRAD) do not stop
+ * it. */
 Graph *sema_graph(Program *program, const char *model, Mode mode, Diags *diags);
 
 #endif
