@@ -201,7 +201,12 @@ static const Value *boundary_at(const Ctx *c, Var *var, const Slots *slots, Span
             return unknown_value(c);
         }
     }
-    if (own || !c->e->emit || boundary->node < 0) return boundary;
+    if (own) return boundary;
+    Value *value = arena_copy(c->e->arena, boundary, sizeof *value);
+    value->count = 0;
+    value->node = -1;
+    for (int k = 0; k < boundary->count; k++) value_add_index(c, value, at[k].index, span);
+    if (!c->e->emit || c->e->diags->errors > 0 || boundary->node < 0) return value;
     const Node *node = c->e->graph->nodes.at[boundary->node];
     At sorted[MAX_DOMAIN];
     for (int i = 0; i < node->domain_count; i++)
@@ -209,10 +214,7 @@ static const Value *boundary_at(const Ctx *c, Var *var, const Slots *slots, Span
             if (boundary->index[k] == node->domain[i]) sorted[i] = at[k];
     Attr attr = {.at_count = node->domain_count, .at = sorted};
     const Value *in[2] = {boundary, NULL};
-    Value *value = arena_copy(c->e->arena, emit_op(c, OP_READ, &boundary->type, 2, in, &attr, span),
-                              sizeof *value);
-    value->count = 0;
-    for (int k = 0; k < boundary->count; k++) value_add_index(c, value, at[k].index, span);
+    value->node = emit_op(c, OP_READ, &boundary->type, 2, in, &attr, span)->node;
     return value;
 }
 
