@@ -129,6 +129,8 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \
 	    'models by C=python3 tests/models/convert.py $(BUILD)/models && \
 	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models tests/reference' \
+	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
+	    'index of errors=python3 docs/check_errors.py $(BUILD)/rnnc' \
 	    'lint=tests/lint/lint.sh $(BUILD)'
 
 lint: $(LIBRARY) $(LIBRARY_RT) $(MAIN)
