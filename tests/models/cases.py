@@ -7,6 +7,7 @@ except `spec`, which is relative to this folder's parent (tests/):
   spec      the .rnn file
   model     the model in it
   defines   NAME=VALUE ... for -D
+  options   further options of rnnc, or -
   weights   the .safetensors file, or - if the model has no parameters
   ins       input=file.npy ...
   lengths   axis=file.npy ..., or -
@@ -18,8 +19,8 @@ import os
 
 import tensors
 
-COLUMNS = ["name", "kind", "spec", "model", "defines", "weights", "ins", "lengths", "runs",
-           "outs", "note"]
+COLUMNS = ["name", "kind", "spec", "model", "defines", "options", "weights", "ins", "lengths",
+           "runs", "outs", "note"]
 
 
 class Case:
@@ -31,7 +32,7 @@ class Case:
         for column, text in zip(COLUMNS, row):
             setattr(self, column, text)
         self.runs = int(self.runs)
-        for column in ("defines", "ins", "lengths"):
+        for column in ("defines", "options", "ins", "lengths"):
             text = getattr(self, column)
             setattr(self, column, [] if text == "-" else text.split(" "))
         outs = "" if self.outs == "-" else self.outs
@@ -62,7 +63,7 @@ class Table:
         return path
 
     def add(self, name, spec, model, weights, ins, outs, defines=None, lengths=None, runs=1,
-            tolerance=1e-5, kind="close", note="-"):
+            tolerance=1e-5, kind="close", note="-", options=()):
         """Writes the tensors of one case and its row; weights, ins, outs map names to Tensors."""
         os.makedirs(os.path.join(self.folder, name), exist_ok=True)
         weight_file = "-"
@@ -75,13 +76,13 @@ class Table:
         out_files = ["%s=%s:%g" % (k, self._file(name, "want_" + k, v), tolerance)
                      for k, v in outs.items()]
         sizes = ["%s=%d" % item for item in (defines or {}).items()]
-        self.rows.append([name, kind, spec, model, " ".join(sizes) or "-", weight_file,
-                          " ".join(in_files), " ".join(length_files) or "-", str(runs),
-                          " ".join(out_files), note])
+        self.rows.append([name, kind, spec, model, " ".join(sizes) or "-",
+                          " ".join(options) or "-", weight_file, " ".join(in_files),
+                          " ".join(length_files) or "-", str(runs), " ".join(out_files), note])
 
     def skip(self, name, why):
         """A row that only says why the cases of that name are not here."""
-        self.rows.append([name, "skip"] + ["-"] * 6 + ["1", "-", why])
+        self.rows.append([name, "skip"] + ["-"] * 7 + ["1", "-", why])
 
     def write(self, replace=None):
         """Writes cases.tsv; with `replace`, only the rows whose names start so are replaced."""

@@ -35,7 +35,7 @@ def distance(got, want):
 def command(rnnc, backend, folder, case, work, run, extra):
     """One call of rnnc; run counts from 0, and the state goes from each run to the next."""
     line = [rnnc, "run", os.path.join(TESTS, case.spec), "--model=" + case.model,
-            "--backend=" + backend]
+            "--backend=" + backend] + case.options
     for define in case.defines:
         line += ["-D", define]
     if case.weights != "-":
