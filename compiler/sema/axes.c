@@ -1,5 +1,5 @@
-/* Time indices of a body: those of its header, on new axes at the top and on the caller's indices in
- * an application, and those that its `time` statements make. */
+/* Time indices of a body: those of its header, on new axes at the top and on the caller's indices
+ * in an application, and those that its `time` statements make. */
 #include "sema/elab.h"
 
 Body *body_new(Elab *e, Inst *inst, Body *up, Name path, Span span) {
@@ -41,8 +41,8 @@ static const Stmt *time_in(const StmtList *body, Name name) {
     return NULL;
 }
 
-/* The index of the caller's equation that may stand for an index of the callee on `axis` (-1: any run
- * axis), other than those that the callee already uses. */
+/* The index of the caller's equation that may stand for an index of the callee on `axis` (-1: any
+ * run axis), other than those that the callee already uses. */
 static int caller_index(const Ctx *c, const Eq *caller, int axis) {
     const Body *body = c->body;
     for (int v = 0; caller != NULL && v < caller->vars.count; v++)
@@ -54,7 +54,15 @@ static int caller_index(const Ctx *c, const Eq *caller, int axis) {
             bool right = axis >= 0 ? on == axis : c->e->graph->axes.at[on].kind == AXIS_RUN;
             if (!used && right) return index;
         }
-    return -1;
+    /* `sum[v](pool(x[t]))`: an index of the caller that is not on the left. */
+    int least = -1;
+    for (int m = 0; axis >= 0 && body->up != NULL && m < body->up->marks.count; m++) {
+        int index = body->up->marks.at[m].index;
+        bool used = c->e->graph->indices.at[index].axis != axis;
+        for (int k = 0; k < body->marks.count; k++) used |= body->marks.at[k].index == index;
+        if (!used && (least < 0 || index < least)) least = index;
+    }
+    return least;
 }
 
 /* Binds an index of a callee to one of its caller's. */
@@ -65,7 +73,8 @@ void bind_caller(const Ctx *c, Name name, int index, Span span) {
 }
 
 static bool is_header(const Ctx *c, Name name, bool outputs) {
-    const PortList *ports = outputs ? &c->inst->model->item->outputs : &c->inst->model->item->inputs;
+    const PortList *ports =
+        outputs ? &c->inst->model->item->outputs : &c->inst->model->item->inputs;
     for (int i = 0; i < ports->count; i++)
         for (int k = 0; k < ports->at[i].decl.indices.count; k++) {
             const Expr *entry = ports->at[i].decl.indices.at[k];
@@ -74,7 +83,7 @@ static bool is_header(const Ctx *c, Name name, bool outputs) {
     return false;
 }
 
-/* Header indices without a `time … in`: new axes at the top, else the indices on the caller's left. */
+/* Header indices without a `time … in`: new axes at the top, else the caller's on the left. */
 static void header_axes(const Ctx *c, const PortList *ports, const Eq *caller) {
     const Item *item = c->inst->model->item;
     for (int i = 0; i < ports->count; i++)
@@ -117,8 +126,8 @@ static void slow_index(const Ctx *c, const Stmt *stmt, const IndexName *base, co
     int64_t every = 0;
     if (!elab_integer(c, stmt->value, "the rate of an axis", &every, &open) && !open) every = 1;
     if (!open && every < 1) {
-        sema_error(c, "E-TIME", stmt->value->span, "an axis every %lld steps; it should be at least 1",
-                   (long long)every);
+        sema_error(c, "E-TIME", stmt->value->span,
+                   "an axis every %lld steps; it should be at least 1", (long long)every);
         every = 1;
     }
     if (c->body->reversed)
@@ -140,25 +149,39 @@ static void slow_index(const Ctx *c, const Stmt *stmt, const IndexName *base, co
     }
     int axis = slow_axis(c, stmt->name, on, every, stmt->span);
     int index = is_header(c, stmt->name, true) ? caller_index(c, caller, axis) : -1;
-    if (index >= 0 && c->body->up != NULL) bind_caller(c, stmt->name, index, stmt->span);
-    else put_index(c, stmt->name, index_new(c, stmt->name, axis, false), stmt->span);
+    if (index >= 0 && c->body->up != NULL)
+        bind_caller(c, stmt->name, index, stmt->span);
+    else
+        put_index(c, stmt->name, index_new(c, stmt->name, axis, false), stmt->span);
 }
 
 static void second_index(const Ctx *c, const Stmt *stmt, const IndexName *base, const Eq *caller) {
     int axis = c->e->graph->indices.at[base->index].axis;
     if (find_index(c, stmt->name) != NULL) return;
-    int index = c->body->up != NULL && is_header(c, stmt->name, true)
-                    ? caller_index(c, caller, axis) : -1;
-    if (index >= 0) bind_caller(c, stmt->name, index, stmt->span);
+    int index =
+        c->body->up != NULL && is_header(c, stmt->name, true) ? caller_index(c, caller, axis) : -1;
+    if (index >= 0)
+        bind_caller(c, stmt->name, index, stmt->span);
     else
         put_index(c, stmt->name,
                   index_new(c, stmt->name, axis, index_mirrored(c->body, base->index)), stmt->span);
 }
 
+static void put_length(const Ctx *c, int axis, const Poly *length) {
+    while (c->e->lengths.count <= axis) vec_push(c->e->arena, &c->e->lengths, NULL);
+    c->e->lengths.at[axis] = length;
+}
+
+const Poly *axis_length(const Ctx *c, int axis) {
+    const Axis *a = &c->e->graph->axes.at[axis];
+    if (a->fixed > 0) return poly_constant(c->e->arena, a->fixed);
+    if (a->most > 0) return poly_constant(c->e->arena, a->most);
+    return axis < c->e->lengths.count ? c->e->lengths.at[axis] : NULL;
+}
+
 static void length(const Ctx *c, const Stmt *stmt) {
     Graph *graph = c->e->graph;
     IndexName *name = find_index(c, stmt->name);
-    bool open = false;
     int64_t value = 0;
     if (name == NULL) {
         if (!add_base(c, stmt->name, BASE_INDEX, stmt->name_span, 0)) return;
@@ -167,10 +190,12 @@ static void length(const Ctx *c, const Stmt *stmt) {
                   stmt->name_span);
         name = find_index(c, stmt->name);
     }
-    if (!elab_integer(c, stmt->value, "the length of an axis", &value, &open)) {
-        /* An open length still makes the axis one of fixed length: `concat[t]` asks. */
-        if (open && stmt->kind == STMT_TIME_FIXED)
-            graph->axes.at[graph->indices.at[name->index].axis].fixed = -1;
+    const Poly *symbolic = elab_size(c, stmt->value, "the length of an axis");
+    if (!poly_value(symbolic, &value)) {
+        int axis = graph->indices.at[name->index].axis;
+        /* A length left open still makes the axis one of fixed length: `concat[t]` asks. */
+        if (stmt->kind == STMT_TIME_FIXED) graph->axes.at[axis].fixed = -1;
+        put_length(c, axis, symbolic);
         return;
     }
     if (value < 1 || value > INT32_MAX) {
@@ -188,8 +213,10 @@ static void length(const Ctx *c, const Stmt *stmt) {
     if (stmt->kind == STMT_TIME_BOUND) {
         if (axis->most == 0 || value < axis->most) axis->most = value;
     } else if (axis->fixed > 0 && axis->fixed != value) {
-        Diag *diag = sema_error(c, "E-TIME", stmt->span, "the length of '%s' is %lld here and %lld "
-                                "elsewhere", stmt->name, (long long)value, (long long)axis->fixed);
+        Diag *diag = sema_error(c, "E-TIME", stmt->span,
+                                "the length of '%s' is %lld here and %lld "
+                                "elsewhere",
+                                stmt->name, (long long)value, (long long)axis->fixed);
         sema_note(c, diag, axis->span, "the axis is declared here");
     } else {
         axis->fixed = value;
@@ -217,13 +244,16 @@ void body_times(const Ctx *c, const Eq *caller) {
             const IndexName *base = find_index(c, stmt->names.at[0].name);
             if (base == NULL) continue;
             const Base *old = find_base(c, stmt->name);
-            if (old != NULL && !is_header(c, stmt->name, false) && !is_header(c, stmt->name, true)) {
-                Diag *diag = sema_error(c, "E-DUP", stmt->name_span, "'%s' is declared twice",
-                                        stmt->name);
+            if (old != NULL && !is_header(c, stmt->name, false) &&
+                !is_header(c, stmt->name, true)) {
+                Diag *diag =
+                    sema_error(c, "E-DUP", stmt->name_span, "'%s' is declared twice", stmt->name);
                 sema_note(c, diag, old->span, "first here");
             } else if (add_base(c, stmt->name, BASE_INDEX, stmt->name_span, 0)) {
-                if (stmt->value != NULL) slow_index(c, stmt, base, caller);
-                else second_index(c, stmt, base, caller);
+                if (stmt->value != NULL)
+                    slow_index(c, stmt, base, caller);
+                else
+                    second_index(c, stmt, base, caller);
             }
             done[i] = moved = true;
         }

@@ -21,8 +21,8 @@ bool call_args(const Ctx *c, const Expr *call, int least, int most, const char *
             sema_error(c, "E-SHAPE", call->span, "%s takes %d argument%s, not %d", function, least,
                        least == 1 ? "" : "s", given);
         else
-            sema_error(c, "E-SHAPE", call->span, "%s takes %d to %d arguments, not %d", function, least,
-                       most, given);
+            sema_error(c, "E-SHAPE", call->span, "%s takes %d to %d arguments, not %d", function,
+                       least, most, given);
         return false;
     }
     bool named = false;
@@ -30,7 +30,8 @@ bool call_args(const Ctx *c, const Expr *call, int least, int most, const char *
         const Arg *arg = &call->args.at[i];
         bool known = arg->name == NULL;
         if (known && named) {
-            sema_error(c, "E-SHAPE", arg->span, "an argument by position stands behind a named one");
+            sema_error(c, "E-SHAPE", arg->span,
+                       "an argument by position stands behind a named one");
             return false;
         }
         named |= !known;
@@ -62,17 +63,28 @@ const Value *float_operand(const Ctx *c, const Value *value, const char *name, S
 
 /* A function of a number known at compile time; false when it is left to the graph. */
 static bool fold(Op op, double x, double *to) {
-    if (op == OP_SQRT) *to = sqrt(x);
-    else if (op == OP_RSQRT) *to = 1 / sqrt(x);
-    else if (op == OP_EXP) *to = exp(x);
-    else if (op == OP_LOG) *to = log(x);
-    else if (op == OP_ABS) *to = fabs(x);
-    else if (op == OP_FLOOR) *to = floor(x);
-    else if (op == OP_SQUARE) *to = x * x;
-    else if (op == OP_SIN) *to = sin(x);
-    else if (op == OP_COS) *to = cos(x);
-    else if (op == OP_SIGN) *to = x > 0 ? 1 : x < 0 ? -1 : 0;
-    else return false;
+    if (op == OP_SQRT)
+        *to = sqrt(x);
+    else if (op == OP_RSQRT)
+        *to = 1 / sqrt(x);
+    else if (op == OP_EXP)
+        *to = exp(x);
+    else if (op == OP_LOG)
+        *to = log(x);
+    else if (op == OP_ABS)
+        *to = fabs(x);
+    else if (op == OP_FLOOR)
+        *to = floor(x);
+    else if (op == OP_SQUARE)
+        *to = x * x;
+    else if (op == OP_SIN)
+        *to = sin(x);
+    else if (op == OP_COS)
+        *to = cos(x);
+    else if (op == OP_SIGN)
+        *to = x > 0 ? 1 : x < 0 ? -1 : 0;
+    else
+        return false;
     return true;
 }
 
@@ -93,7 +105,8 @@ static const Value *unary_function(const Ctx *c, const Expr *expr, Op op) {
     }
     if (op == OP_FLOAT) {
         Ty type = ty_shaped(ty_float(), &value->type);
-        if (value->num.kind == NUM_INT || value->num.kind == NUM_REAL || value->num.kind == NUM_OPEN)
+        if (value->num.kind == NUM_INT || value->num.kind == NUM_REAL ||
+            value->num.kind == NUM_OPEN)
             return value;
         if (value->num.kind == NUM_BOOL) return number_or_integer(c, value->num.truth ? 1 : 0);
         if (value->type.dtype == DT_FLOAT) return value;
@@ -108,23 +121,28 @@ static const Value *unary_function(const Ctx *c, const Expr *expr, Op op) {
     return emit_op(c, op, &type, 1, &value, NULL, expr->span);
 }
 
-const Value *pair_op(const Ctx *c, Op op, const Value *a, const Value *b, const char *name, Span span) {
+const Value *pair_op(const Ctx *c, Op op, const Value *a, const Value *b, const char *name,
+                     Span span) {
     if (a->type.unknown || b->type.unknown) return unknown_value(c);
     bool numbers = a->num.kind != NUM_NONE && b->num.kind != NUM_NONE;
     double x, y;
     if (numbers && (op == OP_MIN || op == OP_MAX)) {
-        if (!num_double(&a->num, &x) || !num_double(&b->num, &y)) return number_value(c, num_open());
+        if (!num_double(&a->num, &x) || !num_double(&b->num, &y))
+            return number_value(c, num_open());
         return (op == OP_MIN) == (x <= y) ? a : b;
     }
     if (op == OP_ADD) return binary_op(c, AST_ADD, a, b, span);
     bool ints = a->type.dtype == DT_INT && b->type.dtype == DT_INT && op != OP_LOGADDEXP &&
-                (a->type.number || a->num.kind != NUM_NONE) && (b->type.number || b->num.kind != NUM_NONE);
+                (a->type.number || a->num.kind != NUM_NONE) &&
+                (b->type.number || b->num.kind != NUM_NONE);
     Ty type = {.dtype = ints ? DT_INT : DT_FLOAT, .number = ints};
     a = ints ? value_as(c, a, DT_INT, span) : float_operand(c, a, name, span);
     b = ints ? value_as(c, b, DT_INT, span) : float_operand(c, b, name, span);
     if (!ty_join_shape(&a->type, &b->type, &type)) {
-        sema_error(c, "E-SHAPE", span, "%s takes equal shapes (a dimension may be 1) or a scalar, not "
-                   "%s and %s", name, ty_shape_text(c->e->arena, &a->type),
+        sema_error(c, "E-SHAPE", span,
+                   "%s takes equal shapes (a dimension may be 1) or a scalar, not "
+                   "%s and %s",
+                   name, ty_shape_text(c->e->arena, &a->type),
                    ty_shape_text(c->e->arena, &b->type));
         return unknown_value(c);
     }
@@ -137,7 +155,8 @@ static const Value *slope_function(const Ctx *c, const Expr *expr, Op op) {
     if (!call_args(c, expr, 1, 2, names)) return unknown_value(c);
     const Expr *slope = call_arg(expr, 1, "a");
     const Value *x = elab(c, call_arg(expr, 0, "x"));
-    const Value *a = slope == NULL ? number_value(c, num_of_real(op == OP_ELU ? 1 : 0.01)) : elab(c, slope);
+    const Value *a =
+        slope == NULL ? number_value(c, num_of_real(op == OP_ELU ? 1 : 0.01)) : elab(c, slope);
     if (x->num.kind != NUM_NONE) x = float_operand(c, x, op_info[op].text, expr->span);
     return pair_op(c, op, x, a, op_info[op].text, expr->span);
 }
@@ -151,7 +170,8 @@ static const Value *clip(const Ctx *c, const Expr *expr) {
         const Expr *arg = call_arg(expr, i, names[i]);
         in[i] = float_operand(c, elab(c, arg), "clip", arg->span);
         if (in[i]->type.unknown) return in[i];
-        if (i == 0) type = ty_shaped(type, &in[i]->type);
+        if (i == 0)
+            type = ty_shaped(type, &in[i]->type);
         else if (!ty_join_shape(&type, &in[i]->type, &type)) {
             sema_error(c, "E-SHAPE", arg->span, "clip of %s between bounds of shape %s",
                        ty_shape_text(c->e->arena, &in[0]->type),
@@ -171,8 +191,8 @@ static const Value *length_of(const Ctx *c, const Expr *expr) {
         return unknown_value(c);
     }
     Attr attr = {.slot = c->e->graph->indices.at[index->index].axis};
-    int64_t fixed = c->e->graph->axes.at[attr.slot].fixed;
-    if (fixed > 0) return number_value(c, num_of_int(c->e->arena, fixed));
+    if (c->e->graph->axes.at[attr.slot].fixed != 0)
+        return number_value(c, (Num){.kind = NUM_INT, .integer = axis_length(c, attr.slot)});
     Ty type = {.dtype = DT_INT, .number = true};
     return emit_op(c, OP_LENGTH, &type, 0, NULL, &attr, expr->span);
 }
@@ -180,19 +200,36 @@ static const Value *length_of(const Ctx *c, const Expr *expr) {
 static const struct {
     const char *name;
     Op op;
-} unary_table[] = {
-    {"sigmoid", OP_SIGMOID}, {"tanh", OP_TANH}, {"relu", OP_RELU}, {"gelu", OP_GELU},
-    {"silu", OP_SILU}, {"softplus", OP_SOFTPLUS}, {"softsign", OP_SOFTSIGN},
-    {"hard_sigmoid", OP_HARD_SIGMOID}, {"hard_tanh", OP_HARD_TANH}, {"exp", OP_EXP}, {"log", OP_LOG},
-    {"sqrt", OP_SQRT}, {"rsqrt", OP_RSQRT}, {"abs", OP_ABS}, {"sign", OP_SIGN}, {"floor", OP_FLOOR},
-    {"erf", OP_ERF}, {"sin", OP_SIN}, {"cos", OP_COS}, {"square", OP_SQUARE}, {"detach", OP_DETACH},
-    {"float", OP_FLOAT}};
+} unary_table[] = {{"sigmoid", OP_SIGMOID},
+                   {"tanh", OP_TANH},
+                   {"relu", OP_RELU},
+                   {"gelu", OP_GELU},
+                   {"silu", OP_SILU},
+                   {"softplus", OP_SOFTPLUS},
+                   {"softsign", OP_SOFTSIGN},
+                   {"hard_sigmoid", OP_HARD_SIGMOID},
+                   {"hard_tanh", OP_HARD_TANH},
+                   {"exp", OP_EXP},
+                   {"log", OP_LOG},
+                   {"sqrt", OP_SQRT},
+                   {"rsqrt", OP_RSQRT},
+                   {"abs", OP_ABS},
+                   {"sign", OP_SIGN},
+                   {"floor", OP_FLOOR},
+                   {"erf", OP_ERF},
+                   {"sin", OP_SIN},
+                   {"cos", OP_COS},
+                   {"square", OP_SQUARE},
+                   {"detach", OP_DETACH},
+                   {"float", OP_FLOAT}};
 
 static const Value *plain_function(const Ctx *c, const Expr *expr, Name name) {
     for (size_t i = 0; i < sizeof unary_table / sizeof *unary_table; i++)
-        if (strcmp(unary_table[i].name, name) == 0) return unary_function(c, expr, unary_table[i].op);
+        if (strcmp(unary_table[i].name, name) == 0)
+            return unary_function(c, expr, unary_table[i].op);
     bool low = strcmp(name, "min") == 0;
-    if ((low || strcmp(name, "max") == 0) && expr->args.count == 2 && expr->args.at[1].name == NULL) {
+    if ((low || strcmp(name, "max") == 0) && expr->args.count == 2 &&
+        expr->args.at[1].name == NULL) {
         const Value *a = elab(c, expr->args.at[0].value), *b = elab(c, expr->args.at[1].value);
         return pair_op(c, low ? OP_MIN : OP_MAX, a, b, name, expr->span);
     }
@@ -233,8 +270,10 @@ const Value *elab_call(const Ctx *c, const Expr *expr) {
         Num num;
         bool known = find_base(c, name->name) != NULL || find_number(c, name->name, &num);
         if (c->body == NULL || known)
-            sema_error(c, "E-NAME", name->span, "'%s' is no instance, model or function", name->name);
-        else name_error(c, name->name, name->span);
+            sema_error(c, "E-NAME", name->span, "'%s' is no instance, model or function",
+                       name->name);
+        else
+            name_error(c, name->name, name->span);
         return unknown_value(c);
     }
     if (base->kind == EXPR_INDEX) {

@@ -68,9 +68,12 @@ static void report(Elab *e, Usage *u, const StmtList *body) {
         for (int k = 0; k < stmt->decls.count; k++) {
             const Decl *decl = &stmt->decls.at[k];
             if (decl->name == NULL || (joint ? live : used(u, decl->name)->live)) continue;
-            diag_warning(e->diags, "E-UNUSED", decl->name_span, "%s '%s' reaches no output and no loss",
+            diag_warning(e->diags, "E-UNUSED", decl->name_span,
+                         "%s '%s' reaches no output and no loss",
                          stmt->kind == STMT_PARAM ? "parameter"
-                         : stmt->kind == STMT_USE ? "instance" : "equation of", decl->name);
+                         : stmt->kind == STMT_USE ? "instance"
+                                                  : "equation of",
+                         decl->name);
         }
     }
 }
@@ -98,7 +101,8 @@ void check_unused(Elab *e, const Model *model) {
 static bool declares_use(const StmtList *body, Name name) {
     for (int i = 0; i < body->count; i++) {
         const Stmt *stmt = body->at[i];
-        if (stmt->kind == STMT_USE && stmt->decls.count > 0 && stmt->decls.at[0].name == name) return true;
+        if (stmt->kind == STMT_USE && stmt->decls.count > 0 && stmt->decls.at[0].name == name)
+            return true;
         if (declares_use(&stmt->body, name)) return true;
     }
     return false;
@@ -107,17 +111,21 @@ static bool declares_use(const StmtList *body, Name name) {
 /* Models that a body uses: names of `use` and names that are called. */
 static void visit(Elab *e, Program *program, Model *model, int depth);
 
-static void visit_name(Elab *e, Program *program, const Model *model, Name name, Span span, int depth) {
+static void visit_name(Elab *e, Program *program, const Model *model, Name name, Span span,
+                       int depth) {
     Ctx c = {.e = e, .file = model->file};
     for (int i = 0; i < model->item->params.count; i++)
         if (model->item->params.at[i].name == name) return;
     /* An instance may be called like a model; then the call is not the model's. */
-    Model *other = declares_use(&model->item->body, name) ? NULL : (Model *)find_model(&c, name, span);
+    Model *other =
+        declares_use(&model->item->body, name) ? NULL : (Model *)find_model(&c, name, span);
     if (other == NULL || other->color == 2 || program->recursive) return;
     if (other->color == 1 || depth >= MAX_INSTANCES) {
-        Diag *diag = other->color == 1
-            ? sema_error(&c, "E-LIMIT", span, "model '%s' applies itself without end", other->name)
-            : sema_error(&c, "E-LIMIT", span, "models are more than %d deep", MAX_INSTANCES);
+        Diag *diag =
+            other->color == 1
+                ? sema_error(&c, "E-LIMIT", span, "model '%s' applies itself without end",
+                             other->name)
+                : sema_error(&c, "E-LIMIT", span, "models are more than %d deep", MAX_INSTANCES);
         sema_note(&c, diag, other->item->name_span, "the model");
         program->recursive = true;
         return;
@@ -141,7 +149,8 @@ static void visit_expr(Elab *e, Program *program, const Model *model, const Expr
         visit_expr(e, program, model, expr->args.at[i].value, depth);
 }
 
-static void visit_body(Elab *e, Program *program, const Model *model, const StmtList *body, int depth) {
+static void visit_body(Elab *e, Program *program, const Model *model, const StmtList *body,
+                       int depth) {
     for (int i = 0; i < body->count; i++) {
         const Stmt *stmt = body->at[i];
         if (stmt->kind == STMT_USE && stmt->names.count > 0) {
@@ -168,25 +177,95 @@ void check_recursion(Elab *e, Program *program) {
 /* Whether the gradient of the result reaches operand `place`. */
 static bool passes(Op op, int place) {
     switch (op) {
-    case OP_LT: case OP_LE: case OP_GT: case OP_GE: case OP_EQ: case OP_NE: case OP_AND: case OP_OR:
-    case OP_NOT: case OP_ARGMAX: case OP_TARGMAX: case OP_ONEHOT: case OP_DETACH: case OP_FLOOR:
-    case OP_SIGN: case OP_DRAW: case OP_FLOAT: case OP_INPUT: case OP_PARAM: case OP_CONST:
-    case OP_IOTA: case OP_INDEX: case OP_LENGTH:
-        return false;
+    case OP_LT:
+    case OP_LE:
+    case OP_GT:
+    case OP_GE:
+    case OP_EQ:
+    case OP_NE:
+    case OP_AND:
+    case OP_OR:
+    case OP_NOT:
+    case OP_ARGMAX:
+    case OP_TARGMAX:
+    case OP_ONEHOT:
+    case OP_DETACH:
+    case OP_FLOOR:
+    case OP_SIGN:
+    case OP_DRAW:
+    case OP_FLOAT:
+    case OP_INPUT:
+    case OP_PARAM:
+    case OP_CONST:
+    case OP_IOTA:
+    case OP_INDEX:
+    case OP_LENGTH: return false;
     case OP_SELECT: return place > 0;
-    case OP_GATHER: case OP_XENT: case OP_NLL: case OP_CTC: return place == 0;
+    case OP_GATHER:
+    case OP_XENT:
+    case OP_NLL:
+    case OP_CTC: return place == 0;
     case OP_READ: return place < 2;
-    case OP_TSUM: case OP_TMEAN: case OP_TMAX: case OP_TLOGSUMEXP: case OP_TSOFTMAX: case OP_TCONCAT:
-    case OP_HOLD: case OP_VAR: case OP_NEG: case OP_SIGMOID: case OP_TANH: case OP_RELU: case OP_GELU:
-    case OP_SILU: case OP_SOFTPLUS: case OP_SOFTSIGN: case OP_HARD_SIGMOID: case OP_HARD_TANH:
-    case OP_EXP: case OP_LOG: case OP_SQRT: case OP_RSQRT: case OP_ABS: case OP_ERF: case OP_SIN:
-    case OP_COS: case OP_SQUARE: case OP_LEAKY_RELU: case OP_ELU: case OP_ADD: case OP_SUB:
-    case OP_MUL: case OP_DIV: case OP_MOD: case OP_POW: case OP_MIN: case OP_MAX: case OP_LOGADDEXP:
-    case OP_CLIP: case OP_MATMUL: case OP_CONV: case OP_MAXPOOL: case OP_AVGPOOL: case OP_TRANSPOSE:
-    case OP_RESHAPE: case OP_BROADCAST: case OP_CONCAT: case OP_SLICE: case OP_DOT: case OP_OUTER:
-    case OP_SOFTMAX: case OP_LOG_SOFTMAX: case OP_LOGSUMEXP: case OP_LAYERNORM: case OP_SUM:
-    case OP_MEAN: case OP_RMAX: case OP_RMIN: case OP_MSE: case OP_BCE:
-        return true;
+    case OP_TSUM:
+    case OP_TMEAN:
+    case OP_TMAX:
+    case OP_TLOGSUMEXP:
+    case OP_TSOFTMAX:
+    case OP_TCONCAT:
+    case OP_HOLD:
+    case OP_VAR:
+    case OP_NEG:
+    case OP_SIGMOID:
+    case OP_TANH:
+    case OP_RELU:
+    case OP_GELU:
+    case OP_SILU:
+    case OP_SOFTPLUS:
+    case OP_SOFTSIGN:
+    case OP_HARD_SIGMOID:
+    case OP_HARD_TANH:
+    case OP_EXP:
+    case OP_LOG:
+    case OP_SQRT:
+    case OP_RSQRT:
+    case OP_ABS:
+    case OP_ERF:
+    case OP_SIN:
+    case OP_COS:
+    case OP_SQUARE:
+    case OP_LEAKY_RELU:
+    case OP_ELU:
+    case OP_ADD:
+    case OP_SUB:
+    case OP_MUL:
+    case OP_DIV:
+    case OP_MOD:
+    case OP_POW:
+    case OP_MIN:
+    case OP_MAX:
+    case OP_LOGADDEXP:
+    case OP_CLIP:
+    case OP_MATMUL:
+    case OP_CONV:
+    case OP_MAXPOOL:
+    case OP_AVGPOOL:
+    case OP_TRANSPOSE:
+    case OP_RESHAPE:
+    case OP_BROADCAST:
+    case OP_CONCAT:
+    case OP_SLICE:
+    case OP_DOT:
+    case OP_OUTER:
+    case OP_SOFTMAX:
+    case OP_LOG_SOFTMAX:
+    case OP_LOGSUMEXP:
+    case OP_LAYERNORM:
+    case OP_SUM:
+    case OP_MEAN:
+    case OP_RMAX:
+    case OP_RMIN:
+    case OP_MSE:
+    case OP_BCE: return true;
     case OP_COUNT: break;
     }
     return false;
@@ -210,7 +289,8 @@ void check_gradients(Elab *e) {
     int *work = ARENA_ARRAY(e->arena, count + 1, int);
     if (graph->losses.count == 0) return;
     for (int l = 0; l < graph->losses.count; l++) {
-        bool *all = ARENA_ARRAY(e->arena, count + 1, bool), *some = ARENA_ARRAY(e->arena, count + 1, bool);
+        bool *all = ARENA_ARRAY(e->arena, count + 1, bool),
+             *some = ARENA_ARRAY(e->arena, count + 1, bool);
         int given = 0, reached = 0;
         reach(graph, graph->losses.at[l].node, true, all, work);
         reach(graph, graph->losses.at[l].node, false, some, work);
@@ -221,13 +301,16 @@ void check_gradients(Elab *e) {
             reached += some[i];
         }
         if (given > 0 && reached == 0)
-            diag_warning(e->diags, "E-GRAD", graph->losses.at[l].span,
-                         "this loss passes only through argmax, comparisons or detach; it trains nothing");
+            diag_warning(
+                e->diags, "E-GRAD", graph->losses.at[l].span,
+                "this loss passes only through argmax, comparisons or detach; it trains nothing");
     }
     for (int i = 0; i < count; i++) {
         const Node *node = graph->nodes.at[i];
-        if (node->op != OP_PARAM || trained[i] || graph->params.at[node->attr.slot].frozen) continue;
+        if (node->op != OP_PARAM || trained[i] || graph->params.at[node->attr.slot].frozen)
+            continue;
         const GraphParam *param = &graph->params.at[node->attr.slot];
-        diag_warning(e->diags, "E-GRAD", param->span, "parameter '%s' gets no gradient", param->name);
+        diag_warning(e->diags, "E-GRAD", param->span, "parameter '%s' gets no gradient",
+                     param->name);
     }
 }

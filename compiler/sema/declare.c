@@ -2,7 +2,9 @@
  * equation is looked at; equations stand in any order. */
 #include "sema/elab.h"
 
-Var *find_var(const Ctx *c, Name key) { return map_get(&c->body->vars, key); }
+Var *find_var(const Ctx *c, Name key) {
+    return map_get(&c->body->vars, key);
+}
 
 Ty declared_type(const Ctx *c, const TypeExpr *type) {
     Ty to = ty_float();
@@ -23,8 +25,8 @@ Ty declared_type(const Ctx *c, const TypeExpr *type) {
             }
             if (to.bound == NULL) return ty_unknown();
         } else if ((past || strcmp(type->name, "pos") == 0) && type->argument != NULL) {
-            const IndexName *index = type->argument->kind == EXPR_NAME
-                                         ? find_index(c, type->argument->name) : NULL;
+            const IndexName *index =
+                type->argument->kind == EXPR_NAME ? find_index(c, type->argument->name) : NULL;
             if (index == NULL) {
                 sema_error(c, "E-TYPE", type->argument->span, "%s takes a time index", type->name);
                 return ty_unknown();
@@ -39,8 +41,9 @@ Ty declared_type(const Ctx *c, const TypeExpr *type) {
         }
     }
     if (type->shape.count > MAX_RANK) {
-        sema_error(c, "E-LIMIT", type->span, "a tensor has %d dimensions when at most %d are allowed",
-                   type->shape.count, MAX_RANK);
+        sema_error(c, "E-LIMIT", type->span,
+                   "a tensor has %d dimensions when at most %d are allowed", type->shape.count,
+                   MAX_RANK);
         return ty_unknown();
     }
     to.rank = type->shape.count;
@@ -61,8 +64,8 @@ static int split_entries(const Ctx *c, const Decl *decl, int index[MAX_DOMAIN], 
         if (name != NULL) {
             for (int k = 0; k < *times; k++)
                 if (index[k] == name->index) {
-                    sema_error(c, "E-INDEX", entry->span, "'%s' stands twice in the bracket of '%s'",
-                               entry->name, decl->name);
+                    sema_error(c, "E-INDEX", entry->span,
+                               "'%s' stands twice in the bracket of '%s'", entry->name, decl->name);
                     return -1;
                 }
             if (*times == MAX_DOMAIN) {
@@ -96,8 +99,10 @@ static Var *declare_var(const Ctx *c, const Decl *decl, bool *fresh) {
         return NULL;
     Base *base = find_base(c, decl->name);
     if (base->declared && base->family != family) {
-        Diag *diag = sema_error(c, "E-INDEX", decl->span, "'%s' has %d family indices here and %d "
-                                "elsewhere", decl->name, family, base->family);
+        Diag *diag = sema_error(c, "E-INDEX", decl->span,
+                                "'%s' has %d family indices here and %d "
+                                "elsewhere",
+                                decl->name, family, base->family);
         sema_note(c, diag, base->span, "'%s' is declared here", decl->name);
         return NULL;
     }
@@ -117,8 +122,8 @@ static Var *declare_var(const Ctx *c, const Decl *decl, bool *fresh) {
             const Graph *graph = c->e->graph;
             int a = graph->indices.at[var->index[k]].axis, b = graph->indices.at[index[k]].axis;
             if (a == b) continue;
-            Diag *diag = sema_error(c, "E-TIME", decl->span, "'%s' runs over another axis elsewhere",
-                                    decl->name);
+            Diag *diag = sema_error(c, "E-TIME", decl->span,
+                                    "'%s' runs over another axis elsewhere", decl->name);
             sema_note(c, diag, var->span, "'%s' is declared here", decl->name);
             return NULL;
         }
@@ -176,8 +181,8 @@ static void declare_ports(const Ctx *c, const PortList *ports, bool output) {
         Var *var = declare_var(c, &port->decl, &fresh);
         if (var == NULL || port->type == NULL) continue;
         if (!fresh) {
-            Diag *diag = sema_error(c, "E-DUP", port->decl.span, "'%s' is declared twice",
-                                    port->decl.name);
+            Diag *diag =
+                sema_error(c, "E-DUP", port->decl.span, "'%s' is declared twice", port->decl.name);
             sema_note(c, diag, var->span, "first here");
             continue;
         }
@@ -213,9 +218,9 @@ static void declare_equation(const Ctx *c, const Stmt *stmt) {
         if (var == NULL) continue;
         bool input = var->port != NULL && !var->output;
         if (var->eq != NULL || input) {
-            Diag *diag = sema_error(c, "E-DUP", decl->span, "'%s' %s", var->key,
-                                    input ? "is an input and has no equation"
-                                          : "has two equations");
+            Diag *diag =
+                sema_error(c, "E-DUP", decl->span, "'%s' %s", var->key,
+                           input ? "is an input and has no equation" : "has two equations");
             sema_note(c, diag, input ? var->span : var->eq->stmt->span, "%s",
                       input ? "the input" : "the first");
             continue;
@@ -271,7 +276,8 @@ static void declare_params(const Ctx *c, const Stmt *stmt) {
         const ParamDecl *old = map_get(&c->body->params, key);
         if (key == NULL || (open && old != NULL)) continue;
         if (old != NULL) {
-            Diag *diag = sema_error(c, "E-DUP", decl->span, "parameter '%s' is declared twice", key);
+            Diag *diag =
+                sema_error(c, "E-DUP", decl->span, "parameter '%s' is declared twice", key);
             sema_note(c, diag, old->decl->span, "first here");
             continue;
         }

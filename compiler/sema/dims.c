@@ -65,9 +65,13 @@ static const Poly *combine(Arena *arena, const Poly *a, const Poly *b, int64_t s
     return make(arena, terms, count, a->opaque || b->opaque);
 }
 
-const Poly *poly_add(Arena *arena, const Poly *a, const Poly *b) { return combine(arena, a, b, 1); }
+const Poly *poly_add(Arena *arena, const Poly *a, const Poly *b) {
+    return combine(arena, a, b, 1);
+}
 
-const Poly *poly_sub(Arena *arena, const Poly *a, const Poly *b) { return combine(arena, a, b, -1); }
+const Poly *poly_sub(Arena *arena, const Poly *a, const Poly *b) {
+    return combine(arena, a, b, -1);
+}
 
 static bool multiply(Arena *arena, const Monomial *a, const Monomial *b, Monomial *to) {
     if (__builtin_mul_overflow(a->factor, b->factor, &to->factor)) return false;
@@ -78,8 +82,10 @@ static bool multiply(Arena *arena, const Monomial *a, const Monomial *b, Monomia
     while (i < a->degree || j < b->degree) {
         bool left = j == b->degree || (i < a->degree && strcmp(a->names[i], b->names[j]) <= 0);
         names[i + j] = left ? a->names[i] : b->names[j];
-        if (left) i++;
-        else j++;
+        if (left)
+            i++;
+        else
+            j++;
     }
     to->names = names;
     return true;
@@ -107,9 +113,12 @@ static bool divide(Arena *arena, const Monomial *a, const Monomial *b, Monomial 
     Name *names = ARENA_ARRAY(arena, to->degree + 1, Name);
     int kept = 0, j = 0;
     for (int i = 0; i < a->degree; i++) {
-        if (j < b->degree && a->names[i] == b->names[j]) j++;
-        else if (kept < to->degree) names[kept++] = a->names[i];
-        else return false;
+        if (j < b->degree && a->names[i] == b->names[j])
+            j++;
+        else if (kept < to->degree)
+            names[kept++] = a->names[i];
+        else
+            return false;
     }
     to->names = names;
     return j == b->degree;
@@ -146,13 +155,17 @@ PolyOrder poly_compare(const Poly *a, const Poly *b) {
 }
 
 void poly_print(const Poly *a, Text *out) {
-    if (a == NULL) text_puts(out, "?");
-    else if (a->count == 0) text_puts(out, "0");
+    if (a == NULL)
+        text_puts(out, "?");
+    else if (a->count == 0)
+        text_puts(out, "0");
     for (int i = 0; a != NULL && i < a->count; i++) {
         const Monomial *term = &a->terms[i];
         uint64_t size = term->factor < 0 ? 0 - (uint64_t)term->factor : (uint64_t)term->factor;
-        if (i > 0) text_puts(out, term->factor < 0 ? " - " : " + ");
-        else if (term->factor < 0) text_puts(out, "-");
+        if (i > 0)
+            text_puts(out, term->factor < 0 ? " - " : " + ");
+        else if (term->factor < 0)
+            text_puts(out, "-");
         if (size != 1 || term->degree == 0) text_printf(out, "%llu", (unsigned long long)size);
         for (int j = 0; j < term->degree; j++)
             text_printf(out, "%s%s", j > 0 || size != 1 ? "*" : "", term->names[j]);

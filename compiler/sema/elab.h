@@ -3,12 +3,13 @@
  *   program.c    files, imports, sizes, constants      declare.c   what a body declares, unrolled
  *   scope.c      maps, names, errors with instances    axes.c      indices and axes of a body
  *   emit.c       values into nodes, flows of types     equation.c  equations, every, draws, losses
- *   expr.c       operators, names, if                  place.c     brackets: time slots, tensor entries
- *   call.c       functions                             tensor.c    functions of tensors
- *   entries.c    entries of a tensor                   window.c    ranges of reductions
- *   reduce.c     reductions over an index or a range   apply.c     instances and their application
- *   param.c      parameters and initialisers           instance.c  sema_graph
- *   check.c      E-UNUSED, E-GRAD, recursive models
+ *   expr.c       operators, names, if                  number.c    numbers known at compile time
+ *   place.c      first brackets: positions in time     entries.c   entries of a tensor
+ *   call.c       functions, elementwise                tensor.c    functions of tensors
+ *   reduce.c     reductions over an index or a range   use.c       instances, their brackets
+ *   apply.c      applications: sizes, indices, inlined param.c     parameters and initialisers
+ *   instance.c   definition check, sema_graph          check.c     E-UNUSED, E-GRAD, recursive
+ * models
  *
  * A context with `emit` makes nodes; without, only types. The code is the same. */
 #ifndef RNNC_SEMA_ELAB_H
@@ -55,8 +56,8 @@ struct Model {
     Name name;
     File *file;
     const Item *item;
-    bool models_in; /* a model stands among the bracket parameters: checked per instance */
-    bool params_in; /* has parameters or instances, so it cannot be applied by its own name */
+    bool models_in;   /* a model stands among the bracket parameters: checked per instance */
+    bool params_in;   /* has parameters or instances, so it cannot be applied by its own name */
     VEC(Name) header; /* header sizes that are not in the bracket */
     VEC(Span) header_at;
     int color; /* of the search for recursive models */
@@ -180,7 +181,7 @@ struct Body {
     Inst *inst;
     Body *up;
     Name path;
-    Span span; /* of the application */
+    Span span;   /* of the application */
     Map bases;   /* Base */
     Map indices; /* IndexName */
     Map vars;    /* Var by key */
@@ -212,6 +213,7 @@ typedef struct Elab {
     int64_t equations;
     bool limited; /* E-LIMIT of equations is told */
     VEC(Body *) queue;
+    VEC(const Poly *) lengths; /* by axis: its fixed length or bound, also when that is symbolic */
 } Elab;
 
 typedef struct Ctx {
@@ -224,8 +226,13 @@ typedef struct Ctx {
     const char *called; /* of the body of an application that is being made: as written there */
 } Ctx;
 
-enum { MAX_FRAMES = 2500, MAX_INSTANCES = 256, MAX_EQUATIONS = 100000, MAX_LAG = 4096,
-       MAX_IMPORTS = 64 };
+enum {
+    MAX_FRAMES = 2500,
+    MAX_INSTANCES = 256,
+    MAX_EQUATIONS = 100000,
+    MAX_LAG = 4096,
+    MAX_IMPORTS = 64
+};
 
 /* scope.c */
 Diag *sema_error(const Ctx *c, const char *code, Span span, const char *format, ...)
@@ -261,7 +268,8 @@ Num file_number(Elab *e, File *file, FileBind *bind);
 /* emit.c */
 const Value *unknown_value(const Ctx *c);
 const Value *number_value(const Ctx *c, Num num);
-/* The node of a value as float, int or bool; compile-time numbers become constants of `like`'s bound. */
+/* The node of a value as float, int or bool; compile-time numbers become constants of `like`'s
+ * bound. */
 const Value *value_as(const Ctx *c, const Value *value, DType dtype, Span span);
 const Value *emit_op(const Ctx *c, Op op, const Ty *type, int count, const Value *const *in,
                      const Attr *attr, Span span);
@@ -269,7 +277,8 @@ const Value *emit_constant(const Ctx *c, double value, const Ty *type, Span span
 bool value_add_index(const Ctx *c, Value *value, int index, Span span);
 bool value_has(const Value *value, int index);
 Type graph_type_of(const Ctx *c, const Ty *type, Span span);
-/* Makes `value` fit `type`; `what` names the receiver; `at` its declaration. Scalars spread if `spread`. */
+/* Makes `value` fit `type`; `what` names the receiver; `at` its declaration. Scalars spread if
+ * `spread`. */
 const Value *flow(const Ctx *c, const Value *value, const Ty *type, bool spread, Span span,
                   const char *what, Span at);
 /* The type that both branches of a choice have; false when there is none. */
@@ -287,8 +296,12 @@ const Poly *elab_size(const Ctx *c, const Expr *expr, const char *what);
 /* The same with a value; false when it is open or wrong (reported unless open). */
 bool elab_integer(const Ctx *c, const Expr *expr, const char *what, int64_t *value, bool *open);
 const Value *binary_op(const Ctx *c, AstOp op, const Value *a, const Value *b, Span span);
-Num num_binary(const Ctx *c, AstOp op, const Num *a, const Num *b, Span span);
 const Value *matmul(const Ctx *c, const Value *a, const Value *b, Span span, bool quiet);
+
+/* number.c */
+bool is_comparison(AstOp op);
+/* The result of an operator on two numbers; NUM_OPEN when the definition leaves it open. */
+Num num_binary(const Ctx *c, AstOp op, const Num *a, const Num *b, Span span);
 
 /* place.c */
 const Value *elab_index(const Ctx *c, const Expr *expr);
@@ -317,16 +330,18 @@ Var *find_var(const Ctx *c, Name key);
 
 /* axes.c */
 Body *body_new(Elab *e, Inst *inst, Body *up, Name path, Span span);
-void root_indices(const Ctx *c);
+/* The fixed length of an axis, or its bound; NULL: none, or not known. */
+const Poly *axis_length(const Ctx *c, int axis);
 void body_times(const Ctx *c, const Eq *caller);
 int index_new(const Ctx *c, Name name, int axis, bool mirrored);
 /* Binds an index of a callee to one of its caller's. */
 void bind_caller(const Ctx *c, Name name, int index, Span span);
 
-
-/* apply.c */
+/* use.c, apply.c */
 Inst *inst_new(const Ctx *c, const Model *model, Name path, Span span);
 Inst *inst_of_use(const Ctx *c, const Stmt *stmt, Name key);
+/* Values of the bracket parameters, given or by default; false after an error. */
+bool bracket_values(const Ctx *c, Inst *inst, const ArgList *args, Span span);
 /* The instance that `f` or `f[l]` names; NULL when it is none (reported when it should be one). */
 UseDecl *find_instance(const Ctx *c, const Expr *base);
 /* The parameter `f.W` or `f.W[l]`. */
@@ -345,11 +360,12 @@ const Value *concat_values(const Ctx *c, int count, const Value **values, Span s
 /* The operand as a float, or an int that arithmetic takes; unknown after an error. */
 const Value *float_operand(const Ctx *c, const Value *value, const char *name, Span span);
 /* max, min, logaddexp, + of two values. */
-const Value *pair_op(const Ctx *c, Op op, const Value *a, const Value *b, const char *name, Span span);
+const Value *pair_op(const Ctx *c, Op op, const Value *a, const Value *b, const char *name,
+                     Span span);
 /* The argument at `place`, or the one called `name`; NULL when it is not given. */
 const Expr *call_arg(const Expr *call, int place, const char *name);
-/* Between least and most arguments, in all; `names` of those that may be named, by place, NULL where
- * only the place counts; NULL: none may. */
+/* Between least and most arguments, in all; `names` of those that may be named, by place, NULL
+ * where only the place counts; NULL: none may. */
 bool call_args(const Ctx *c, const Expr *call, int least, int most, const char *const *names);
 
 /* param.c */

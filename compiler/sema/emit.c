@@ -1,4 +1,5 @@
-/* Values into nodes: constants, conversions, operations, and the flow of a value into a declared type. */
+/* Values into nodes: constants, conversions, operations, and the flow of a value into a declared
+ * type. */
 #include <math.h>
 
 #include "sema/elab.h"
@@ -53,8 +54,9 @@ bool check_shape(const Ctx *c, const Ty *type, Span span) {
             continue;
         }
         if (dim < 1) {
-            sema_error(c, "E-SHAPE", span, "dimension %d of %s is %lld when it should be at least 1",
-                       d, ty_shape_text(c->e->arena, type), (long long)dim);
+            sema_error(c, "E-SHAPE", span,
+                       "dimension %d of %s is %lld when it should be at least 1", d,
+                       ty_shape_text(c->e->arena, type), (long long)dim);
             return false;
         }
         if (dim > INT32_MAX || count > INT32_MAX / dim) {
@@ -168,9 +170,12 @@ bool join_types(const Ctx *c, const Value *a, const Value *b, Ty *to) {
             *to = x->axis >= 0 ? *x : *y;
             return true;
         }
-        if (x->number && !a_free && y->number && !b_free) *to = x->bound == NULL ? *x : *y;
-        else if (a_free && x->pointer == PTR_NONE) *to = *y;
-        else if (b_free && y->pointer == PTR_NONE) *to = *x;
+        if (x->number && !a_free && y->number && !b_free)
+            *to = x->bound == NULL ? *x : *y;
+        else if (a_free && x->pointer == PTR_NONE)
+            *to = *y;
+        else if (b_free && y->pointer == PTR_NONE)
+            *to = *x;
         else {
             *to = *x;
             return poly_compare(x->bound, y->bound) != POLY_DIFFERENT &&
@@ -226,9 +231,9 @@ const Value *flow(const Ctx *c, const Value *value, const Ty *type, bool spread,
     if (value->type.unknown || type->unknown) return value;
     bool scalar = value->type.rank == 0 && spread;
     if (!scalar && !ty_same_shape(&value->type, type)) {
-        Diag *diag = sema_error(c, "E-SHAPE", span, "%s has shape %s when it should be %s", what,
-                                ty_shape_text(c->e->arena, &value->type),
-                                ty_shape_text(c->e->arena, type));
+        Diag *diag =
+            sema_error(c, "E-SHAPE", span, "%s has shape %s when it should be %s", what,
+                       ty_shape_text(c->e->arena, &value->type), ty_shape_text(c->e->arena, type));
         if (at.source != NULL) sema_note(c, diag, at, "declared here");
         return unknown_value(c);
     }

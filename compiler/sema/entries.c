@@ -6,12 +6,14 @@ static const Poly *slice_end(const Ctx *c, const Expr *expr, const Poly *otherwi
     return expr == NULL ? otherwise : elab_size(c, expr, "an end of a slice");
 }
 
-static const Value *gather(const Ctx *c, const Value *value, const Value *index, int at, Span span) {
+static const Value *gather(const Ctx *c, const Value *value, const Value *index, int at,
+                           Span span) {
     Ty type = value->type;
     const Poly *bound = index->type.bound;
     if (index->type.pointer != PTR_NONE || index->type.dtype != DT_INT || bound == NULL) {
         bool position = index->type.dtype == DT_INT && index->type.number;
-        sema_error(c, "E-TYPE", span, "an entry of a tensor is an integer, a slice or an int(n), not %s%s",
+        sema_error(c, "E-TYPE", span,
+                   "an entry of a tensor is an integer, a slice or an int(n), not %s%s",
                    ty_text(c->e->arena, &index->type, c->e->graph),
                    position ? "; bound the length of the axis: time t <= n" : "");
         return unknown_value(c);
@@ -95,7 +97,8 @@ const Value *tensor_entries(const Ctx *c, const Value *value, const EntryList *e
     for (int i = 0; i < entries->count && !value->type.unknown; i++) {
         const Entry *entry = &entries->at[i];
         if (entry->kind == ENTRY_RANGE) {
-            sema_error(c, "E-INDEX", entry->span, "a range 'in' stands in the bracket of a reduction");
+            sema_error(c, "E-INDEX", entry->span,
+                       "a range 'in' stands in the bracket of a reduction");
             return unknown_value(c);
         }
         if (entry->kind == ENTRY_SLICE) {

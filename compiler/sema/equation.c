@@ -22,7 +22,8 @@ int var_node(const Ctx *c, Var *var) {
         domain[at] = value->index[i];
     }
     Type type = graph_type_of(c, &var->type, var->span);
-    var->node = graph_add(c->e->graph, OP_VAR, type, value->count, domain, 1, &hole, NULL, var->span);
+    var->node =
+        graph_add(c->e->graph, OP_VAR, type, value->count, domain, 1, &hole, NULL, var->span);
     c->e->graph->nodes.at[var->node]->name = sema_join(c, c->body->path, var->key);
     return var->node;
 }
@@ -47,8 +48,8 @@ bool var_need_type(const Ctx *c, Var *var, Span span) {
 const Value *var_boundary(const Ctx *c, Var *var) {
     if (var->boundary_value != NULL) return var->boundary_value;
     if (var->boundary_active) {
-        sema_error(c, "E-CAUSAL", var->boundary->span, "the boundary value of '%s' depends on itself",
-                   var->source);
+        sema_error(c, "E-CAUSAL", var->boundary->span,
+                   "the boundary value of '%s' depends on itself", var->source);
         return unknown_value(c);
     }
     if (!frame_enter(c, var->boundary->span)) return unknown_value(c);
@@ -84,14 +85,16 @@ static bool check_indices(const Ctx *c, const Value *value, const Var *var, cons
     for (int i = 0; i < value->count; i++) {
         bool known = false;
         for (int k = 0; k < var->count; k++) known |= var->index[k] == value->index[i];
-        for (int k = 0; k < c->body->outer_count; k++) known |= c->body->outer[k] == value->index[i];
+        for (int k = 0; k < c->body->outer_count; k++)
+            known |= c->body->outer[k] == value->index[i];
         if (known) continue;
         Name name = c->e->graph->indices.at[value->index[i]].name;
         const char *dot = strrchr(name, '.');
         Name local = sema_name(c, dot == NULL ? name : dot + 1);
         Diag *diag = sema_error(c, "E-TIME", find_name_in(expr, local, expr->span),
                                 "'%s' is used on the right and is no index of '%s'; reduce over it "
-                                "or read a position", local, var->source);
+                                "or read a position",
+                                local, var->source);
         sema_note(c, diag, var->span, "the left-hand side");
         return false;
     }
@@ -111,13 +114,16 @@ static const Value *hold(const Ctx *c, Var *var, const Value *value) {
     }
     if (period == 1 && !open) return value;
     if (var->count != 1) {
-        sema_error(c, "E-CLOCK", every->span, "'every' needs one time index on the left, '%s' has %d",
-                   var->source, var->count);
+        sema_error(c, "E-CLOCK", every->span,
+                   "'every' needs one time index on the left, '%s' has %d", var->source,
+                   var->count);
         return value;
     }
     if (var->boundary == NULL) {
-        Diag *diag = sema_error(c, "E-CLOCK", every->span, "'every' holds the last value, and '%s' "
-                                "has no boundary value", var->source);
+        Diag *diag = sema_error(c, "E-CLOCK", every->span,
+                                "'every' holds the last value, and '%s' "
+                                "has no boundary value",
+                                var->source);
         sema_note(c, diag, var->span, "declare it by 'state'");
         return value;
     }
@@ -130,12 +136,15 @@ static const Value *hold(const Ctx *c, Var *var, const Value *value) {
     At at[MAX_DOMAIN];
     for (int i = 0; i < node->domain_count; i++)
         at[i] = (At){AT_INDEX, node->domain[i], 1,
-                     node->domain[i] != var->index[0] ? 0 : mirrored ? 1 : -1, -1};
+                     node->domain[i] != var->index[0] ? 0
+                     : mirrored                       ? 1
+                                                      : -1,
+                     -1};
     Attr read = {.at_count = node->domain_count, .at = at, .carry = c->body->carry};
     const Value *operands[2] = {source, boundary};
     const Value *last = emit_op(c, OP_READ, &var->type, 2, operands, &read, every->span);
-    Attr attr = {.every = period, .index = var->index[0], .mirrored = mirrored,
-                 .carry = c->body->carry};
+    Attr attr = {
+        .every = period, .index = var->index[0], .mirrored = mirrored, .carry = c->body->carry};
     const Value *both[2] = {value, last};
     return emit_op(c, OP_HOLD, &var->type, 2, both, &attr, every->span);
 }
@@ -156,7 +165,8 @@ static void finish(const Ctx *c, Var *var, const Value *value, const Expr *expr)
     }
     const char *what = arena_printf(c->e->arena, "'%s'", var->source);
     Span at = var->type_span.begin == var->span.begin && var->type_span.source == var->span.source
-                  ? (Span){0} : var->type_span;
+                  ? (Span){0}
+                  : var->type_span;
     value = flow(c, value, &var->type, false, expr->span, what, at);
     if (value->type.unknown || !check_indices(c, value, var, expr)) return;
     if (c->eq->stmt->every != NULL) value = hold(c, var, value);
@@ -176,17 +186,19 @@ static void elab_assign(const Ctx *c, Eq *eq) {
     if (expr->kind != EXPR_CALL || expr->a == NULL || !is_application(c, expr->a))
         sema_error(c, "E-SHAPE", expr->span,
                    "several names on the left take the outputs of one application");
-    else outputs = elab_application(c, expr, &model);
+    else
+        outputs = elab_application(c, expr, &model);
     for (int i = 0; i < eq->vars.count; i++) {
         Var *var = eq->vars.at[i];
         /* A name that failed to declare itself leaves a gap; its place counts all the same. */
         int place = 0;
-        while (place < eq->stmt->decls.count && eq->stmt->decls.at[place].span.begin != var->span.begin)
+        while (place < eq->stmt->decls.count &&
+               eq->stmt->decls.at[place].span.begin != var->span.begin)
             place++;
         if (outputs != NULL && place >= model->item->outputs.count) {
-            Diag *diag = sema_error(c, "E-SHAPE", var->span, "model '%s' has %s, not %d", model->name,
-                                    counted(c, model->item->outputs.count, "output", "outputs"),
-                                    eq->stmt->decls.count);
+            Diag *diag = sema_error(
+                c, "E-SHAPE", var->span, "model '%s' has %s, not %d", model->name,
+                counted(c, model->item->outputs.count, "output", "outputs"), eq->stmt->decls.count);
             sema_note(c, diag, model->item->name_span, "the model");
             outputs = NULL;
         }
@@ -229,10 +241,12 @@ static void elab_draw(const Ctx *c, Eq *eq) {
     int kind = 0;
     if (expr->kind == EXPR_CALL && expr->a != NULL && expr->a->kind == EXPR_NAME)
         while (kind < 4 && strcmp(expr->a->name, names[kind]) != 0) kind++;
-    else kind = 4;
+    else
+        kind = 4;
     if (kind == 4) {
         if (expr->kind != EXPR_ERROR)
-            sema_error(c, "E-NAME", expr->span, "a draw is normal(s), uniform(a, b), bernoulli(p) or "
+            sema_error(c, "E-NAME", expr->span,
+                       "a draw is normal(s), uniform(a, b), bernoulli(p) or "
                        "categorical(z)");
         for (int i = 0; i < eq->vars.count; i++) finish(c, eq->vars.at[i], unknown_value(c), expr);
         return;
@@ -246,8 +260,10 @@ static void elab_draw(const Ctx *c, Eq *eq) {
         for (int i = 0; i < arguments[kind]; i++) {
             const Value *value = elab(c, expr->args.at[i].value);
             Span at = expr->args.at[i].span;
-            if (kind == DRAW_CATEGORICAL) type = ty_shaped(type, &value->type);
-            else if (var->typed && value->type.rank > 0) type = ty_shaped(type, &var->type);
+            if (kind == DRAW_CATEGORICAL)
+                type = ty_shaped(type, &value->type);
+            else if (var->typed && value->type.rank > 0)
+                type = ty_shaped(type, &var->type);
             in[i] = flow(c, value, &type, false, at, "an argument of the draw", var->span);
             unknown |= in[i]->type.unknown || !check_indices(c, in[i], var, expr);
             if (kind != DRAW_CATEGORICAL || unknown) continue;
@@ -258,9 +274,13 @@ static void elab_draw(const Ctx *c, Eq *eq) {
             unknown = true;
         }
         if (var->typed) got = ty_shaped(got, &var->type);
-        if (unknown) finish(c, var, unknown_value(c), expr);
-        else finish(c, var, draw(c, (DrawKind)kind, &got, var_value(c, var), arguments[kind], in,
-                                 expr->span), expr);
+        if (unknown)
+            finish(c, var, unknown_value(c), expr);
+        else
+            finish(
+                c, var,
+                draw(c, (DrawKind)kind, &got, var_value(c, var), arguments[kind], in, expr->span),
+                expr);
     }
 }
 
@@ -270,7 +290,8 @@ const Value *elab_dropout(const Ctx *c, const Expr *call) {
     Span span = call->span;
     Ty scalar = ty_float();
     p = p->num.kind == NUM_NONE
-            ? flow(c, p, &scalar, false, call->args.at[1].span, "the rate of dropout", (Span){0}) : p;
+            ? flow(c, p, &scalar, false, call->args.at[1].span, "the rate of dropout", (Span){0})
+            : p;
     double rate;
     if (num_double(&p->num, &rate) && !(rate >= 0 && rate < 1)) {
         sema_error(c, "E-TYPE", call->args.at[1].span,
@@ -339,9 +360,11 @@ static void elab_stop(const Ctx *c, const Stmt *stmt) {
     const Axis *over = &c->e->graph->axes.at[axis];
     bool on = value->count == 1 && c->e->graph->indices.at[value->index[0]].axis == axis;
     if (!on || over->kind == AXIS_SLOW || over->fixed != 0)
-        sema_error(c, "E-TIME", stmt->span, over->kind == AXIS_SLOW || over->fixed != 0
+        sema_error(c, "E-TIME", stmt->span,
+                   over->kind == AXIS_SLOW || over->fixed != 0
                        ? "the length of '%s' does not depend on data"
-                       : "the condition should depend on '%s' alone", stmt->name);
+                       : "the condition should depend on '%s' alone",
+                   stmt->name);
     if (c->e->emit && c->e->graph->mode == MODE_INFER && value->node >= 0)
         vec_push(c->e->arena, &c->e->graph->stops, (GraphStop){axis, value->node, stmt->span});
 }
@@ -350,15 +373,25 @@ void elab_equation(Elab *e, Eq *eq) {
     if (eq->state != EQ_WAITING) return;
     eq->state = EQ_ACTIVE;
     Body *body = eq->body;
-    Ctx c = {.e = e, .file = body->inst->model->file, .inst = body->inst, .body = body,
-             .env = eq->env, .eq = eq};
+    Ctx c = {.e = e,
+             .file = body->inst->model->file,
+             .inst = body->inst,
+             .body = body,
+             .env = eq->env,
+             .eq = eq};
     switch (eq->stmt->kind) {
     case STMT_EQUATION: elab_assign(&c, eq); break;
     case STMT_DRAW: elab_draw(&c, eq); break;
     case STMT_LOSS: elab_loss(&c, eq->stmt); break;
     case STMT_STOP: elab_stop(&c, eq->stmt); break;
-    case STMT_PARAM: case STMT_STATE: case STMT_TIME_IN: case STMT_TIME_FIXED:
-    case STMT_TIME_BOUND: case STMT_USE: case STMT_FOR: case STMT_ERROR: break;
+    case STMT_PARAM:
+    case STMT_STATE:
+    case STMT_TIME_IN:
+    case STMT_TIME_FIXED:
+    case STMT_TIME_BOUND:
+    case STMT_USE:
+    case STMT_FOR:
+    case STMT_ERROR: break;
     }
     for (int i = 0; i < eq->vars.count; i++)
         if (!eq->vars.at[i]->typed) {

@@ -1,6 +1,4 @@
 /* Expressions: names, operators, `if`. */
-#include <math.h>
-
 #include "sema/elab.h"
 
 const Poly *elab_size(const Ctx *c, const Expr *expr, const char *what) {
@@ -25,107 +23,6 @@ bool elab_integer(const Ctx *c, const Expr *expr, const char *what, int64_t *val
     if (poly_value(poly, value)) return true;
     *open = !c->e->emit && c->e->diags->errors == errors;
     return false;
-}
-
-static bool is_comparison(AstOp op) { return op >= AST_LT && op <= AST_NE; }
-
-static bool compare(AstOp op, double a, double b) {
-    switch (op) {
-    case AST_LT: return a < b;
-    case AST_LE: return a <= b;
-    case AST_GT: return a > b;
-    case AST_GE: return a >= b;
-    case AST_EQ: return a == b;
-    case AST_NE: return a != b;
-    case AST_OR: case AST_AND: case AST_NOT: case AST_ADD: case AST_SUB: case AST_MUL: case AST_DIV:
-    case AST_MOD: case AST_MATMUL: case AST_POW: case AST_NEG: break;
-    }
-    return false;
-}
-
-/* Powers and remainders of integers; NUM_REAL when the result is no integer. */
-static Num integer_power(const Ctx *c, const Num *a, const Num *b) {
-    int64_t exponent;
-    if (!num_int(b, &exponent)) return num_open();
-    double x, y;
-    if (exponent < 0 || exponent > 64)
-        return num_double(a, &x) && num_double(b, &y) ? num_of_real(pow(x, y)) : num_open();
-    const Poly *power = poly_constant(c->e->arena, 1);
-    for (int64_t i = 0; i < exponent; i++) power = poly_mul(c->e->arena, power, a->integer);
-    if (power != NULL) return (Num){.kind = NUM_INT, .integer = power};
-    return num_double(a, &x) ? num_of_real(pow(x, (double)exponent)) : num_open();
-}
-
-static Num integer_quotient(const Ctx *c, const Num *a, const Num *b, Span span) {
-    Num to = {.kind = NUM_INT, .integer = poly_div(c->e->arena, a->integer, b->integer)};
-    double x, y;
-    if (to.integer != NULL) return to;
-    if (poly_is(b->integer, 0)) {
-        sema_error(c, "E-TYPE", span, "division by zero");
-        return num_open();
-    }
-    if (num_double(a, &x) && num_double(b, &y)) return num_of_real(x / y);
-    if (a->integer == NULL || b->integer == NULL) return num_open();
-    Text text = text_new(c->e->arena);
-    const Poly *sides[2] = {a->integer, b->integer};
-    for (int i = 0; i < 2; i++) {
-        bool plain = sides[i]->count == 1 && sides[i]->terms[0].degree <= 1 &&
-                     (sides[i]->terms[0].factor == 1 || sides[i]->terms[0].degree == 0);
-        text_puts(&text, plain ? "" : "(");
-        poly_print(sides[i], &text);
-        text_puts(&text, i == 0 && plain ? "/" : i == 0 ? ")/" : plain ? "" : ")");
-    }
-    to.integer = poly_name(c->e->arena, name_of(c->e->names, text_string(&text)), true);
-    return to;
-}
-
-static Num integer_binary(const Ctx *c, AstOp op, const Num *a, const Num *b, Span span) {
-    Arena *arena = c->e->arena;
-    Num to = {.kind = NUM_INT};
-    int64_t x, y;
-    if (op == AST_POW) return integer_power(c, a, b);
-    if (op == AST_DIV) return integer_quotient(c, a, b, span);
-    if (op == AST_ADD) to.integer = poly_add(arena, a->integer, b->integer);
-    else if (op == AST_SUB) to.integer = poly_sub(arena, a->integer, b->integer);
-    else if (op == AST_MUL) to.integer = poly_mul(arena, a->integer, b->integer);
-    else if (!num_int(a, &x) || !num_int(b, &y)) return num_open();
-    else if (y == 0 || (x == INT64_MIN && y == -1)) {
-        sema_error(c, "E-TYPE", span, "remainder of a division by zero");
-        return num_open();
-    } else {
-        int64_t rest = x % y;
-        return num_of_int(arena, rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest);
-    }
-    if (to.integer == NULL && num_int(a, &x) && num_int(b, &y)) {
-        sema_error(c, "E-LIMIT", span, "a number known at compile time is beyond 64 bits");
-        return num_open();
-    }
-    return to;
-}
-
-Num num_binary(const Ctx *c, AstOp op, const Num *a, const Num *b, Span span) {
-    bool both = a->kind == NUM_INT && b->kind == NUM_INT;
-    double x, y;
-    if (is_comparison(op)) {
-        const Poly *gap = both ? poly_sub(c->e->arena, a->integer, b->integer) : NULL;
-        int64_t by;
-        if (poly_value(gap, &by)) return num_of_bool(compare(op, (double)by, 0));
-        if (num_double(a, &x) && num_double(b, &y)) return num_of_bool(compare(op, x, y));
-        return num_open();
-    }
-    if (both) return integer_binary(c, op, a, b, span);
-    if (!num_double(a, &x) || !num_double(b, &y)) return num_open();
-    switch (op) {
-    case AST_ADD: return num_of_real(x + y);
-    case AST_SUB: return num_of_real(x - y);
-    case AST_MUL: return num_of_real(x * y);
-    case AST_DIV: return num_of_real(x / y);
-    case AST_MOD: return num_of_real(x - y * floor(x / y));
-    case AST_POW: return num_of_real(pow(x, y));
-    case AST_OR: case AST_AND: case AST_NOT: case AST_LT: case AST_LE: case AST_GT: case AST_GE:
-    case AST_EQ: case AST_NE: case AST_MATMUL: case AST_NEG: break;
-    }
-    return num_open();
 }
 
 static Op graph_op(AstOp op) {
@@ -153,14 +50,22 @@ static Op graph_op(AstOp op) {
 
 static const Value *shape_error(const Ctx *c, const char *op, const Value *a, const Value *b,
                                 Span span) {
-    sema_error(c, "E-SHAPE", span, "'%s' takes equal shapes (a dimension may be 1) or a scalar, not "
-               "%s and %s", op, ty_shape_text(c->e->arena, &a->type),
-               ty_shape_text(c->e->arena, &b->type));
+    sema_error(c, "E-SHAPE", span,
+               "'%s' takes equal shapes (a dimension may be 1) or a scalar, not "
+               "%s and %s",
+               op, ty_shape_text(c->e->arena, &a->type), ty_shape_text(c->e->arena, &b->type));
     return unknown_value(c);
+}
+
+/* At a definition a bracket parameter is an unknown that may turn out to be a bool. */
+static bool may_be_bool(const Ctx *c, const Value *value) {
+    int64_t known;
+    return !c->e->emit && value->num.kind == NUM_INT && !poly_value(value->num.integer, &known);
 }
 
 static const Value *logic(const Ctx *c, AstOp op, const Value *a, const Value *b, Span span) {
     const Value *sides[2] = {a, b};
+    if (may_be_bool(c, a) || may_be_bool(c, b)) return unknown_value(c);
     for (int i = 0; i < 2; i++) {
         if (sides[i]->type.dtype != DT_BOOL &&
             !(sides[i]->num.kind == NUM_OPEN && !sides[i]->num.mode)) {
@@ -193,7 +98,8 @@ static const Value *logic(const Ctx *c, AstOp op, const Value *a, const Value *b
     if (a->num.kind == NUM_OPEN) return b;
     if (b->num.kind == NUM_OPEN) return a;
     Ty type = ty_bool();
-    if (!ty_join_shape(&a->type, &b->type, &type)) return shape_error(c, ast_op_text(op), a, b, span);
+    if (!ty_join_shape(&a->type, &b->type, &type))
+        return shape_error(c, ast_op_text(op), a, b, span);
     return emit_op(c, graph_op(op), &type, 2, sides, NULL, span);
 }
 
@@ -208,7 +114,8 @@ static const Value *comparison(const Ctx *c, AstOp op, const Value *a, const Val
     Ty type = ty_bool();
     bool bools = a->type.dtype == DT_BOOL && b->type.dtype == DT_BOOL;
     bool ints = a->type.dtype == DT_INT && b->type.dtype == DT_INT;
-    if (!ty_join_shape(&a->type, &b->type, &type)) return shape_error(c, ast_op_text(op), a, b, span);
+    if (!ty_join_shape(&a->type, &b->type, &type))
+        return shape_error(c, ast_op_text(op), a, b, span);
     if (!bools && !ints &&
         !(arithmetic_operand(c, a, op, span) && arithmetic_operand(c, b, op, span)))
         return unknown_value(c);
@@ -226,8 +133,8 @@ const Value *binary_op(const Ctx *c, AstOp op, const Value *a, const Value *b, S
     if (op == AST_AND || op == AST_OR) return logic(c, op, a, b, span);
     if (a->num.kind != NUM_NONE && b->num.kind != NUM_NONE && a->type.pointer == PTR_NONE &&
         b->type.pointer == PTR_NONE) {
-        Value *value = arena_copy(c->e->arena, number_value(c, num_binary(c, op, &a->num, &b->num, span)),
-                                  sizeof *value);
+        Value *value = arena_copy(
+            c->e->arena, number_value(c, num_binary(c, op, &a->num, &b->num, span)), sizeof *value);
         if (is_comparison(op)) value->type = ty_bool();
         value->num.mode = false;
         return value;
@@ -235,9 +142,11 @@ const Value *binary_op(const Ctx *c, AstOp op, const Value *a, const Value *b, S
     if (is_comparison(op)) return comparison(c, op, a, b, span);
     if (!arithmetic_operand(c, a, op, span) || !arithmetic_operand(c, b, op, span))
         return unknown_value(c);
-    bool ints = a->type.dtype == DT_INT && b->type.dtype == DT_INT && op != AST_DIV && op != AST_POW;
+    bool ints =
+        a->type.dtype == DT_INT && b->type.dtype == DT_INT && op != AST_DIV && op != AST_POW;
     Ty type = {.dtype = ints ? DT_INT : DT_FLOAT, .number = ints};
-    if (!ty_join_shape(&a->type, &b->type, &type)) return shape_error(c, ast_op_text(op), a, b, span);
+    if (!ty_join_shape(&a->type, &b->type, &type))
+        return shape_error(c, ast_op_text(op), a, b, span);
     const Value *in[2] = {value_as(c, a, type.dtype, span), value_as(c, b, type.dtype, span)};
     return emit_op(c, graph_op(op), &type, 2, in, NULL, span);
 }
@@ -246,7 +155,8 @@ const Value *matmul(const Ctx *c, const Value *a, const Value *b, Span span, boo
     Ty type = ty_float();
     const Ty *x = &a->type, *y = &b->type;
     if (x->unknown || y->unknown) return unknown_value(c);
-    bool ranks = x->rank >= 1 && x->rank <= 2 && y->rank >= 1 && y->rank <= 2 && x->rank + y->rank > 2;
+    bool ranks =
+        x->rank >= 1 && x->rank <= 2 && y->rank >= 1 && y->rank <= 2 && x->rank + y->rank > 2;
     bool right = ranks && poly_compare(x->dim[x->rank - 1], y->dim[0]) != POLY_DIFFERENT;
     if (!right && !quiet) {
         sema_error(c, "E-SHAPE", span,
@@ -279,20 +189,23 @@ static const Value *product(const Ctx *c, const Expr *expr) {
                  matmul(c, &joined, v, expr->span, true) != NULL;
     if (!other || m->type.unknown) return binary_op(c, AST_MUL, a, m, expr->span);
     if (!ty_join_shape(&a->type, &m->type, &type)) {
-        Diag *diag = sema_error(c, "E-SHAPE", expr->span, "'*' of %s and %s: '@' binds tighter than '*'",
-                                ty_shape_text(c->e->arena, &a->type),
-                                ty_shape_text(c->e->arena, &m->type));
-        sema_note(c, diag, right->span, "this is computed first; the other reading needs parentheses");
+        Diag *diag =
+            sema_error(c, "E-SHAPE", expr->span, "'*' of %s and %s: '@' binds tighter than '*'",
+                       ty_shape_text(c->e->arena, &a->type), ty_shape_text(c->e->arena, &m->type));
+        sema_note(c, diag, right->span,
+                  "this is computed first; the other reading needs parentheses");
         return unknown_value(c);
     }
-    diag_warning(c->e->diags, "W-PREC", expr->span,
-                 "'@' binds tighter than '*', and here both readings have a type; write parentheses");
+    diag_warning(
+        c->e->diags, "W-PREC", expr->span,
+        "'@' binds tighter than '*', and here both readings have a type; write parentheses");
     return binary_op(c, AST_MUL, a, m, expr->span);
 }
 
 static const Value *unary(const Ctx *c, const Expr *expr) {
     const Value *a = elab(c, expr->a);
     if (a->type.unknown) return a;
+    if (expr->op == AST_NOT && may_be_bool(c, a)) return unknown_value(c);
     if (expr->op == AST_NOT) {
         if (a->type.dtype != DT_BOOL) {
             sema_error(c, "E-TYPE", expr->span, "'not' takes a bool, not %s",
@@ -340,7 +253,8 @@ static const Value *mode_choice(const Ctx *c, const Expr *expr, const Value *con
     if (a->type.unknown || b->type.unknown) return unknown_value(c);
     Value *value = arena_copy(c->e->arena, a, sizeof *value);
     value->type = ty_shaped(type, &a->type);
-    value->num = (Num){.kind = a->num.kind != NUM_NONE && b->num.kind != NUM_NONE ? NUM_OPEN : NUM_NONE};
+    value->num =
+        (Num){.kind = a->num.kind != NUM_NONE && b->num.kind != NUM_NONE ? NUM_OPEN : NUM_NONE};
     for (int i = 0; i < b->count; i++) value_add_index(c, value, b->index[i], expr->span);
     return value;
 }
@@ -348,6 +262,7 @@ static const Value *mode_choice(const Ctx *c, const Expr *expr, const Value *con
 static const Value *choice(const Ctx *c, const Expr *expr) {
     const Value *condition = elab(c, expr->a);
     if (condition->type.unknown) return condition;
+    if (may_be_bool(c, condition)) return unknown_value(c);
     bool compile_time = condition->num.kind != NUM_NONE;
     if (condition->type.dtype != DT_BOOL && condition->num.kind != NUM_OPEN) {
         sema_error(c, "E-TYPE", expr->a->span, "a condition is bool, not %s",
@@ -373,14 +288,13 @@ static const Value *choice(const Ctx *c, const Expr *expr) {
 
 static const Value *index_value(const Ctx *c, const IndexName *name, Span span) {
     const Graph *graph = c->e->graph;
-    const Axis *axis = &graph->axes.at[graph->indices.at[name->index].axis];
-    int64_t bound = axis->fixed > 0 ? axis->fixed : axis->most;
     Ty type = {.dtype = DT_INT, .number = true};
-    if (bound > 0) type.bound = poly_constant(c->e->arena, bound);
-    Attr attr = {.index = name->index, .mirrored = index_mirrored(c->body, name->index),
+    type.bound = axis_length(c, graph->indices.at[name->index].axis);
+    Attr attr = {.index = name->index,
+                 .mirrored = index_mirrored(c->body, name->index),
                  .carry = c->body->carry};
-    Value *value = arena_copy(c->e->arena, emit_op(c, OP_INDEX, &type, 0, NULL, &attr, span),
-                              sizeof *value);
+    Value *value =
+        arena_copy(c->e->arena, emit_op(c, OP_INDEX, &type, 0, NULL, &attr, span), sizeof *value);
     value_add_index(c, value, name->index, span);
     return value;
 }
@@ -392,25 +306,28 @@ static const Value *elab_name(const Ctx *c, const Expr *expr) {
     if (index != NULL) return index_value(c, index, expr->span);
     const Base *base = find_base(c, expr->name);
     if (base == NULL && strcmp(expr->name, "first") == 0) {
-        Value *value = arena_copy(c->e->arena, number_value(c, num_of_int(c->e->arena, 0)),
-                                  sizeof *value);
+        Value *value =
+            arena_copy(c->e->arena, number_value(c, num_of_int(c->e->arena, 0)), sizeof *value);
         value->type = (Ty){.dtype = DT_INT, .pointer = PTR_POS, .axis = -1};
         return value;
     }
     if (base == NULL || base->kind == BASE_LOOP || base->kind == BASE_SIZE ||
         base->kind == BASE_INDEX) {
         if (c->file != NULL && find_model(c, expr->name, expr->span) != NULL)
-            sema_error(c, "E-NAME", expr->span, "'%s' is a model and stands for no value", expr->name);
+            sema_error(c, "E-NAME", expr->span, "'%s' is a model and stands for no value",
+                       expr->name);
         else if (is_function(expr->name) && base == NULL)
-            sema_error(c, "E-NAME", expr->span, "'%s' is a function and takes arguments", expr->name);
+            sema_error(c, "E-NAME", expr->span, "'%s' is a function and takes arguments",
+                       expr->name);
         else if (strcmp(expr->name, "last") == 0)
             sema_error(c, "E-TIME", expr->span, "'last' stands in a time slot only");
-        else name_error(c, expr->name, expr->span);
+        else
+            name_error(c, expr->name, expr->span);
         return unknown_value(c);
     }
     if (base->kind == BASE_USE) {
-        Diag *diag = sema_error(c, "E-NAME", expr->span, "'%s' is an instance; apply it to its inputs",
-                                expr->name);
+        Diag *diag = sema_error(c, "E-NAME", expr->span,
+                                "'%s' is an instance; apply it to its inputs", expr->name);
         sema_note(c, diag, base->span, "declared here");
         return unknown_value(c);
     }
@@ -435,7 +352,8 @@ static const Value *elab_field(const Ctx *c, const Expr *expr) {
     const Value *a = elab(c, expr->a);
     if (a->type.unknown) return a;
     if (strcmp(expr->name, "T") != 0) {
-        sema_error(c, "E-NAME", expr->span, "a value has no field '%s'; '.T' transposes", expr->name);
+        sema_error(c, "E-NAME", expr->span, "a value has no field '%s'; '.T' transposes",
+                   expr->name);
         return unknown_value(c);
     }
     if (a->type.rank != 2) {
@@ -460,7 +378,8 @@ const Value *elab(const Ctx *c, const Expr *expr) {
     case EXPR_NAME: value = elab_name(c, expr); break;
     case EXPR_UNARY: value = unary(c, expr); break;
     case EXPR_BINARY:
-        if (expr->op == AST_MUL) value = product(c, expr);
+        if (expr->op == AST_MUL)
+            value = product(c, expr);
         else {
             const Value *a = elab(c, expr->a), *b = elab(c, expr->b);
             value = expr->op == AST_MATMUL ? matmul(c, a, b, expr->span, false)

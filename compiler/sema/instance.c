@@ -1,11 +1,14 @@
-/* The two walks over a model: the check at its definition, with sizes as unknowns and no nodes, and its
- * instance with numbers, a Graph in one mode without what nothing reads. */
+/* The two walks over a model: the check at its definition, with sizes as unknowns and no nodes, and
+ * its instance with numbers, a Graph in one mode without what nothing reads. */
 #include "sema/instance.h"
 
 static Elab *elab_new(const Elab *from, const char *model, Mode mode, bool emit) {
     Elab *e = ARENA_NEW(from->arena, Elab);
-    *e = (Elab){.arena = from->arena, .names = from->names, .diags = from->diags,
-                .program = from->program, .emit = emit};
+    *e = (Elab){.arena = from->arena,
+                .names = from->names,
+                .diags = from->diags,
+                .program = from->program,
+                .emit = emit};
     e->graph = graph_new(e->arena, e->names, name_of(e->names, model), mode);
     return e;
 }
@@ -20,7 +23,8 @@ static void open_body(Ctx *c) {
     const Model *model = c->inst->model;
     c->body = body_new(c->e, c->inst, NULL, name_of(c->e->names, ""), model->item->name_span);
     for (int i = 0; i < model->item->params.count; i++)
-        add_base(c, model->item->params.at[i].name, BASE_SIZE, model->item->params.at[i].name_span, 0);
+        add_base(c, model->item->params.at[i].name, BASE_SIZE, model->item->params.at[i].name_span,
+                 0);
     for (int i = 0; i < model->header.count; i++)
         add_base(c, model->header.at[i], BASE_SIZE, model->header_at.at[i], 0);
     body_times(c, NULL);
@@ -37,8 +41,8 @@ static Value *port_value(const Ctx *c, const Var *var) {
 
 static const Value *default_value(const Ctx *c, const Var *var) {
     if (var->port->value == NULL || var->count > 0 || var->output) return NULL;
-    return flow(c, elab(c, var->port->value), &var->type, true, var->port->value->span, "the default",
-                var->type_span);
+    return flow(c, elab(c, var->port->value), &var->type, true, var->port->value->span,
+                "the default", var->type_span);
 }
 
 static void run_equations(Elab *e, const Body *body) {
@@ -79,8 +83,8 @@ static bool root_sizes(Ctx *c) {
     for (int i = 0; i < c->inst->sizes.count; i++) {
         Bound1 *size = &c->inst->sizes.at[i];
         const Bind *bind = size->bracket ? &model->item->params.at[i] : NULL;
-        size->span = bind != NULL ? bind->name_span
-                                  : model->header_at.at[i - model->item->params.count];
+        size->span =
+            bind != NULL ? bind->name_span : model->header_at.at[i - model->item->params.count];
         FileBind *given = map_get(&model->file->binds, size->name);
         for (int d = 0; d < program->define_count && !size->bound; d++)
             if (given == NULL && strcmp(program->defines[d].name, size->name) == 0) {
@@ -101,8 +105,10 @@ static bool root_sizes(Ctx *c) {
             if (named == NULL) size->num = value->num;
         }
         if (size->bound) continue;
-        sema_error(c, "E-SIZEARG", size->span, "'%s' of model '%s' has no value; give it by 'size %s = …' "
-                   "or -D %s=…", size->name, model->name, size->name, size->name);
+        sema_error(c, "E-SIZEARG", size->span,
+                   "'%s' of model '%s' has no value; give it by 'size %s = …' "
+                   "or -D %s=…",
+                   size->name, model->name, size->name, size->name);
         right = false;
     }
     return right;
@@ -110,7 +116,10 @@ static bool root_sizes(Ctx *c) {
 
 static void add_input(const Ctx *c, Var *var) {
     Graph *graph = c->e->graph;
-    GraphPort port = {.name = var->source, .index_count = var->count, .node = -1, .fallback = -1,
+    GraphPort port = {.name = var->source,
+                      .index_count = var->count,
+                      .node = -1,
+                      .fallback = -1,
                       .span = var->span};
     if (var->type.unknown) return;
     port.type = graph_type_of(c, &var->type, var->span);
@@ -129,8 +138,11 @@ static void add_input(const Ctx *c, Var *var) {
 }
 
 static void add_output(const Ctx *c, const Var *var) {
-    GraphPort port = {.name = var->source, .index_count = var->count, .node = var->node,
-                      .fallback = -1, .span = var->span};
+    GraphPort port = {.name = var->source,
+                      .index_count = var->count,
+                      .node = var->node,
+                      .fallback = -1,
+                      .span = var->span};
     port.type = graph_type_of(c, &var->type, var->span);
     memcpy(port.indices, var->index, sizeof port.indices);
     vec_push(c->e->arena, &c->e->graph->outputs, port);
@@ -152,7 +164,8 @@ static void prune(Elab *e) {
     int count = graph->nodes.count, kept = 0;
     bool *live = ARENA_ARRAY(e->arena, count + 1, bool);
     int *work = ARENA_ARRAY(e->arena, count + 1, int), *to = ARENA_ARRAY(e->arena, count + 1, int);
-    for (int i = 0; i < graph->outputs.count; i++) mark(graph, graph->outputs.at[i].node, live, work);
+    for (int i = 0; i < graph->outputs.count; i++)
+        mark(graph, graph->outputs.at[i].node, live, work);
     for (int i = 0; i < graph->losses.count; i++) {
         mark(graph, graph->losses.at[i].node, live, work);
         mark(graph, graph->losses.at[i].per, live, work);
@@ -215,7 +228,8 @@ static const Model *model_called(const Program *program, const char *name) {
 Graph *sema_graph(Program *program, const char *name, Mode mode, Diags *diags) {
     const Model *model = model_called(program, name);
     if (model == NULL || diags->errors > 0) return NULL;
-    Elab from = {.arena = program->arena, .names = program->names, .diags = diags, .program = program};
+    Elab from = {
+        .arena = program->arena, .names = program->names, .diags = diags, .program = program};
     Elab *e = elab_new(&from, model->name, mode, true);
     Ctx c = root_ctx(e, model);
     if (!root_sizes(&c)) return NULL;

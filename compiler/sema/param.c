@@ -1,5 +1,5 @@
-/* Parameters and their initialisers. A constant initialiser is elaborated like any expression into a
- * graph of its own, which the reference interpreter evaluates once. */
+/* Parameters and their initialisers. A constant initialiser is elaborated like any expression into
+ * a graph of its own, which the reference interpreter evaluates once. */
 #include <math.h>
 
 #include "graph/interpret.h"
@@ -29,7 +29,8 @@ static void random_initial(const Ctx *c, const Expr *expr, GraphParam *to) {
     if (name != NULL && name->kind == EXPR_NAME)
         for (kind = 1; kind < 6 && strcmp(names[kind], name->name) != 0;) kind++;
     if (kind == 6) {
-        sema_error(c, "E-NAME", expr->span, "an initialiser is glorot, he, orthogonal, normal(s) or "
+        sema_error(c, "E-NAME", expr->span,
+                   "an initialiser is glorot, he, orthogonal, normal(s) or "
                    "uniform(a, b)");
         return;
     }
@@ -47,16 +48,16 @@ static void random_initial(const Ctx *c, const Expr *expr, GraphParam *to) {
         const Value *value = elab(c, expr->args.at[i].value);
         if (!num_double(&value->num, i == 0 ? &to->a : &to->b) && !value->type.unknown &&
             value->num.kind != NUM_OPEN && c->e->emit)
-            sema_error(c, "E-TYPE", expr->args.at[i].span, "an argument of %s is no compile-time number",
-                       names[kind]);
+            sema_error(c, "E-TYPE", expr->args.at[i].span,
+                       "an argument of %s is no compile-time number", names[kind]);
     }
 }
 
 static bool constant_graph(const Graph *graph) {
     for (int i = 0; i < graph->nodes.count; i++) {
         Op op = graph->nodes.at[i]->op;
-        if (op == OP_INPUT || op == OP_PARAM || op == OP_DRAW || op == OP_INDEX || op == OP_LENGTH ||
-            op == OP_READ || op_info[op].class_ == CLASS_TIME)
+        if (op == OP_INPUT || op == OP_PARAM || op == OP_DRAW || op == OP_INDEX ||
+            op == OP_LENGTH || op == OP_READ || op_info[op].class_ == CLASS_TIME)
             return false;
     }
     return true; /* no body was in sight, so nothing of it can be in the graph */
@@ -71,8 +72,10 @@ static const double *evaluate(const Ctx *c, const Value *value, Span span) {
     }
     vec_push(c->e->arena, &graph->outputs,
              (GraphPort){.name = name_of(c->e->names, "value"),
-                         .type = graph->nodes.at[value->node]->type, .node = value->node,
-                         .fallback = -1, .span = span});
+                         .type = graph->nodes.at[value->node]->type,
+                         .node = value->node,
+                         .fallback = -1,
+                         .span = span});
     int64_t *lengths = NULL;
     InterpCall call = {.batch = 1, .lengths = &lengths};
     InterpResult *result = interpret(c->e->arena, graph, &call);
@@ -122,16 +125,20 @@ void declare_param(const Ctx *c, ParamDecl *decl) {
         param->type = ty_unknown();
     }
     bool open = false;
-    Name key = member_key(c, decl->decl->name, &decl->decl->indices, decl->decl->indices.count, &open);
+    Name key =
+        member_key(c, decl->decl->name, &decl->decl->indices, decl->decl->indices.count, &open);
     param->name = sema_join(c, c->inst->path, key == NULL ? decl->decl->name : key);
     GraphParam to = {.name = param->name, .span = param->span};
-    if (!param->type.unknown && c->e->emit) to.shape = graph_type_of(c, &param->type, param->span).shape;
+    if (!param->type.unknown && c->e->emit)
+        to.shape = graph_type_of(c, &param->type, param->span).shape;
     to.shape.rank = param->type.rank;
     for (int i = 0; i < stmt->names.count; i++) {
-        if (strcmp(stmt->names.at[i].name, "frozen") == 0) to.frozen = true;
+        if (strcmp(stmt->names.at[i].name, "frozen") == 0)
+            to.frozen = true;
         else
             sema_error(c, "E-NAME", stmt->names.at[i].span,
-                       "'%s' is no attribute of a parameter; there is frozen", stmt->names.at[i].name);
+                       "'%s' is no attribute of a parameter; there is frozen",
+                       stmt->names.at[i].name);
     }
     if (stmt->init == INIT_RANDOM && !param->type.unknown) random_initial(c, stmt->value, &to);
     if (stmt->init == INIT_VALUE)

@@ -55,27 +55,35 @@ bool linear_slot(const Ctx *c, const Expr *expr, Linear *to) {
     to->open = a.open || b.open;
     int64_t by = other->offset;
     bool fine = true;
-    if (expr->op == AST_ADD) fine = !__builtin_add_overflow(with->offset, by, &to->offset);
-    else if (expr->op == AST_SUB && left) fine = !__builtin_sub_overflow(with->offset, by, &to->offset);
+    if (expr->op == AST_ADD)
+        fine = !__builtin_add_overflow(with->offset, by, &to->offset);
+    else if (expr->op == AST_SUB && left)
+        fine = !__builtin_sub_overflow(with->offset, by, &to->offset);
     else if (expr->op == AST_MUL)
         fine = !__builtin_mul_overflow(with->offset, by, &to->offset) &&
                !__builtin_mul_overflow(with->factor, by, &to->factor);
-    else if (expr->op == AST_DIV && left && with->factor == 1 && with->offset == 0) to->divide = by;
-    else return false;
+    else if (expr->op == AST_DIV && left && with->factor == 1 && with->offset == 0)
+        to->divide = by;
+    else
+        return false;
     return fine;
 }
 
 static void slot_error(const Ctx *c, const Expr *slot, const Var *var, int axis) {
     Name name = c->e->graph->axes.at[axis].name;
-    Diag *diag = sema_error(c, "E-TIME", slot->span, "a time slot of '%s' takes an index of '%s', an "
-                            "index ± constant, first, last or a pointer", var->source, name);
+    Diag *diag = sema_error(c, "E-TIME", slot->span,
+                            "a time slot of '%s' takes an index of '%s', an "
+                            "index ± constant, first, last or a pointer",
+                            var->source, name);
     sema_note(c, diag, var->span, "'%s' is declared here", var->source);
 }
 
 static void wrong_axis(const Ctx *c, const Expr *slot, const Var *var, int axis, int index) {
     const Graph *graph = c->e->graph;
-    Diag *diag = sema_error(c, "E-TIME", slot->span, "'%s' runs over axis '%s' and is read at an "
-                            "index of axis '%s'", var->source, graph->axes.at[axis].name,
+    Diag *diag = sema_error(c, "E-TIME", slot->span,
+                            "'%s' runs over axis '%s' and is read at an "
+                            "index of axis '%s'",
+                            var->source, graph->axes.at[axis].name,
                             graph->axes.at[graph->indices.at[index].axis].name);
     sema_note(c, diag, var->span, "'%s' is declared here", var->source);
 }
@@ -109,8 +117,9 @@ static bool linear_at(const Ctx *c, const Expr *slot, const Linear *form, const 
         return false;
     }
     if (at->offset > MAX_LAG || at->offset < -MAX_LAG) {
-        sema_error(c, "E-LIMIT", slot->span, "'%s' is read %lld steps away when at most %d are allowed",
-                   var->source, (long long)at->offset, MAX_LAG);
+        sema_error(c, "E-LIMIT", slot->span,
+                   "'%s' is read %lld steps away when at most %d are allowed", var->source,
+                   (long long)at->offset, MAX_LAG);
         return false;
     }
     return true;
@@ -135,7 +144,8 @@ static bool one_slot(const Ctx *c, Var *var, int k, const Expr *slot, Slots *slo
         *at = (At){first != mirrored ? AT_FIRST : AT_LAST, -1, 1, 0, -1};
         slots->own = false;
         if (at->kind == AT_LAST && c->body->carry)
-            sema_error(c, "E-CARRY", slot->span, "the last step is read where the state is carried "
+            sema_error(c, "E-CARRY", slot->span,
+                       "the last step is read where the state is carried "
                        "from chunk to chunk");
         return true;
     }
@@ -146,8 +156,10 @@ static bool one_slot(const Ctx *c, Var *var, int k, const Expr *slot, Slots *slo
         slots->outside |= at->offset != 0;
         slots->own &= at->kind == AT_INDEX && at->offset == 0 && at->index == var->index[k];
         if (c->body->carry && at->offset > 0)
-            sema_error(c, "E-CARRY", slot->span, "'%s' is read ahead where the state is carried from "
-                       "chunk to chunk", var->source);
+            sema_error(c, "E-CARRY", slot->span,
+                       "'%s' is read ahead where the state is carried from "
+                       "chunk to chunk",
+                       var->source);
         return true;
     }
     slots->own = false;
@@ -166,16 +178,18 @@ static bool one_slot(const Ctx *c, Var *var, int k, const Expr *slot, Slots *slo
         return false;
     }
     if (value->type.axis >= 0 && value->type.axis != axis) {
-        Diag *diag = sema_error(c, "E-TIME", slot->span, "'%s' runs over axis '%s' and the pointer "
-                                "over '%s'", var->source, graph->axes.at[axis].name,
+        Diag *diag = sema_error(c, "E-TIME", slot->span,
+                                "'%s' runs over axis '%s' and the pointer "
+                                "over '%s'",
+                                var->source, graph->axes.at[axis].name,
                                 graph->axes.at[value->type.axis].name);
         sema_note(c, diag, var->span, "'%s' is declared here", var->source);
         return false;
     }
-    if (mirrored)
-        sema_error(c, "E-TIME", slot->span, "a model with pointers cannot be reversed");
+    if (mirrored) sema_error(c, "E-TIME", slot->span, "a model with pointers cannot be reversed");
     if (c->body->carry)
-        sema_error(c, "E-CARRY", slot->span, "a pointer is read where the state is carried from chunk "
+        sema_error(c, "E-CARRY", slot->span,
+                   "a pointer is read where the state is carried from chunk "
                    "to chunk");
     slots->outside |= value->type.pointer == PTR_PAST;
     *at = (At){AT_POINTER, -1, 1, 0, 2 + slots->pointers};
@@ -195,9 +209,10 @@ static const Value *boundary_at(const Ctx *c, Var *var, const Slots *slots, Span
             at[i] = slots->at[k];
             own &= at[i].kind == AT_INDEX && at[i].offset == 0 && at[i].index == var->index[k];
             if (at[i].kind == AT_INDEX && at[i].offset == 0) continue;
-            sema_error(c, "E-INIT", span, "the boundary value of '%s' depends on '%s', which is read "
-                       "at another position here", var->source,
-                       c->e->graph->indices.at[var->index[k]].name);
+            sema_error(c, "E-INIT", span,
+                       "the boundary value of '%s' depends on '%s', which is read "
+                       "at another position here",
+                       var->source, c->e->graph->indices.at[var->index[k]].name);
             return unknown_value(c);
         }
     }
@@ -239,14 +254,18 @@ const Value *read_var(const Ctx *c, Var *var, int count, const Expr *const *slot
     if (slots.own) return source;
     if (slots.outside && !slots.open && var->boundary == NULL) {
         bool input = var->port != NULL && !var->output;
-        Diag *diag = sema_error(c, "E-INIT", span, "'%s' is read outside of its sequence and has no "
-                                "boundary value", var->source);
-        sema_note(c, diag, var->span, input ? "give the input one: '= value' in the header"
-                                            : "declare one: 'state %s = value'", var->source);
+        Diag *diag = sema_error(c, "E-INIT", span,
+                                "'%s' is read outside of its sequence and has no "
+                                "boundary value",
+                                var->source);
+        sema_note(c, diag, var->span,
+                  input ? "give the input one: '= value' in the header"
+                        : "declare one: 'state %s = value'",
+                  var->source);
         return unknown_value(c);
     }
-    const Value *boundary = slots.outside && var->boundary != NULL
-                                ? boundary_at(c, var, &slots, span) : NULL;
+    const Value *boundary =
+        slots.outside && var->boundary != NULL ? boundary_at(c, var, &slots, span) : NULL;
     if (boundary != NULL && boundary->type.unknown) return boundary;
     Value *value = ARENA_NEW(c->e->arena, Value);
     value->type = source->type;
@@ -282,17 +301,20 @@ static const Value *first_bracket(const Ctx *c, const Expr *expr, const Base *ba
     ExprList list = {0};
     for (int i = 0; i < entries->count; i++) {
         if (entries->at[i].kind != ENTRY_EXPR) {
-            sema_error(c, "E-INDEX", entries->at[i].span, "the first bracket of '%s' takes its %s; "
-                       "a slice stands in a second bracket", base->name,
-                       counted(c, base->entries, "index", "indices"));
+            sema_error(c, "E-INDEX", entries->at[i].span,
+                       "the first bracket of '%s' takes its %s; "
+                       "a slice stands in a second bracket",
+                       base->name, counted(c, base->entries, "index", "indices"));
             return unknown_value(c);
         }
         vec_push(c->e->arena, &list, entries->at[i].a);
     }
     if (list.count != base->entries) {
-        Diag *diag = sema_error(c, "E-INDEX", expr->span, "'%s' has %s, not %d; tensor entries stand in a "
-                                "second bracket", base->name,
-                                counted(c, base->entries, "index", "indices"), list.count);
+        Diag *diag =
+            sema_error(c, "E-INDEX", expr->span,
+                       "'%s' has %s, not %d; tensor entries stand in a "
+                       "second bracket",
+                       base->name, counted(c, base->entries, "index", "indices"), list.count);
         sema_note(c, diag, base->span, "'%s' is declared here", base->name);
         return unknown_value(c);
     }
@@ -304,7 +326,8 @@ static const Value *first_bracket(const Ctx *c, const Expr *expr, const Base *ba
     Var *var = find_var(c, key);
     if (param != NULL) return param_value(c, param->param, expr->span);
     if (var != NULL)
-        return read_var(c, var, list.count - family, (const Expr *const *)list.at + family, expr->span);
+        return read_var(c, var, list.count - family, (const Expr *const *)list.at + family,
+                        expr->span);
     if (c->e->emit || family == 0) {
         Diag *diag = sema_error(c, "E-UNDEF", expr->span, "there is no member '%s' of '%s'", key,
                                 base->name);

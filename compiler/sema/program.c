@@ -21,8 +21,10 @@ static Name resolve(Elab *e, Name from, const char *path) {
         char *end = strchr(part, '/');
         if (end != NULL) *end++ = '\0';
         bool up = strcmp(part, "..") == 0;
-        if (up && parts.count > 0 && strcmp(parts.at[parts.count - 1], "..") != 0) parts.count--;
-        else if (part[0] != '\0' && strcmp(part, ".") != 0) vec_push(e->arena, &parts, part);
+        if (up && parts.count > 0 && strcmp(parts.at[parts.count - 1], "..") != 0)
+            parts.count--;
+        else if (part[0] != '\0' && strcmp(part, ".") != 0)
+            vec_push(e->arena, &parts, part);
         part = end;
     }
     Text text = text_new(e->arena);
@@ -52,7 +54,8 @@ static bool in_expr(const Expr *expr, const Item *item) {
         is_bracket(item, expr->a->name))
         return true;
     for (int i = 0; i < expr->entries.count; i++)
-        if (in_expr(expr->entries.at[i].a, item) || in_expr(expr->entries.at[i].b, item)) return true;
+        if (in_expr(expr->entries.at[i].a, item) || in_expr(expr->entries.at[i].b, item))
+            return true;
     return in_expr(expr->a, item) || in_expr(expr->b, item) || in_expr(expr->c, item) ||
            in_args(&expr->args, item);
 }
@@ -101,8 +104,8 @@ static void scan_ports(Elab *e, Model *model, const PortList *ports) {
 static void add_bind(Elab *e, File *file, const Bind *bind, bool size) {
     FileBind *old = map_get(&file->binds, bind->name);
     if (old != NULL) {
-        Diag *diag = diag_error(e->diags, "E-DUP", bind->name_span, "'%s' is declared twice",
-                                bind->name);
+        Diag *diag =
+            diag_error(e->diags, "E-DUP", bind->name_span, "'%s' is declared twice", bind->name);
         diag_note(e->diags, diag, old->bind->name_span, "first here");
         return;
     }
@@ -245,11 +248,12 @@ static void mark_defines(Elab *e) {
     }
 }
 
-Program *sema_program(Arena *arena, Names *names, const Ast *main, const Ast *prelude, SemaLoad load,
-                      void *user, SemaDefine *defines, int define_count, Diags *diags) {
+Program *sema_program(Arena *arena, Names *names, const Ast *main, const Ast *prelude,
+                      SemaLoad load, void *user, SemaDefine *defines, int define_count,
+                      Diags *diags) {
     Program *program = ARENA_NEW(arena, Program);
-    *program = (Program){.arena = arena, .names = names, .defines = defines,
-                         .define_count = define_count};
+    *program =
+        (Program){.arena = arena, .names = names, .defines = defines, .define_count = define_count};
     Elab e = {.arena = arena, .names = names, .diags = diags, .program = program};
     e.graph = graph_new(arena, names, name_of(names, ""), MODE_INFER);
     Loading loading = {&e, load, user};
@@ -262,8 +266,8 @@ Program *sema_program(Arena *arena, Names *names, const Ast *main, const Ast *pr
         const Ast *ast = program->files.at[i]->ast;
         for (int k = 0; k < ast->items.count; k++)
             for (int b = 0; b < ast->items.at[k]->binds.count; b++) {
-                FileBind *bind = map_get(&program->files.at[i]->binds,
-                                         ast->items.at[k]->binds.at[b].name);
+                FileBind *bind =
+                    map_get(&program->files.at[i]->binds, ast->items.at[k]->binds.at[b].name);
                 if (bind != NULL) file_number(&e, program->files.at[i], bind);
             }
     }

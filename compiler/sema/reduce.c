@@ -1,7 +1,9 @@
 /* Reductions: over a time index, over a window of it, or over a range known at compile time. */
 #include "sema/elab.h"
 
-static bool is(Name name, const char *what) { return strcmp(name, what) == 0; }
+static bool is(Name name, const char *what) {
+    return strcmp(name, what) == 0;
+}
 
 /* What a bracket says: `t`, `s <= t`, `s in a:b`. */
 typedef struct Range {
@@ -19,11 +21,12 @@ static bool range_end(const Ctx *c, const Expr *expr, int axis, int64_t add, Bou
         return true;
     }
     if (!linear_slot(c, expr, &form)) {
-        sema_error(c, "E-TIME", expr->span, "a bound is an index ± constant, a constant, first or last");
+        sema_error(c, "E-TIME", expr->span,
+                   "a bound is an index ± constant, a constant, first or last");
         return false;
     }
-    if (form.index >= 0 && (form.divide != 0 || form.factor != 1 ||
-                            graph->indices.at[form.index].axis != axis)) {
+    if (form.index >= 0 &&
+        (form.divide != 0 || form.factor != 1 || graph->indices.at[form.index].axis != axis)) {
         sema_error(c, "E-TIME", expr->span, "a bound is an index of axis '%s' ± constant",
                    graph->axes.at[axis].name);
         return false;
@@ -55,19 +58,23 @@ static bool time_range(const Ctx *c, const EntryList *bracket, Name name, Range 
     bool bounded = entry->kind == ENTRY_EXPR && expr->kind == EXPR_BINARY && expr->op >= AST_LT &&
                    expr->op <= AST_GE;
     const Expr *at = bounded ? expr->a : expr;
-    Name called = window ? entry->name
-                         : entry->kind == ENTRY_EXPR && at->kind == EXPR_NAME ? at->name : NULL;
+    Name called = window                                               ? entry->name
+                  : entry->kind == ENTRY_EXPR && at->kind == EXPR_NAME ? at->name
+                                                                       : NULL;
     const IndexName *index = called == NULL ? NULL : find_index(c, called);
     if (bracket->count != 1 || index == NULL) {
         if (entry->kind == ENTRY_EXPR && expr->kind == EXPR_ERROR) return false;
-        sema_error(c, "E-TIME", entry->span, "%s[…] takes one time index, a bound of it (s <= t) or a "
-                   "range (s in t-8:t+1, j in 0:n)", name);
+        sema_error(c, "E-TIME", entry->span,
+                   "%s[…] takes one time index, a bound of it (s <= t) or a "
+                   "range (s in t-8:t+1, j in 0:n)",
+                   name);
         return false;
     }
     to->index = index->index;
     int axis = c->e->graph->indices.at[to->index].axis;
     if (window) {
-        if (!range_end(c, entry->a, axis, 0, &to->low) || !range_end(c, entry->b, axis, 0, &to->high))
+        if (!range_end(c, entry->a, axis, 0, &to->low) ||
+            !range_end(c, entry->b, axis, 0, &to->high))
             return false;
     } else if (bounded) {
         bool below = expr->op == AST_LT || expr->op == AST_LE;
@@ -77,8 +84,8 @@ static bool time_range(const Ctx *c, const EntryList *bracket, Name name, Range 
     if (to->low.index == to->index && to->low.kind == BOUND_INDEX) to->low.index = -2;
     if (to->high.index == to->index && to->high.kind == BOUND_INDEX) to->high.index = -2;
     if (to->low.index == -2 || to->high.index == -2) {
-        sema_error(c, "E-TIME", entry->span, "'%s' bounds itself; make a second index: time s in %s",
-                   called, called);
+        sema_error(c, "E-TIME", entry->span,
+                   "'%s' bounds itself; make a second index: time s in %s", called, called);
         return false;
     }
     if (index_mirrored(c->body, to->index)) {
@@ -89,7 +96,8 @@ static bool time_range(const Ctx *c, const EntryList *bracket, Name name, Range 
     return true;
 }
 
-static const Value *without(const Ctx *c, const Value *value, const Range *range, bool keep, Span span) {
+static const Value *without(const Ctx *c, const Value *value, const Range *range, bool keep,
+                            Span span) {
     Value *to = arena_copy(c->e->arena, value, sizeof *value);
     to->count = 0;
     for (int i = 0; i < value->count; i++)
@@ -102,7 +110,8 @@ static const Value *without(const Ctx *c, const Value *value, const Range *range
 
 static void refuse_carry(const Ctx *c, Span span) {
     if (c->body->carry)
-        sema_error(c, "E-CARRY", span, "a reduction over time where the state is carried from chunk "
+        sema_error(c, "E-CARRY", span,
+                   "a reduction over time where the state is carried from chunk "
                    "to chunk");
 }
 
@@ -110,14 +119,18 @@ static const Value *over_time(const Ctx *c, const Expr *expr, Name name, const E
     static const struct {
         const char *name;
         Op op;
-    } table[] = {{"sum", OP_TSUM}, {"mean", OP_TMEAN}, {"max", OP_TMAX}, {"logsumexp", OP_TLOGSUMEXP},
-                 {"argmax", OP_TARGMAX}, {"softmax", OP_TSOFTMAX}, {"concat", OP_TCONCAT}};
+    } table[] = {{"sum", OP_TSUM},       {"mean", OP_TMEAN},
+                 {"max", OP_TMAX},       {"logsumexp", OP_TLOGSUMEXP},
+                 {"argmax", OP_TARGMAX}, {"softmax", OP_TSOFTMAX},
+                 {"concat", OP_TCONCAT}};
     Range range;
     size_t at = 0;
     while (at < sizeof table / sizeof *table && !is(name, table[at].name)) at++;
     if (at == sizeof table / sizeof *table) {
-        sema_error(c, "E-INDEX", expr->span, "%s is no reduction over time; there are sum, mean, max, "
-                   "logsumexp, argmax, softmax and concat", name);
+        sema_error(c, "E-INDEX", expr->span,
+                   "%s is no reduction over time; there are sum, mean, max, "
+                   "logsumexp, argmax, softmax and concat",
+                   name);
         return unknown_value(c);
     }
     Op op = table[at].op;
@@ -131,16 +144,19 @@ static const Value *over_time(const Ctx *c, const Expr *expr, Name name, const E
     int axis = graph->indices.at[range.index].axis;
     if (!value_has(x, range.index) && x->num.kind == NUM_NONE) {
         Name index = graph->indices.at[range.index].name;
-        sema_error(c, "E-TIME", expr->args.at[0].span, "the operand of %s[%s] does not depend on '%s'",
-                   name, index, index);
+        sema_error(c, "E-TIME", expr->args.at[0].span,
+                   "the operand of %s[%s] does not depend on '%s'", name, index, index);
         return unknown_value(c);
     }
     bool ints = op == OP_TCONCAT || (op == OP_TSUM && x->type.dtype == DT_INT && x->type.number);
     if (!ints || x->num.kind != NUM_NONE) x = float_operand(c, x, name, expr->args.at[0].span);
     if (x->type.unknown) return x;
     Ty type = x->type;
-    Attr attr = {.index = range.index, .low = range.low, .high = range.high,
-                 .mirrored = index_mirrored(c->body, range.index), .carry = c->body->carry};
+    Attr attr = {.index = range.index,
+                 .low = range.low,
+                 .high = range.high,
+                 .mirrored = index_mirrored(c->body, range.index),
+                 .carry = c->body->carry};
     if (op == OP_TSUM && type.dtype == DT_INT) type.bound = NULL;
     if (op == OP_TARGMAX)
         type = ty_shaped((Ty){.dtype = DT_INT, .pointer = PTR_POS, .axis = axis}, &x->type);
@@ -154,14 +170,17 @@ static const Value *over_time(const Ctx *c, const Expr *expr, Name name, const E
         }
         if (fixed == 0) {
             Name axis_name = graph->axes.at[axis].name;
-            Diag *diag = sema_error(c, "E-TIME", expr->span, "concat[…] joins the steps of an axis of "
-                                    "fixed length, and '%s' has none", axis_name);
-            sema_note(c, diag, graph->axes.at[axis].span, "write 'time %s = n' in the model", axis_name);
+            Diag *diag = sema_error(c, "E-TIME", expr->span,
+                                    "concat[…] joins the steps of an axis of "
+                                    "fixed length, and '%s' has none",
+                                    axis_name);
+            sema_note(c, diag, graph->axes.at[axis].span, "write 'time %s = n' in the model",
+                      axis_name);
             return unknown_value(c);
         }
         const Poly *one = type.rank == 0 ? poly_constant(c->e->arena, 1) : type.dim[0];
         if (type.rank == 0) type.rank = 1;
-        type.dim[0] = fixed < 0 ? NULL : poly_mul(c->e->arena, one, poly_constant(c->e->arena, fixed));
+        type.dim[0] = poly_mul(c->e->arena, one, axis_length(c, axis));
     }
     const Value *value = emit_op(c, op, &type, 1, &x, &attr, expr->span);
     return value->type.unknown ? value : without(c, value, &range, op == OP_TSOFTMAX, expr->span);
@@ -172,10 +191,13 @@ static const Value *ctc(const Ctx *c, const Expr *expr, const EntryList *bracket
     if (!call_args(c, expr, 3, 3, names)) return unknown_value(c);
     int index[2];
     for (int i = 0; i < 2; i++) {
-        const Expr *at = bracket->count == 2 && bracket->at[i].kind == ENTRY_EXPR ? bracket->at[i].a : NULL;
-        const IndexName *name = at != NULL && at->kind == EXPR_NAME ? find_index(c, at->name) : NULL;
+        const Expr *at =
+            bracket->count == 2 && bracket->at[i].kind == ENTRY_EXPR ? bracket->at[i].a : NULL;
+        const IndexName *name =
+            at != NULL && at->kind == EXPR_NAME ? find_index(c, at->name) : NULL;
         if (name == NULL) {
-            sema_error(c, "E-TIME", expr->span, "ctc takes two time indices: ctc[t,u](lp[t], y[u], "
+            sema_error(c, "E-TIME", expr->span,
+                       "ctc takes two time indices: ctc[t,u](lp[t], y[u], "
                        "blank = k)");
             return unknown_value(c);
         }
@@ -190,7 +212,8 @@ static const Value *ctc(const Ctx *c, const Expr *expr, const EntryList *bracket
         return unknown_value(c);
     if (in[0]->type.unknown || in[1]->type.unknown) return unknown_value(c);
     if (index[0] == index[1] || !value_has(in[0], index[0]) || !value_has(in[1], index[1])) {
-        sema_error(c, "E-TIME", expr->span, "ctc[t,u] takes log-probabilities over t and labels over u");
+        sema_error(c, "E-TIME", expr->span,
+                   "ctc[t,u] takes log-probabilities over t and labels over u");
         return unknown_value(c);
     }
     if (in[0]->type.rank != 1) {
@@ -201,12 +224,15 @@ static const Value *ctc(const Ctx *c, const Expr *expr, const EntryList *bracket
     int64_t size;
     if (blank < 0 || (poly_value(in[0]->type.dim[0], &size) && blank >= size)) {
         sema_error(c, "E-TYPE", expr->span, "the blank of ctc is %lld when it should be 0 to %lld",
-                   (long long)blank, poly_value(in[0]->type.dim[0], &size) ? (long long)size - 1 : 0);
+                   (long long)blank,
+                   poly_value(in[0]->type.dim[0], &size) ? (long long)size - 1 : 0);
         return unknown_value(c);
     }
     Ty label = {.dtype = DT_INT, .bound = in[0]->type.dim[0]}, type = ty_float();
     in[1] = flow(c, in[1], &label, false, expr->span, "the labels of ctc", (Span){0});
-    Attr attr = {.index = index[0], .index2 = index[1], .slot = (int)blank,
+    Attr attr = {.index = index[0],
+                 .index2 = index[1],
+                 .slot = (int)blank,
                  .mirrored = index_mirrored(c->body, index[0])};
     const Value *value = emit_op(c, OP_CTC, &type, 2, in, &attr, expr->span);
     Range first = {.index = index[0]}, second = {.index = index[1]};
@@ -215,7 +241,8 @@ static const Value *ctc(const Ctx *c, const Expr *expr, const EntryList *bracket
 }
 
 /* Folds the members of an unrolled reduction. */
-static const Value *fold(const Ctx *c, const Expr *expr, Name name, int count, const Value **values) {
+static const Value *fold(const Ctx *c, const Expr *expr, Name name, int count,
+                         const Value **values) {
     if (count == 0 && is(name, "sum")) return number_value(c, num_of_int(c->e->arena, 0));
     if (count == 0) {
         sema_error(c, "E-SHAPE", expr->span, "%s over an empty range", name);
@@ -234,12 +261,15 @@ static const Value *fold(const Ctx *c, const Expr *expr, Name name, int count, c
         Ty type = {.dtype = DT_INT, .bound = joined->type.dim[0]};
         return emit_op(c, OP_ARGMAX, &type, 1, &joined, NULL, expr->span);
     }
-    Op op = is(name, "max") ? OP_MAX : is(name, "min") ? OP_MIN
-            : is(name, "logsumexp") ? OP_LOGADDEXP : OP_ADD;
+    Op op = is(name, "max")         ? OP_MAX
+            : is(name, "min")       ? OP_MIN
+            : is(name, "logsumexp") ? OP_LOGADDEXP
+                                    : OP_ADD;
     const Value *total = values[0];
     for (int i = 1; i < count; i++) total = pair_op(c, op, total, values[i], name, expr->span);
     if (!is(name, "mean")) return total;
-    return binary_op(c, AST_DIV, total, number_value(c, num_of_int(c->e->arena, count)), expr->span);
+    return binary_op(c, AST_DIV, total, number_value(c, num_of_int(c->e->arena, count)),
+                     expr->span);
 }
 
 /* At a definition: one member, with the variable as an unknown. */
@@ -268,7 +298,8 @@ static const Value *symbolic(const Ctx *c, const Expr *expr, Name name, const Po
 }
 
 static const Value *over_range(const Ctx *c, const Expr *expr, Name name, const Entry *entry) {
-    static const char *const names[] = {"sum", "mean", "max", "min", "logsumexp", "argmax", "concat"};
+    static const char *const names[] = {"sum",       "mean",   "max",   "min",
+                                        "logsumexp", "argmax", "concat"};
     size_t at = 0;
     while (at < sizeof names / sizeof *names && !is(name, names[at])) at++;
     if (at == sizeof names / sizeof *names) {
@@ -280,7 +311,8 @@ static const Value *over_range(const Ctx *c, const Expr *expr, Name name, const 
     const Poly *high = elab_size(c, entry->b, "the range of a reduction");
     const Base *base = find_base(c, entry->name);
     if (base != NULL && base->kind != BASE_LOOP) {
-        Diag *diag = sema_error(c, "E-DUP", entry->span, "'%s' is declared in this model", entry->name);
+        Diag *diag =
+            sema_error(c, "E-DUP", entry->span, "'%s' is declared in this model", entry->name);
         sema_note(c, diag, base->span, "here");
         return unknown_value(c);
     }

@@ -63,7 +63,9 @@ const char *counted(const Ctx *c, int count, const char *one, const char *many) 
     return arena_printf(c->e->arena, "%d %s", count, count == 1 ? one : many);
 }
 
-Name sema_name(const Ctx *c, const char *text) { return name_of(c->e->names, text); }
+Name sema_name(const Ctx *c, const char *text) {
+    return name_of(c->e->names, text);
+}
 
 Name sema_join(const Ctx *c, Name path, Name key) {
     if (path[0] == '\0') return key;
@@ -148,13 +150,15 @@ static void add_keys(Arena *arena, const Map *map, const char **to, int *count) 
 
 /* The functions, then the other names that are always there. */
 static const char *const known[] = {
-    "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "softsign",
-    "hard_sigmoid", "hard_tanh", "exp", "log", "sqrt", "rsqrt", "abs", "sign", "floor", "erf",
-    "sin", "cos", "square", "min", "max", "clip", "logaddexp", "detach", "float", "sum", "mean",
-    "softmax", "log_softmax", "logsumexp", "argmax", "layernorm", "concat", "reshape", "conv",
-    "maxpool", "avgpool", "dot", "outer", "col", "row", "xent", "nll", "mse", "bce", "ctc",
-    "zeros", "ones", "iota", "onehot", "dropout", "len",
-    "training", "generating", "first", "last"};
+    "sigmoid",    "tanh",     "relu",         "leaky_relu",  "elu",       "gelu",   "silu",
+    "softplus",   "softsign", "hard_sigmoid", "hard_tanh",   "exp",       "log",    "sqrt",
+    "rsqrt",      "abs",      "sign",         "floor",       "erf",       "sin",    "cos",
+    "square",     "min",      "max",          "clip",        "logaddexp", "detach", "float",
+    "sum",        "mean",     "softmax",      "log_softmax", "logsumexp", "argmax", "layernorm",
+    "concat",     "reshape",  "conv",         "maxpool",     "avgpool",   "dot",    "outer",
+    "col",        "row",      "xent",         "nll",         "mse",       "bce",    "ctc",
+    "zeros",      "ones",     "iota",         "onehot",      "dropout",   "len",    "training",
+    "generating", "first",    "last"};
 
 bool is_function(Name name) {
     for (size_t i = 0; i + 4 < sizeof known / sizeof *known; i++)
@@ -204,8 +208,9 @@ static const char *base_kind(BaseKind kind) {
 }
 
 bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
-    static const char *const predefined[] = {"int", "bool", "past", "pos", "reverse", "carry",
-        "frozen", "training", "generating", "first", "last", "inf"};
+    static const char *const predefined[] = {"int",        "bool",  "past",   "pos",
+                                             "reverse",    "carry", "frozen", "training",
+                                             "generating", "first", "last",   "inf"};
     for (size_t i = 0; i < sizeof predefined / sizeof *predefined; i++)
         if (strcmp(name, predefined[i]) == 0) {
             /* Declared all the same, so that its uses give no errors of their own. */
@@ -225,8 +230,8 @@ bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
         return false;
     }
     if (old->entries != entries) {
-        Diag *diag = sema_error(c, "E-INDEX", span, "'%s' has %s here and %d elsewhere",
-                                name, counted(c, entries, "index", "indices"), old->entries);
+        Diag *diag = sema_error(c, "E-INDEX", span, "'%s' has %s here and %d elsewhere", name,
+                                counted(c, entries, "index", "indices"), old->entries);
         sema_note(c, diag, old->span, "'%s' is declared here", name);
         return false;
     }
@@ -241,8 +246,10 @@ Name member_key(const Ctx *c, Name name, const ExprList *entries, int count, boo
         const Poly *entry = elab_size(c, entries->at[i], "a family index");
         text_puts(&text, ".");
         int64_t value;
-        if (entry == NULL) right = false;
-        else if (!poly_value(entry, &value)) *open = true;
+        if (entry == NULL)
+            right = false;
+        else if (!poly_value(entry, &value))
+            *open = true;
         poly_print(entry, &text);
     }
     return right ? name_of(c->e->names, text_string(&text)) : NULL;
@@ -276,8 +283,11 @@ bool frame_enter(const Ctx *c, Span span) {
     }
     sema_error(c, "E-LIMIT", span,
                "more than %d expressions and equations wait for each other; declare the shape of "
-               "this variable to break the chain", MAX_FRAMES);
+               "this variable to break the chain",
+               MAX_FRAMES);
     return false;
 }
 
-void frame_leave(const Ctx *c) { c->e->depth--; }
+void frame_leave(const Ctx *c) {
+    c->e->depth--;
+}

@@ -76,8 +76,9 @@ const Value *concat_values(const Ctx *c, int count, const Value **values, Span s
         bool fits = rank == type.rank;
         for (int d = 1; fits && d < rank; d++)
             fits = poly_compare(a->dim[d], type.dim[d]) != POLY_DIFFERENT;
-        if (!fits) return shape_fault(c, span, "concat", "parts that differ in the first dim only",
-                                      values[0], values[i]);
+        if (!fits)
+            return shape_fault(c, span, "concat", "parts that differ in the first dim only",
+                               values[0], values[i]);
         first = poly_add(c->e->arena, first, a->rank == 0 ? one : a->dim[0]);
     }
     type.dim[0] = first;
@@ -98,7 +99,8 @@ static const Value *over_dims(const Ctx *c, const Expr *expr, Name name, Op op) 
     if (!call_args(c, expr, 1, 2, names)) return unknown_value(c);
     const Value *x = elab(c, expr->args.at[0].value);
     const Expr *dim = call_arg(expr, 1, "dim");
-    bool ints = x->type.dtype == DT_INT && x->type.number && x->num.kind == NUM_NONE && op != OP_MEAN;
+    bool ints =
+        x->type.dtype == DT_INT && x->type.number && x->num.kind == NUM_NONE && op != OP_MEAN;
     if (!ints) x = float_operand(c, x, name, expr->span);
     if (x->type.unknown) return x;
     Ty type = {.dtype = ints ? DT_INT : DT_FLOAT, .number = ints};
@@ -145,7 +147,8 @@ static const Value *vectors(const Ctx *c, const Expr *expr, Name name) {
     bool fits = in[0]->type.rank == 1 && in[1]->type.rank == 1;
     if (fits && dot) fits = poly_compare(in[0]->type.dim[0], in[1]->type.dim[0]) != POLY_DIFFERENT;
     if (!fits)
-        return shape_fault(c, expr->span, name, dot ? "vectors of one size" : "vectors", in[0], in[1]);
+        return shape_fault(c, expr->span, name, dot ? "vectors of one size" : "vectors", in[0],
+                           in[1]);
     if (!dot) {
         type.rank = 2;
         type.dim[0] = in[0]->type.dim[0];
@@ -254,7 +257,8 @@ static bool conv_dim(const Ctx *c, const Poly *r, const Poly *q, int64_t stride,
     const Poly *room = poly_sub(arena, poly_add(arena, r, poly_constant(arena, 2 * *pad)), q);
     if (poly_value(room, &size)) {
         if (size < 0) {
-            sema_error(c, "E-SHAPE", span, "a kernel of %lld is larger than its padded operand by %lld",
+            sema_error(c, "E-SHAPE", span,
+                       "a kernel of %lld is larger than its padded operand by %lld",
                        (long long)kernel, (long long)-size);
             return false;
         }
@@ -276,8 +280,8 @@ static const Value *conv(const Ctx *c, const Expr *expr, const EntryList *bracke
     int dims = x->rank - 1;
     if (dims < 1 || dims > 3 || w->rank != x->rank + 1 ||
         poly_compare(w->dim[1], x->dim[0]) == POLY_DIFFERENT)
-        return shape_fault(c, expr->span, "conv", "[K,C,q…] and [C,R…] with 1 to 3 spatial dimensions",
-                           in[0], in[1]);
+        return shape_fault(c, expr->span, "conv",
+                           "[K,C,q…] and [C,R…] with 1 to 3 spatial dimensions", in[0], in[1]);
     Attr attr = {0};
     bool open = false;
     const Expr *pad = call_arg(expr, 2, "pad");
@@ -343,32 +347,52 @@ static const Value *pair_loss(const Ctx *c, const Expr *expr, Name name, Op op) 
     return emit_op(c, op, &type, 2, in, NULL, expr->span);
 }
 
-static bool is(Name name, const char *what) { return strcmp(name, what) == 0; }
+static bool is(Name name, const char *what) {
+    return strcmp(name, what) == 0;
+}
 
 const Value *elab_tensor_call(const Ctx *c, const Expr *expr, Name name, const EntryList *bracket) {
     if (is(name, "zeros") || is(name, "ones") || is(name, "iota")) {
         if (bracket != NULL) return constant_tensor(c, name, bracket, expr->span);
-    } else if (is(name, "reshape") || is(name, "onehot") || is(name, "maxpool") || is(name, "avgpool")) {
+    } else if (is(name, "reshape") || is(name, "onehot") || is(name, "maxpool") ||
+               is(name, "avgpool")) {
         if (bracket != NULL && is(name, "reshape")) return reshape(c, expr, bracket);
         if (bracket != NULL && is(name, "onehot")) return onehot(c, expr, bracket);
         if (bracket != NULL) return pool(c, expr, name, bracket);
-    } else if (is(name, "conv")) return conv(c, expr, bracket);
-    else if (is(name, "concat")) return concat(c, expr);
-    else if (is(name, "sum")) return over_dims(c, expr, name, OP_SUM);
-    else if (is(name, "mean")) return over_dims(c, expr, name, OP_MEAN);
-    else if (is(name, "max")) return over_dims(c, expr, name, OP_RMAX);
-    else if (is(name, "min")) return over_dims(c, expr, name, OP_RMIN);
-    else if (is(name, "softmax")) return last_dim(c, expr, name, OP_SOFTMAX);
-    else if (is(name, "log_softmax")) return last_dim(c, expr, name, OP_LOG_SOFTMAX);
-    else if (is(name, "logsumexp")) return last_dim(c, expr, name, OP_LOGSUMEXP);
-    else if (is(name, "argmax")) return last_dim(c, expr, name, OP_ARGMAX);
-    else if (is(name, "layernorm")) return last_dim(c, expr, name, OP_LAYERNORM);
-    else if (is(name, "dot") || is(name, "outer")) return vectors(c, expr, name);
-    else if (is(name, "col") || is(name, "row")) return column(c, expr, name);
-    else if (is(name, "xent")) return label_loss(c, expr, name, OP_XENT);
-    else if (is(name, "nll")) return label_loss(c, expr, name, OP_NLL);
-    else if (is(name, "mse")) return pair_loss(c, expr, name, OP_MSE);
-    else if (is(name, "bce")) return pair_loss(c, expr, name, OP_BCE);
+    } else if (is(name, "conv"))
+        return conv(c, expr, bracket);
+    else if (is(name, "concat"))
+        return concat(c, expr);
+    else if (is(name, "sum"))
+        return over_dims(c, expr, name, OP_SUM);
+    else if (is(name, "mean"))
+        return over_dims(c, expr, name, OP_MEAN);
+    else if (is(name, "max"))
+        return over_dims(c, expr, name, OP_RMAX);
+    else if (is(name, "min"))
+        return over_dims(c, expr, name, OP_RMIN);
+    else if (is(name, "softmax"))
+        return last_dim(c, expr, name, OP_SOFTMAX);
+    else if (is(name, "log_softmax"))
+        return last_dim(c, expr, name, OP_LOG_SOFTMAX);
+    else if (is(name, "logsumexp"))
+        return last_dim(c, expr, name, OP_LOGSUMEXP);
+    else if (is(name, "argmax"))
+        return last_dim(c, expr, name, OP_ARGMAX);
+    else if (is(name, "layernorm"))
+        return last_dim(c, expr, name, OP_LAYERNORM);
+    else if (is(name, "dot") || is(name, "outer"))
+        return vectors(c, expr, name);
+    else if (is(name, "col") || is(name, "row"))
+        return column(c, expr, name);
+    else if (is(name, "xent"))
+        return label_loss(c, expr, name, OP_XENT);
+    else if (is(name, "nll"))
+        return label_loss(c, expr, name, OP_NLL);
+    else if (is(name, "mse"))
+        return pair_loss(c, expr, name, OP_MSE);
+    else if (is(name, "bce"))
+        return pair_loss(c, expr, name, OP_BCE);
     sema_error(c, "E-INDEX", expr->span, "%s takes a bracket: %s[…]%s", name, name,
                is(name, "zeros") || is(name, "ones") || is(name, "iota") ? "" : "(…)");
     return unknown_value(c);

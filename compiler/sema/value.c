@@ -3,11 +3,17 @@
 
 #include <math.h>
 
-Ty ty_float(void) { return (Ty){.dtype = DT_FLOAT}; }
+Ty ty_float(void) {
+    return (Ty){.dtype = DT_FLOAT};
+}
 
-Ty ty_bool(void) { return (Ty){.dtype = DT_BOOL}; }
+Ty ty_bool(void) {
+    return (Ty){.dtype = DT_BOOL};
+}
 
-Ty ty_unknown(void) { return (Ty){.unknown = true}; }
+Ty ty_unknown(void) {
+    return (Ty){.unknown = true};
+}
 
 Ty ty_of_num(const Num *num) {
     Ty type = ty_float();
@@ -43,10 +49,12 @@ bool ty_join_shape(const Ty *a, const Ty *b, Ty *to) {
         joined.dim[d] = wide->dim[d];
         if (a->rank == 0 || b->rank == 0) continue;
         if (a->rank != b->rank) return false;
-        if (poly_is(a->dim[d], 1)) joined.dim[d] = b->dim[d];
+        if (poly_is(a->dim[d], 1))
+            joined.dim[d] = b->dim[d];
         else if (!poly_is(b->dim[d], 1) && poly_compare(a->dim[d], b->dim[d]) == POLY_DIFFERENT)
             return false;
-        else if (a->dim[d] == NULL) joined.dim[d] = b->dim[d];
+        else if (a->dim[d] == NULL)
+            joined.dim[d] = b->dim[d];
     }
     *to = joined;
     return true;
@@ -111,8 +119,14 @@ Num num_of_int(Arena *arena, int64_t value) {
     return (Num){.kind = NUM_INT, .integer = poly_constant(arena, value)};
 }
 
-Num num_of_real(double value) { return (Num){.kind = NUM_REAL, .real = value}; }
+Num num_of_real(double value) {
+    return (Num){.kind = NUM_REAL, .real = value};
+}
 
-Num num_of_bool(bool truth) { return (Num){.kind = NUM_BOOL, .truth = truth}; }
+Num num_of_bool(bool truth) {
+    return (Num){.kind = NUM_BOOL, .truth = truth};
+}
 
-Num num_open(void) { return (Num){.kind = NUM_OPEN}; }
+Num num_open(void) {
+    return (Num){.kind = NUM_OPEN};
+}

@@ -1,5 +1,5 @@
-/* Types and values of expressions, the same for the check at a definition (dimensions are polynomials,
- * no nodes) and for an instance (dimensions are numbers, nodes of a Graph). */
+/* Types and values of expressions, the same for the check at a definition (dimensions are
+ * polynomials, no nodes) and for an instance (dimensions are numbers, nodes of a Graph). */
 #ifndef RNNC_SEMA_VALUE_H
 #define RNNC_SEMA_VALUE_H
 
@@ -10,7 +10,8 @@
 typedef struct Ty {
     bool unknown;
     DType dtype;
-    bool number;       /* DT_INT: a position, length or literal, which arithmetic takes; else int(bound) */
+    bool
+        number; /* DT_INT: a position, length or literal, which arithmetic takes; else int(bound) */
     const Poly *bound; /* DT_INT: of int(n); NULL for a pointer or an unbounded position */
     PointerKind pointer;
     int axis; /* of a pointer; -1: any (`first`) */

@@ -54,7 +54,8 @@ static void case_open(Case *c, const Source *(*get)(Case *, const void *), const
     const char *why;
     const Ast *library = NULL;
     if (prelude != NULL) {
-        Source *source = arena_copy(c->arena, case_load(NULL, c->arena, prelude, &why), sizeof *source);
+        Source *source =
+            arena_copy(c->arena, case_load(NULL, c->arena, prelude, &why), sizeof *source);
         source->path = "<prelude>";
         library = grammar_parse(c->arena, c->names, source, c->diags);
     }
@@ -76,7 +77,9 @@ static inline const Source *case_file_source(Case *c, const void *path) {
     return source;
 }
 
-static inline void case_close(Case *c) { arena_free(c->arena); }
+static inline void case_close(Case *c) {
+    arena_free(c->arena);
+}
 
 static inline const char *case_diags(Case *c) {
     Text text = text_new(c->arena);
@@ -95,7 +98,8 @@ static inline void case_golden(Case *c, const char *path, const char *text) {
         return;
     }
     const Source *want = case_load(NULL, c->arena, path, &why);
-    if (want == NULL) fail_msg("%s: %s", path, why);
+    if (want == NULL)
+        fail_msg("%s: %s", path, why);
     else if (strcmp(want->text, text) != 0)
         fail_msg("%s differs; it should be\n%s\nand is\n%s", path, want->text, text);
 }

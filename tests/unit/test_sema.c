@@ -1,10 +1,12 @@
-/* From text to Graph: every program of the tests and every model of the prelude in all modes, through
- * the verifier; Graphs of small models as text (RNNC_UPDATE=1 rewrites them); limits; bounded work. */
+/* From text to Graph: every program of the tests and every model of the prelude in all modes,
+ * through the verifier; Graphs of small models as text (RNNC_UPDATE=1 rewrites them); limits;
+ * bounded work. */
 #include "sema_case.h"
 
 static void verified(Case *c, const char *model) {
     for (int mode = MODE_INFER; mode <= (int)MODE_TRAIN; mode++) {
-        Graph *graph = c->diags->errors > 0 ? NULL : sema_graph(c->program, model, (Mode)mode, c->diags);
+        Graph *graph =
+            c->diags->errors > 0 ? NULL : sema_graph(c->program, model, (Mode)mode, c->diags);
         if (graph == NULL || !graph_verify(graph, "sema", c->diags))
             fail_msg("%s, %s, mode %d:\n%s", c->ast->source->path, model, mode, case_diags(c));
     }
@@ -12,8 +14,9 @@ static void verified(Case *c, const char *model) {
 
 /* Models that no caller gives their sizes or models cannot be compiled alone. */
 static bool alone(const char *model) {
-    static const char *const applied[] = {"Dense", "Bi", "Attention", "Luong", "BasicLSTM", "HardSigmoid",
-                                          "ReluGRU", "Forward", "Backward", "Stateful"};
+    static const char *const applied[] = {"Dense",     "Bi",          "Attention", "Luong",
+                                          "BasicLSTM", "HardSigmoid", "ReluGRU",   "Forward",
+                                          "Backward",  "Stateful"};
     for (size_t i = 0; i < sizeof applied / sizeof *applied; i++)
         if (strcmp(model, applied[i]) == 0) return false;
     return true;
@@ -64,7 +67,8 @@ static void test_prelude(void **state) {
     case_close(&c);
     case_open(&c, case_text_source,
               "model M(x[t]: [3]) -> y[t]: [8] {\n use a = Bi[LSTM, 4]\n use b = Bi[GRU, 4]\n"
-              " y[t] = b(a(x[t]))\n}\n", "grammar/prelude.rnn", NULL, 0);
+              " y[t] = b(a(x[t]))\n}\n",
+              "grammar/prelude.rnn", NULL, 0);
     verified(&c, "M");
     case_close(&c);
 }
@@ -83,8 +87,10 @@ static void test_graphs(void **state) {
         if (c.diags->errors > 0) fail_msg("%s", case_diags(&c));
         Text text = text_new(c.arena);
         for (int mode = MODE_INFER; mode <= (int)MODE_TRAIN; mode++) {
-            Graph *graph = sema_graph(c.program, sema_model(c.program, NULL, c.diags), (Mode)mode, c.diags);
-            if (graph == NULL || !graph_verify(graph, "sema", c.diags)) fail_msg("%s", case_diags(&c));
+            Graph *graph =
+                sema_graph(c.program, sema_model(c.program, NULL, c.diags), (Mode)mode, c.diags);
+            if (graph == NULL || !graph_verify(graph, "sema", c.diags))
+                fail_msg("%s", case_diags(&c));
             graph_print(graph, &text);
             text_puts(&text, "\n");
         }
@@ -107,35 +113,49 @@ static const char *first_code(const char *source) {
     return code;
 }
 
-/* Chains of equations: written forwards and with declared shapes they may be as long as the limit of
- * unrolling; written backwards without a shape they are refused, not followed down the C stack. */
+/* Chains of equations: written forwards and with declared shapes they may be as long as the limit
+ * of unrolling; written backwards without a shape they are refused, not followed down the C stack.
+ */
 static void test_chains(void **state) {
     (void)state;
-    assert_string_equal(first_code("model M(x[t]: [2]) -> y[t]: [2] {\n h[0,t] = x[t]\n"
-        " for i in 0:20000 { h[i+1,t] = h[i,t] + 1 }\n y[t] = h[20000,t]\n}\n"), "");
-    assert_string_equal(first_code("model M(x[t]: [2]) -> y[t]: [2] {\n h[20000,t] = x[t]\n"
-        " for i in 0:20000 { h[i,t]: [2] = h[i+1,t] + 1 }\n y[t] = h[0,t]\n}\n"), "");
-    assert_string_equal(first_code("model M(x[t]: [2]) -> y[t]: [2] {\n h[20000,t] = x[t]\n"
-        " for i in 0:20000 { h[i,t] = h[i+1,t] + 1 }\n y[t] = h[0,t]\n}\n"), "E-LIMIT");
-    assert_string_equal(first_code("model M(x: [2]) -> y: [2] {\n for i in 0:9999999999999 { }\n y = x\n}\n"),
-                        "E-LIMIT");
-    assert_string_equal(first_code("model M(x: [2]) -> y: [2] { y = x * sum[i in 0:99999999](1) }\n"),
-                        "E-LIMIT");
+    assert_string_equal(
+        first_code("model M(x[t]: [2]) -> y[t]: [2] {\n h[0,t] = x[t]\n"
+                   " for i in 0:20000 { h[i+1,t] = h[i,t] + 1 }\n y[t] = h[20000,t]\n}\n"),
+        "");
+    assert_string_equal(
+        first_code("model M(x[t]: [2]) -> y[t]: [2] {\n h[20000,t] = x[t]\n"
+                   " for i in 0:20000 { h[i,t]: [2] = h[i+1,t] + 1 }\n y[t] = h[0,t]\n}\n"),
+        "");
+    assert_string_equal(
+        first_code("model M(x[t]: [2]) -> y[t]: [2] {\n h[20000,t] = x[t]\n"
+                   " for i in 0:20000 { h[i,t] = h[i+1,t] + 1 }\n y[t] = h[0,t]\n}\n"),
+        "E-LIMIT");
+    assert_string_equal(
+        first_code("model M(x: [2]) -> y: [2] {\n for i in 0:9999999999999 { }\n y = x\n}\n"),
+        "E-LIMIT");
+    assert_string_equal(
+        first_code("model M(x: [2]) -> y: [2] { y = x * sum[i in 0:99999999](1) }\n"), "E-LIMIT");
 }
 
 /* Numbers at compile time never overflow silently. */
 static void test_overflow(void **state) {
     (void)state;
     assert_string_equal(first_code("size A = 4000000000 * 4000000000 * 4000000000\n"
-        "model M(x: [2]) -> y: [2] { y = x }\n"), "E-LIMIT");
-    assert_string_equal(first_code("size A = 3000000000\nmodel M(x: [A, A, A]) -> y: [A, A, A] { y = x }\n"),
+                                   "model M(x: [2]) -> y: [2] { y = x }\n"),
                         "E-LIMIT");
+    assert_string_equal(
+        first_code("size A = 3000000000\nmodel M(x: [A, A, A]) -> y: [A, A, A] { y = x }\n"),
+        "E-LIMIT");
     assert_string_equal(first_code("size A = 0\nmodel M(x: [A]) -> y: [A] { y = x }\n"), "E-SHAPE");
-    assert_string_equal(first_code("size A = 7 % 0\nmodel M(x: [2]) -> y: [2] { y = x }\n"), "E-TYPE");
-    assert_string_equal(first_code("size A = 2 ^ 70\nmodel M(x: [2]) -> y: [2] { y = x }\n"), "E-SIZEARG");
-    assert_string_equal(first_code("model M(x[t]: [2] = 0) -> y[t]: [2] { y[t] = x[t-9007199254740991] }\n"),
-                        "E-LIMIT");
-    assert_string_equal(first_code("model M(x: [2]) -> y: [2] { y = x[9007199254740991:] }\n"), "E-INDEX");
+    assert_string_equal(first_code("size A = 7 % 0\nmodel M(x: [2]) -> y: [2] { y = x }\n"),
+                        "E-TYPE");
+    assert_string_equal(first_code("size A = 2 ^ 70\nmodel M(x: [2]) -> y: [2] { y = x }\n"),
+                        "E-SIZEARG");
+    assert_string_equal(
+        first_code("model M(x[t]: [2] = 0) -> y[t]: [2] { y[t] = x[t-9007199254740991] }\n"),
+        "E-LIMIT");
+    assert_string_equal(first_code("model M(x: [2]) -> y: [2] { y = x[9007199254740991:] }\n"),
+                        "E-INDEX");
 }
 
 /* Sizes as unknowns: what an instance may make right is left open, what none can is refused. */
@@ -143,29 +163,30 @@ static void test_polynomials(void **state) {
     (void)state;
     static const char *const body =
         "size A = 4, B = 2, N = 8\nmodel M(x: [A*B], y: [B*A], z: [N]) -> o: [%s] {\n %s\n}\n";
-    static const char *const cases[][3] = {
-        {"A*B", "o = x + y", ""},
-        {"2*A*B", "o = concat(x, y)", ""},
-        {"A*B - B", "o = x[B:]", ""},
-        {"N", "o = reshape[N](reshape[N/4, 4](z))", ""},
-        {"A*B", "o = x + z", "E-SHAPE"},
-        {"A", "o = x[0:A]", ""},
-        {"2*A", "o = concat[i in 0:2](x[i*A:(i+1)*A])", ""},
-        {"A*B", "o = reshape[A, B](x)[0]", "E-SHAPE"},
-        {"N", "o = if N > 5 then z else z @ z", ""},
-        {"(A + B)^2", "o = concat(zeros[A^2 + B^2], x, y)", ""}};
+    static const char *const cases[][3] = {{"A*B", "o = x + y", ""},
+                                           {"2*A*B", "o = concat(x, y)", ""},
+                                           {"A*B - B", "o = x[B:]", ""},
+                                           {"N", "o = reshape[N](reshape[N/4, 4](z))", ""},
+                                           {"A*B", "o = x + z", "E-SHAPE"},
+                                           {"A", "o = x[0:A]", ""},
+                                           {"2*A", "o = concat[i in 0:2](x[i*A:(i+1)*A])", ""},
+                                           {"A*B", "o = reshape[A, B](x)[0]", "E-SHAPE"},
+                                           {"N", "o = if N > 5 then z else z @ z", ""},
+                                           {"(A + B)^2", "o = concat(zeros[A^2 + B^2], x, y)", ""}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char source[600];
         snprintf(source, sizeof source, body, cases[i][0], cases[i][1]);
         const char *code = first_code(source);
         if (strcmp(code, "E-UNUSED") == 0) code = "";
-        if (strcmp(code, cases[i][2]) != 0) fail_msg("%s: %s instead of %s", source, code, cases[i][2]);
+        if (strcmp(code, cases[i][2]) != 0)
+            fail_msg("%s: %s instead of %s", source, code, cases[i][2]);
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_programs), cmocka_unit_test(test_prelude), cmocka_unit_test(test_graphs),
-        cmocka_unit_test(test_chains), cmocka_unit_test(test_overflow), cmocka_unit_test(test_polynomials)};
+        cmocka_unit_test(test_programs), cmocka_unit_test(test_prelude),
+        cmocka_unit_test(test_graphs),   cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_overflow), cmocka_unit_test(test_polynomials)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Diagnostics: each file of tests/golden/errors gives what stands in the `.err` beside it, and is named
- * after a code that it gives. RNNC_UPDATE=1 rewrites the `.err` files. */
+/* Diagnostics: each file of tests/golden/errors gives what stands in the `.err` beside it, and is
+ * named after a code that it gives. RNNC_UPDATE=1 rewrites the `.err` files. */
 #include "sema_case.h"
 
 static void one(const char *name) {
@@ -24,17 +24,17 @@ static void test_errors(void **state) {
     (void)state;
     Case c;
     case_open(&c, case_text_source, "size A = 1", NULL, NULL, 0);
-    static const char *const codes[] = {"E-NAME", "E-UNDEF", "E-DUP", "E-UNUSED", "E-TIME", "E-INIT",
-        "E-SHAPE", "E-SIZEARG", "E-INDEX", "E-TYPE", "E-CLOCK", "E-CARRY", "E-MODE", "E-LOSS", "W-PREC",
-        "E-GRAD", "E-LIMIT"};
+    static const char *const codes[] = {"E-NAME",  "E-UNDEF", "E-DUP",     "E-UNUSED", "E-TIME",
+                                        "E-INIT",  "E-SHAPE", "E-SIZEARG", "E-INDEX",  "E-TYPE",
+                                        "E-CLOCK", "E-CARRY", "E-MODE",    "E-LOSS",   "W-PREC",
+                                        "E-GRAD",  "E-LIMIT"};
     const char *names[500];
     assert_int_equal(chdir("tests/golden/errors"), 0);
     int count = case_files(&c, ".", names, 500);
     for (int i = 0; i < count; i++) one(names[i]);
     for (size_t k = 0; k < sizeof codes / sizeof *codes; k++) {
         int files = 0;
-        for (int i = 0; i < count; i++)
-            files += strncmp(names[i], codes[k], strlen(codes[k])) == 0;
+        for (int i = 0; i < count; i++) files += strncmp(names[i], codes[k], strlen(codes[k])) == 0;
         if (files < 2) fail_msg("%s has %d files", codes[k], files);
     }
     assert_int_equal(chdir("../../.."), 0);
@@ -47,7 +47,8 @@ static void torn(const char *path) {
     Case c;
     case_open(&c, case_file_source, path, NULL, NULL, 0);
     const Source *whole = c.ast->source;
-    static const char *const wedges[] = {"[", "]", "(", ",", "=", "t", "every 2", "0", "{", "}", "x[t-1]"};
+    static const char *const wedges[] = {"[",       "]", "(", ",", "=",     "t",
+                                         "every 2", "0", "{", "}", "x[t-1]"};
     for (uint32_t at = 0; at < whole->length; at += 7) {
         for (int k = -1; k < 2; k++) {
             const char *wedge = k < 0 ? "" : wedges[(at + (uint32_t)k * 5) % 11];

@@ -1,5 +1,6 @@
-/* What the Graphs of sema mean, by the reference interpreter: reverse, outer indices, sharing, slower
- * axes, families, initialisers, draws. Two ways of writing one thing must give the same numbers. */
+/* What the Graphs of sema mean, by the reference interpreter: reverse, outer indices, sharing,
+ * slower axes, families, initialisers, draws. Two ways of writing one thing must give the same
+ * numbers. */
 #include <math.h>
 
 #include "graph/interpret.h"
@@ -23,8 +24,9 @@ static const char *tail(const char *name) {
     return dot == NULL ? name : dot + 1;
 }
 
-/* Runs a graph whose ports have at most one time index. Inputs depend on name and position, parameters
- * on the last part of their name. With `flip`, inputs are given and outputs taken from the end on. */
+/* Runs a graph whose ports have at most one time index. Inputs depend on name and position,
+ * parameters on the last part of their name. With `flip`, inputs are given and outputs taken from
+ * the end on. */
 static double *run(Case *c, const Graph *graph, bool flip, int output, int64_t *count) {
     InterpCall call = {.batch = BATCH, .seed = 5};
     int64_t **lengths = ARENA_ARRAY(c->arena, graph->axes.count + 1, int64_t *);
@@ -98,7 +100,8 @@ static void same(const char *source, Mode mode, bool flip) {
     assert_int_equal(count[0], count[1]);
     double largest = 0;
     for (int64_t i = 0; i < count[0]; i++) {
-        if (!(fabs(a[i] - b[i]) <= 1e-12)) fail_msg("%s: element %d is %.17g and %.17g", source, (int)i, a[i], b[i]);
+        if (!(fabs(a[i] - b[i]) <= 1e-12))
+            fail_msg("%s: element %d is %.17g and %.17g", source, (int)i, a[i], b[i]);
         if (fabs(a[i]) > largest) largest = fabs(a[i]);
     }
     assert_true(largest > 0);
@@ -112,13 +115,15 @@ static void reversed(const char *body) {
     snprintf(source, sizeof source,
              "model M(x[t]: [4] = 0.25) -> y[t]: [4] {\n%s\n}\n"
              "model A(x[t]: [4]) -> y[t]: [4] {\n use f = reverse M\n y[t] = f(x[t])\n}\n"
-             "model B(x[t]: [4]) -> y[t]: [4] {\n use f = M\n y[t] = f(x[t])\n}\n", body);
+             "model B(x[t]: [4]) -> y[t]: [4] {\n use f = M\n y[t] = f(x[t])\n}\n",
+             body);
     same(source, MODE_TRAIN, true);
 }
 
 static void test_reverse(void **state) {
     (void)state;
-    reversed("param W: [4, 4] ~ glorot\n state y[t] = 0.5\n y[t] = tanh(W @ y[t-1] + x[t-2] + x[t+1])");
+    reversed(
+        "param W: [4, 4] ~ glorot\n state y[t] = 0.5\n y[t] = tanh(W @ y[t-1] + x[t-2] + x[t+1])");
     reversed("y[t] = x[first] + 2 * x[last] + float(t) / 7");
     reversed("time s in t\n y[t] = sum[s <= t](x[s]) + 3 * max[s > t-2](x[s]) + mean[s < t](x[s])");
     reversed("time s in t\n y[t] = sum[s in t-2:t+1](x[s]) + sum[s >= t](x[s]) * 2 + "
@@ -126,7 +131,8 @@ static void test_reverse(void **state) {
     reversed("time s in t\n a[t,s] = softmax[s in t-1:t+3](dot(x[t], x[s]))\n"
              " y[t] = sum[s in t-1:t+3](a[t,s] * x[s])");
     reversed("state y[t] = 1\n y[t] = x[t] * 2 every 3");
-    reversed("e[t]: [4] ~ normal(1)\n m: [4] ~ bernoulli(0.5)\n y[t] = e[t] + m * dropout(x[t], 0.5)");
+    reversed(
+        "e[t]: [4] ~ normal(1)\n m: [4] ~ bernoulli(0.5)\n y[t] = e[t] + m * dropout(x[t], 0.5)");
     reversed("use f = reverse Elman[4]\n use g = Elman[4]\n y[t] = f(x[t]) + g(x[t])");
     reversed("sc[t] = sum(x[t])\n y[t] = x[t] * softmax[t](sc[t])");
     reversed("time s in t\n y[t] = if t == 0 then x[t] else if t > 2 then 2 * x[t] else x[t-1]");
@@ -135,74 +141,121 @@ static void test_reverse(void **state) {
 static void test_same(void **state) {
     (void)state;
     /* A step as a function: the recurrence is the caller's, and t is an outer index. */
-    same("model Cell[H](x: [I], h: [H]) -> n: [H] {\n param W: [H, I] ~ glorot\n param U: [H, H] ~ orthogonal\n"
+    same("model Cell[H](x: [I], h: [H]) -> n: [H] {\n param W: [H, I] ~ glorot\n param U: [H, H] ~ "
+         "orthogonal\n"
          " param b: [H] = 0\n n = tanh(W @ x + U @ h + b)\n}\n"
-         "model A(x[t]: [3]) -> h[t]: [4] {\n use c = Cell[4]\n state h[t] = 0\n h[t] = c(x[t], h[t-1])\n}\n"
-         "model B(x[t]: [3]) -> h[t]: [4] {\n use e = Elman[4]\n h[t] = e(x[t])\n}\n", MODE_INFER, false);
+         "model A(x[t]: [3]) -> h[t]: [4] {\n use c = Cell[4]\n state h[t] = 0\n h[t] = c(x[t], "
+         "h[t-1])\n}\n"
+         "model B(x[t]: [3]) -> h[t]: [4] {\n use e = Elman[4]\n h[t] = e(x[t])\n}\n",
+         MODE_INFER, false);
     /* A recurrence inside, once at each outer position: over s for each t. */
-    same("model Sum(x[t]: [N]) -> y: [N] {\n state h[t]: [N] = 0\n h[t] = h[t-1] * 0.5 + x[t]\n y = h[last]\n}\n"
-         "model A(x[t]: [3]) -> y[t]: [3] {\n time s in t\n use f = Sum\n y[t] = f(x[t] * x[s])\n}\n"
-         "model B(x[t]: [3]) -> y[t]: [3] {\n state h[t]: [3] = 0\n h[t] = h[t-1] * 0.5 + x[t]\n"
-         " y[t] = x[t] * h[last]\n}\n", MODE_INFER, false);
+    same(
+        "model Sum(x[t]: [N]) -> y: [N] {\n state h[t]: [N] = 0\n h[t] = h[t-1] * 0.5 + x[t]\n y = "
+        "h[last]\n}\n"
+        "model A(x[t]: [3]) -> y[t]: [3] {\n time s in t\n use f = Sum\n y[t] = f(x[t] * x[s])\n}\n"
+        "model B(x[t]: [3]) -> y[t]: [3] {\n state h[t]: [3] = 0\n h[t] = h[t-1] * 0.5 + x[t]\n"
+        " y[t] = x[t] * h[last]\n}\n",
+        MODE_INFER, false);
     /* Families, compile-time conditions, `if` on the family. */
-    same("size L = 3\nmodel A(x[t]: [4]) -> y[t]: [4] {\n for l in 0:L {\n  param W[l]: [4, 4] ~ glorot\n"
-         "  h[l,t] = tanh(W[l] @ (if l == 0 then x[t] else h[l-1,t]))\n }\n y[t] = h[L-1,t] + sum[j in 0:L](h[j,t])\n}\n"
-         "model B(x[t]: [4]) -> y[t]: [4] {\n param W[3]: [4, 4] ~ glorot\n param W[0], W[1], W[2]: [4, 4] ~ glorot\n"
+    same("size L = 3\nmodel A(x[t]: [4]) -> y[t]: [4] {\n for l in 0:L {\n  param W[l]: [4, 4] ~ "
+         "glorot\n"
+         "  h[l,t] = tanh(W[l] @ (if l == 0 then x[t] else h[l-1,t]))\n }\n y[t] = h[L-1,t] + "
+         "sum[j in 0:L](h[j,t])\n}\n"
+         "model B(x[t]: [4]) -> y[t]: [4] {\n param W[3]: [4, 4] ~ glorot\n param W[0], W[1], "
+         "W[2]: [4, 4] ~ glorot\n"
          " a[t] = tanh(W[0] @ x[t])\n b[t] = tanh(W[1] @ a[t])\n c[t] = tanh(W[2] @ b[t])\n"
-         " y[t] = c[t] + a[t] + b[t] + c[t] + 0 * sum(W[3])\n}\n", MODE_INFER, false);
+         " y[t] = c[t] + a[t] + b[t] + c[t] + 0 * sum(W[3])\n}\n",
+         MODE_INFER, false);
     /* One instance applied twice shares its parameters; each application has its own state. */
     same("model A(x[t]: [4]) -> y[t]: [4] {\n use f = Elman[4]\n y[t] = f(f(x[t])) + f.b\n}\n"
          "model B(x[t]: [4]) -> y[t]: [4] {\n use f = Elman[4]\n use g = Elman[4]\n"
-         " param b: [4] = 0\n y[t] = g(f(x[t])) + b\n}\n", MODE_INFER, false);
-    /* Slower axes: found by the axis, read at P*v + k and t/P; a step at an odd end is the boundary. */
-    same("model Half(x[t]: [N] = 1) -> y[v]: [N] {\n time v in t every 2\n y[v] = x[2*v] - x[2*v+1]\n}\n"
-         "model A(x[t]: [4]) -> y[t]: [4] {\n time w in t every 2\n use f = Half\n h[w] = f(x[t])\n y[t] = h[t/2]\n}\n"
-         "model B(x[t]: [4]) -> y[t]: [4] {\n state a[t]: [4] = 1\n a[t] = x[t]\n state b[t]: [4] = 0\n"
-         " b[t] = a[t] - a[t+1] every 2\n y[t] = b[t]\n}\n", MODE_INFER, false);
+         " param b: [4] = 0\n y[t] = g(f(x[t])) + b\n}\n",
+         MODE_INFER, false);
+    /* Slower axes: found by the axis, read at P*v + k and t/P; a step at an odd end is the
+     * boundary. */
+    same("model Half(x[t]: [N] = 1) -> y[v]: [N] {\n time v in t every 2\n y[v] = x[2*v] - "
+         "x[2*v+1]\n}\n"
+         "model A(x[t]: [4]) -> y[t]: [4] {\n time w in t every 2\n use f = Half\n h[w] = "
+         "f(x[t])\n y[t] = h[t/2]\n}\n"
+         "model B(x[t]: [4]) -> y[t]: [4] {\n state a[t]: [4] = 1\n a[t] = x[t]\n state b[t]: [4] "
+         "= 0\n"
+         " b[t] = a[t] - a[t+1] every 2\n y[t] = b[t]\n}\n",
+         MODE_INFER, false);
     /* A boundary value that depends on another index, read under a second name of it. */
-    same("model A(x[t]: [2]) -> y[t]: [2] {\n time u = 3\n time w in u\n state a[t,u]: [2] = x[first] * float(u)\n"
+    same("model A(x[t]: [2]) -> y[t]: [2] {\n time u = 3\n time w in u\n state a[t,u]: [2] = "
+         "x[first] * float(u)\n"
          " a[t,u] = a[t-1,u] + x[t]\n y[t] = sum[w](a[t-1,w])\n}\n"
-         "model B(x[t]: [2]) -> y[t]: [2] {\n state s[t]: [2] = 3 * x[first]\n s[t] = s[t-1] + 3 * x[t]\n"
-         " y[t] = s[t-1]\n}\n", MODE_INFER, false);
+         "model B(x[t]: [2]) -> y[t]: [2] {\n state s[t]: [2] = 3 * x[first]\n s[t] = s[t-1] + 3 * "
+         "x[t]\n"
+         " y[t] = s[t-1]\n}\n",
+         MODE_INFER, false);
     /* A model as a bracket parameter, applied by name; defaults of inputs without time. */
     same("model Act(a: [N]) -> y: [N] { y = tanh(a) * 2 }\n"
-         "model Cell[H, F](x[t]: [I], h0: [H] = 0.5) -> h[t]: [H] {\n param W: [H, I] ~ glorot\n state h[t] = h0\n"
+         "model Cell[H, F](x[t]: [I], h0: [H] = 0.5) -> h[t]: [H] {\n param W: [H, I] ~ glorot\n "
+         "state h[t] = h0\n"
          " h[t] = F(W @ x[t] + h[t-1])\n}\n"
-         "model A(x[t]: [4]) -> y[t]: [4] {\n use f = Cell[4, Act]\n y[t] = f(x[t], h0 = x[last])\n}\n"
+         "model A(x[t]: [4]) -> y[t]: [4] {\n use f = Cell[4, Act]\n y[t] = f(x[t], h0 = "
+         "x[last])\n}\n"
          "model B(x[t]: [4]) -> y[t]: [4] {\n param W: [4, 4] ~ glorot\n state y[t] = x[last]\n"
-         " y[t] = tanh(W @ x[t] + y[t-1]) * 2\n}\n", MODE_INFER, false);
-    /* Pointers, and `every` on a family with the phase from the start. */
-    same("model A(x[t]: [3], p[t]: past(t)) -> y[t]: [3] {\n state y[t] = 1\n y[t] = x[t] + y[p[t]]\n}\n"
-         "model Tree(x[t]: [N], p[t]: past(t)) -> y[t]: [N] {\n state y[t] = 1\n y[t] = x[t] + y[p[t]]\n}\n"
-         "model B(x[t]: [3], p[t]: past(t)) -> y[t]: [3] {\n use f = Tree\n y[t] = f(x[t], p[t])\n}\n",
+         " y[t] = tanh(W @ x[t] + y[t-1]) * 2\n}\n",
          MODE_INFER, false);
-    /* Tensor entries, gathers, positions on an axis of bounded length as indices, concat over time. */
+    /* Pointers, and `every` on a family with the phase from the start. */
+    same("model A(x[t]: [3], p[t]: past(t)) -> y[t]: [3] {\n state y[t] = 1\n y[t] = x[t] + "
+         "y[p[t]]\n}\n"
+         "model Tree(x[t]: [N], p[t]: past(t)) -> y[t]: [N] {\n state y[t] = 1\n y[t] = x[t] + "
+         "y[p[t]]\n}\n"
+         "model B(x[t]: [3], p[t]: past(t)) -> y[t]: [3] {\n use f = Tree\n y[t] = f(x[t], "
+         "p[t])\n}\n",
+         MODE_INFER, false);
+    /* Lengths, flags and activations from the bracket; an output on the caller's index of a
+     * reduction. */
+    same("model Pool(x[t]: [N] = 0) -> y[v]: [N] {\n time v in t every 3\n y[v] = x[3*v] * "
+         "x[3*v+1]\n}\n"
+         "model Table[T, flag, k](x: [N]) -> y[u]: [N] {\n time u = T\n param P: [T, N] ~ glorot\n"
+         " y[u] = if flag and not (k > 1) then P[u] * x else x\n}\n"
+         "model Wide[T](x[t]: [N]) -> y[t]: [T*N] {\n use f = Table[T, 1 < 2, k = 0.5]\n time u = "
+         "T\n"
+         " q[t,u] = f(x[t])\n y[t] = concat[u](q[t,u])\n}\n"
+         "model A(x[t]: [3]) -> y: [9] {\n time v in t every 3\n use w = Wide[3]\n y = "
+         "sum[v](w(Pool(x[t])))\n}\n"
+         "model B(x[t]: [3] = 0) -> y: [9] {\n time v in t every 3\n param P: [3, 3] ~ glorot\n"
+         " p[v] = x[3*v] * x[3*v+1]\n y = sum[v](reshape[9](P * row(p[v])))\n}\n",
+         MODE_INFER, false);
+    /* Tensor entries, gathers, positions on an axis of bounded length as indices, concat over time.
+     */
     same("model A(x[t]: [4], w[t]: int(4)) -> y[t]: [] {\n time t <= 9\n param P: [9, 4] ~ glorot\n"
          " y[t] = P[t][2] + x[t][w[t]] + P[:, 1][t] + sum(x[t][1:3])\n}\n"
          "model B(x[t]: [4], w[t]: int(4)) -> y[t]: [] {\n time t <= 9\n param P: [9, 4] ~ glorot\n"
-         " y[t] = dot(P[t], onehot[4](2)) + dot(x[t], onehot[4](w[t])) + P.T[1][t] + x[t][1] + x[t][2]\n}\n",
+         " y[t] = dot(P[t], onehot[4](2)) + dot(x[t], onehot[4](w[t])) + P.T[1][t] + x[t][1] + "
+         "x[t][2]\n}\n",
          MODE_INFER, false);
 }
 
 /* Draws hang on name and instance alone: an equation more changes none, another name all. */
 static void test_draws(void **state) {
     (void)state;
-    same("model A(x[t]: [4]) -> y[t]: [4] {\n e[t]: [4] ~ uniform(0, 1)\n y[t] = dropout(x[t], 0.4) + e[t]\n}\n"
+    same("model A(x[t]: [4]) -> y[t]: [4] {\n e[t]: [4] ~ uniform(0, 1)\n y[t] = dropout(x[t], "
+         "0.4) + e[t]\n}\n"
          "model B(x[t]: [4]) -> y[t]: [4] {\n d[t]: [4] ~ normal(1)\n z[t] = dropout(d[t], 0.5)\n"
-         " y[t] = dropout(x[t], 0.4) + e[t] + 0 * z[t]\n e[t]: [4] ~ uniform(0, 1)\n}\n", MODE_TRAIN, false);
+         " y[t] = dropout(x[t], 0.4) + e[t] + 0 * z[t]\n e[t]: [4] ~ uniform(0, 1)\n}\n",
+         MODE_TRAIN, false);
     /* In eval nothing is dropped; a mode chooses, and its dead inputs vanish. */
     same("model A(x[t]: [4]) -> y[t]: [4] {\n y[t] = dropout(x[t], 0.4)\n}\n"
-         "model B(x[t]: [4]) -> y[t]: [4] {\n y[t] = if training then x[t] * 2 else x[t]\n}\n", MODE_EVAL, false);
+         "model B(x[t]: [4]) -> y[t]: [4] {\n y[t] = if training then x[t] * 2 else x[t]\n}\n",
+         MODE_EVAL, false);
 }
 
 static void test_initial(void **state) {
     (void)state;
     Case c;
-    case_open(&c, case_text_source,
-              "size N = 3\nconst k = 0.5\nmodel M(x: [2, 3]) -> y: [2, 3] {\n"
-              " param A: [N] = -(iota[N] + 1) * k\n param B: [2, 3] = row(iota[3]) + col(2 * iota[2])\n"
-              " param C: [2] = k ^ 2\n for g in 0:2 { param D[g]: [2, 3] = exp(float(g)) + zeros[2, 3] }\n"
-              " y = x + row(A) + B + col(C) + D[0] + D[1]\n}\n", NULL, NULL, 0);
+    case_open(
+        &c, case_text_source,
+        "size N = 3\nconst k = 0.5\nmodel M(x: [2, 3]) -> y: [2, 3] {\n"
+        " param A: [N] = -(iota[N] + 1) * k\n param B: [2, 3] = row(iota[3]) + col(2 * iota[2])\n"
+        " param C: [2] = k ^ 2\n for g in 0:2 { param D[g]: [2, 3] = exp(float(g)) + zeros[2, 3] "
+        "}\n"
+        " y = x + row(A) + B + col(C) + D[0] + D[1]\n}\n",
+        NULL, NULL, 0);
     Graph *graph = graph_of(&c, "M", MODE_INFER);
     const GraphParam *p = graph->params.at;
     assert_int_equal(graph->params.count, 5);
@@ -222,7 +275,8 @@ static void test_sizes(void **state) {
     SemaDefine defines[] = {{"H", 5, false}, {"I", 7, false}, {"Z", 1, false}};
     case_open(&c, case_text_source,
               "size H = 2, K = 2*H\nmodel M[H, Q = K + 1](x[t]: [I]) -> y[t]: [H, Q] {\n"
-              " param W: [H*Q, I] ~ glorot\n y[t] = reshape[H, Q](W @ x[t])\n}\n", NULL, defines, 3);
+              " param W: [H*Q, I] ~ glorot\n y[t] = reshape[H, Q](W @ x[t])\n}\n",
+              NULL, defines, 3);
     Graph *graph = graph_of(&c, "M", MODE_INFER);
     assert_true(defines[0].used && defines[1].used && !defines[2].used);
     assert_int_equal(graph->outputs.at[0].type.shape.dim[0], 5);
@@ -232,8 +286,8 @@ static void test_sizes(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reverse), cmocka_unit_test(test_same), cmocka_unit_test(test_draws),
-        cmocka_unit_test(test_initial), cmocka_unit_test(test_sizes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reverse), cmocka_unit_test(test_same),
+                                       cmocka_unit_test(test_draws), cmocka_unit_test(test_initial),
+                                       cmocka_unit_test(test_sizes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
