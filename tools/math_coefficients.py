@@ -125,8 +125,8 @@ def log_rest(z):
 
 def main():
     half_ln2 = mp.ln(2) / 2
-    print("/* Polynomials and constants of loop_expand_math; printed by tools/math_coefficients.py,")
-    print(" * not written by hand. Behind each colon: the error relative to the function. */")
+    print("/* Polynomials and constants of loop_expand_math, not written by hand: printed by")
+    print(" * tools/math_coefficients.py. Behind each colon: the error relative to the function. */")
     print("#ifndef RNNC_LOOP_EXPAND_COEFS_H\n#define RNNC_LOOP_EXPAND_COEFS_H\n")
 
     # Degree 4 in float: fitted earlier, and measured over all floats. The product n ln 2 is rounded

@@ -1,5 +1,5 @@
-/* Polynomials and constants of loop_expand_math; printed by tools/math_coefficients.py,
- * not written by hand. Behind each colon: the error relative to the function. */
+/* Polynomials and constants of loop_expand_math, not written by hand: printed by
+ * tools/math_coefficients.py. Behind each colon: the error relative to the function. */
 #ifndef RNNC_LOOP_EXPAND_COEFS_H
 #define RNNC_LOOP_EXPAND_COEFS_H
 

@@ -84,8 +84,8 @@ LExpr *expand_sigmoid(Expander *x, LExpr *a) {
     return ex_div(x, one, ex_add(x, ex_fma(x, s, e.p, one), s));
 }
 
-/* (exp(2 y) - 1) / (exp(2 y) + 1) at y = -|a|, then the sign of a. Over all floats the plain form
- * stays below 2 ulp; in double it was seen to pass that, near 0.22, so there r is carried exactly. */
+/* (exp(2 y) - 1) / (exp(2 y) + 1) at y = -|a|, then the sign of a. The plain form stays
+ * below 2 ulp of floats; of doubles it passes that, near 0.22, so there r is carried exactly. */
 LExpr *expand_tanh(Expander *x, LExpr *a) {
     LExpr *y = clamp_below(x, ex_neg(x, ex_abs(x, a)), ex_pick(x, -9.25, -20));
     Reduced e = reduce(x, ex_add(x, y, y), NULL, x->wide, exponent_bias(x));

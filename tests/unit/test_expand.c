@@ -382,7 +382,8 @@ static void build_everything(Case *c, bool fma) {
                           op2(c, SOP_GT, op1(c, SOP_SQRT, loop_load(m, f, b, i, 1, false)),
                               f32(c, 1.25)));
     loop_break(m, &stop->body);
-    loop_set(m, &loop->body, total, op2(c, SOP_LOGADDEXP, sum, loop_lane(m, op1(c, SOP_EXP, v), 2)));
+    LExpr *lane = loop_lane(m, op1(c, SOP_EXP, v), 2);
+    loop_set(m, &loop->body, total, op2(c, SOP_LOGADDEXP, sum, lane));
     LExpr *args[] = {to_i64(c, op1(c, SOP_EXP, f32(c, 2))),
                      loop_load(m, f, out, loop_int(m, 0), 1, false)};
     int called = loop_call(m, f, &f->body, 1, args, 2);

@@ -92,7 +92,7 @@ static long double reference_f64(ScalarOp op, long double a, long double b) {
     return 0;
 }
 
-/* |got - want| in units of the last place of want; infinite where one is a number and the other not. */
+/* |got - want| in units of the last place of want; infinite where only one is a number. */
 static double ulps(LoopType type, ScalarOp op, double got, long double want) {
     int digits = type == LT_F64 ? 53 : 24, least = type == LT_F64 ? -1021 : -125, exponent;
     long double rounded = type == LT_F64 ? (long double)(double)want : (long double)(float)want;
