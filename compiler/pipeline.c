@@ -174,7 +174,10 @@ bool compilation_run(Compilation *c, Stage last) {
     if (!schedule_verify(c->schedule, c->diags) || last == STAGE_SCHEDULE)
         return c->diags->errors == 0;
 
-    LowerOptions lower = {c->target.target, c->options->real, c->prefix ? c->prefix : c->model};
+    bool *axes_needed = ARENA_ARRAY(c->arena, c->graph->axes.count + 1, bool);
+    passes_axes_needed(c->graph, axes_needed);
+    LowerOptions lower = {c->target.target, c->options->real, c->prefix ? c->prefix : c->model,
+                          axes_needed};
     c->interface_ = lower_schedule(c->arena, c->names, c->schedule, &lower, c->diags);
     if (!done(c, "lower", &since)) return false;
     if (!loop_verify(c->interface_->module, false, "lower", c->diags)) return false;

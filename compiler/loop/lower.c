@@ -328,12 +328,13 @@ static void make_step(Lower *lower) {
     for (int k = 0; k < lower->kept.count; k++) {
         const Kept *kept = &lower->kept.at[k];
         const Value *value = lower->schedule->values.at[kept->value];
-        fn.places[value->id] = (RowPlace){.buffer = lower_state_buffer(&fn, kept),
-                                          .type = lower_type(lower, value),
-                                          .stride = lower_stride(lower, value),
-                                          .padded = value->count > 1,
-                                          .batched = true,
-                                          .ring = kept->ring};
+        RowPlace *places = kept->kind == KEPT_FIRST ? fn.firsts : fn.places;
+        places[value->id] = (RowPlace){.buffer = lower_state_buffer(&fn, kept),
+                                       .type = lower_type(lower, value),
+                                       .stride = lower_stride(lower, value),
+                                       .padded = value->count > 1,
+                                       .batched = true,
+                                       .ring = kept->ring};
     }
     Size work = place_values(&fn, work_arg);
     LBlock *out = &fn.fn->body;

@@ -44,11 +44,13 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
     fn.loop_position = ARENA_ARRAY(lower->arena, axes + 1, LExpr *);
     fn.map_position = ARENA_ARRAY(lower->arena, lower->graph->indices.count + 1, LExpr *);
     fn.places = ARENA_ARRAY(lower->arena, values + 1, RowPlace);
+    fn.firsts = ARENA_ARRAY(lower->arena, values + 1, RowPlace);
     fn.inputs = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, RowPlace);
     fn.given = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, LExpr *);
     fn.filled_pre = ARENA_ARRAY(lower->arena, values + 1, bool);
     fn.filled_post = ARENA_ARRAY(lower->arena, values + 1, bool);
-    for (int v = 0; v < values; v++) fn.places[v].buffer = -1;
+    for (int v = 0; v < values; v++) fn.places[v].buffer = fn.firsts[v].buffer = -1;
+    for (int i = 0; i < lower->graph->inputs.count; i++) fn.inputs[i].buffer = -1;
     for (int a = 0; a < axes; a++) {
         fn.lengths[a] = -1;
         fn.extent[a] = loop_int(lower->module, 1);
@@ -218,6 +220,7 @@ static void visit_needs(void *user, const Use *use, bool boundary) {
 }
 
 static bool needs_one(const Lower *lower, int axis) {
+    if (lower->options.axes_needed && lower->options.axes_needed[axis]) return true;
     const Schedule *schedule = lower->schedule;
     NeedsSearch search = {lower, axis, false};
     for (int i = 0; i < schedule->values.count && !search.found; i++)

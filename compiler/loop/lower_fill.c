@@ -188,6 +188,7 @@ void lower_copy_inputs(Fn *fn, LBlock *out) {
         const Value *value = schedule->values.at[v];
         const RowPlace *place = &fn->places[v];
         if (!value->live || value->kind != VALUE_INPUT || place->buffer < 0) continue;
+        if (fn->inputs[value->slot].buffer < 0) continue; /* a reset has those without time only */
         Row row;
         LBlock *body = lower_rows(fn, out, value, &row);
         LExpr *given = fn->given[value->slot];

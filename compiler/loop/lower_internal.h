@@ -31,9 +31,12 @@ typedef struct RowPlace {
     int ring; /* step: number of slots; 0: none */
 } RowPlace;
 
-/* A variable whose earlier values a state keeps: `ring` slots of one row a sequence, the value at
- * lag j in slot (clock - j) mod ring; ring 0: one row, updated in place. */
+/* What a state keeps of a variable. LAGS: `ring` slots of one row a sequence, the value at lag j in slot
+ * (clock - j) mod ring; ring 0: one row, updated in place. FIRST: the row of the first step. RUNNING: a
+ * reduction over the steps so far. */
+typedef enum KeptKind { KEPT_LAGS, KEPT_FIRST, KEPT_RUNNING } KeptKind;
 typedef struct Kept {
+    KeptKind kind;
     int value;
     int lags, ring;
     bool carried; /* by chunks of the sequence function too */
@@ -59,6 +62,7 @@ typedef struct Lower {
     VEC(Kept) kept;
     Size clock_offset, positions_offset, state_size;
     bool carries; /* the sequence function takes a state */
+    bool *late;   /* by value: without time, but made from what is over time */
 } Lower;
 
 typedef struct Fn {
@@ -72,6 +76,7 @@ typedef struct Fn {
     int weights;           /* buffer */
     int state;             /* argument, or -1 */
     RowPlace *places;      /* by value */
+    RowPlace *firsts; /* step, by value: the row of the first step */
     RowPlace *inputs;      /* by graph input: the caller's tensor */
     LExpr **loop_position; /* by axis: inside a loop over it */
     LExpr **map_position;  /* by index: inside a loop over a map index */
@@ -117,7 +122,7 @@ LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, c
 /* Does a value differ from sequence to sequence in this function? In a step all that depends on
  * time does. */
 bool lower_batched(const Fn *fn, const Value *value);
-const RowPlace *lower_place_of(Fn *fn, const Value *source);
+const RowPlace *lower_place_of(Fn *fn, const Value *source, int access);
 bool lower_flat(Fn *fn, const Family *family, int *index);
 
 /* --- lower_point.c --- */
@@ -183,7 +188,17 @@ void lower_state_header(Fn *fn); /* clock and positions */
 /* Element index of lag j of a kept variable, sequence b. */
 LExpr *lower_state_row(Fn *fn, const Kept *kept, int lag, LExpr *b);
 void lower_save_state(Fn *fn, LBlock *out);
+
+/* --- lower_stream.c --- */
 const char *lower_no_step(Lower *lower); /* why there is no step function, or NULL */
+/* Neither over time nor made from what is: known before the first step. */
+bool lower_static(const Lower *lower, const Value *value);
+/* The static values, for boundary values that are computed. */
+void lower_static_values(Fn *fn, LBlock *out);
+bool lower_static_needed(const Lower *lower);
+/* Step: first rows that `reader` uses are kept at the first step. */
+void lower_keep_first(Fn *fn, LBlock *out, const Value *reader);
+void lower_collect_kept(Lower *lower, bool step);
 
 /* --- lower.c --- */
 void lower_pack(Lower *lower);

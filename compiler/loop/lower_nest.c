@@ -10,6 +10,8 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             const Value *value = schedule->values.at[block->values.at[i]];
             if (!schedule_is_leaf(value) && value->stage == stage)
                 lower_fill_uses(fn, out, value, block->number + 1, true);
+            if (fn->step && !schedule_is_leaf(value) && value->stage == stage)
+                lower_keep_first(fn, out, value);
         }
         for (int i = 0; i < block->prologues.count; i++) {
             const Value *value = schedule->values.at[block->prologues.at[i]];
@@ -162,15 +164,15 @@ void lower_nests(Fn *fn, LBlock *out) {
     LExpr *one = loop_op(m, SOP_EQ, fn->batch, loop_int(m, 1), NULL);
     if (fn->step) {
         LStmt *test = loop_if(m, out, one);
-        for (int variant = 0; variant < 2; variant++)
+        for (int variant = 0; variant < 2; variant++) {
+            memset(fn->filled_pre, 0, (size_t)schedule->values.count * sizeof(bool));
             for (int i = 0; i < schedule->nests.count; i++) {
                 const SNest *nest = schedule->nests.at[i];
                 LBlock *into = variant ? &test->otherwise : &test->body;
-                if (nest->kind == NEST_BLOCK)
-                    block(fn, into, nest->block, !variant);
-                else
-                    loop(fn, into, nest, !variant);
+                if (nest->kind == NEST_BLOCK) block(fn, into, nest->block, !variant);
+                else loop(fn, into, nest, !variant);
             }
+        }
         return;
     }
     int count = schedule->values.count;

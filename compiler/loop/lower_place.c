@@ -235,6 +235,10 @@ LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row) {
 }
 
 LExpr *lower_length(Fn *fn, int axis, LExpr *b) {
+    if (fn->step) /* of the sequence so far */
+        return loop_add(fn->lower->module,
+                        loop_load(fn->lower->module, fn->fn, fn->positions, b, 1, false),
+                        loop_int(fn->lower->module, 1));
     return loop_load(fn->lower->module, fn->fn, fn->lengths[axis], b, 1, false);
 }
 
@@ -252,7 +256,16 @@ LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row
     return at;
 }
 
-const RowPlace *lower_place_of(Fn *fn, const Value *source) {
+static bool reads_first(const Fn *fn, int access_number) {
+    if (!fn->step || access_number < 0) return false;
+    const Access *access = &fn->lower->schedule->accesses.at[access_number];
+    for (int d = 0; d < access->at_count; d++)
+        if (access->at[d].kind == AT_FIRST) return true;
+    return false;
+}
+
+const RowPlace *lower_place_of(Fn *fn, const Value *source, int access) {
+    if (reads_first(fn, access)) return &fn->firsts[source->id];
     const RowPlace *place = &fn->places[source->id];
     if (place->buffer < 0 && source->kind == VALUE_INPUT) return &fn->inputs[source->slot];
     return place;
@@ -309,7 +322,7 @@ static LExpr *step_row(Fn *fn, const RowPlace *place, const Access *access, cons
 }
 
 LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, const Row *row) {
-    return lower_row_in(fn, lower_place_of(fn, source), reader, source, access, row);
+    return lower_row_in(fn, lower_place_of(fn, source, access), reader, source, access, row);
 }
 
 LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Value *source,
@@ -362,7 +375,7 @@ static void check_flat(void *user, const Use *use, bool boundary) {
         check->good = false; /* a position or a length: different for each row */
         return;
     }
-    const RowPlace *place = lower_place_of(check->fn, source);
+    const RowPlace *place = lower_place_of(check->fn, source, -1);
     const Access *access = use->access >= 0 ? &schedule->accesses.at[use->access] : NULL;
     bool over = false;
     for (int d = 0; d < place->dim_count; d++) {

@@ -151,7 +151,7 @@ LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, c
     } else if (source->kind == VALUE_LEAF && source->op == OP_LENGTH) {
         e = lower_length(fn, source->attr->slot, row->b);
     } else {
-        const RowPlace *place = lower_place_of(fn, source);
+        const RowPlace *place = lower_place_of(fn, source, use->access);
         LExpr *start = lower_row(fn, reader, source, use->access, row);
         e = scalar ? loop_load(m, fn->fn, place->buffer, start, 1, false)
                    : loop_load(m, fn->fn, place->buffer, loop_add(m, start, index), lanes,

@@ -61,7 +61,7 @@ static bool vectors(const RowOp *op, int i) {
     if (source->count == 1 || source->type.dtype != DT_FLOAT) return false;
     if (source->kind == VALUE_CONST) return true;
     if (source->kind == VALUE_PARAM) return true;
-    return lower_place_of(op->fn, source)->padded;
+    return lower_place_of(op->fn, source, op->value->uses.at[i].access)->padded;
 }
 
 /* --- sums
@@ -392,6 +392,33 @@ static LExpr *bound_at(RowOp *op, const Bound *bound, LExpr *length, bool high) 
     return length;
 }
 
+/* In a step: one more position for the reduction that the state keeps. */
+static void running(RowOp *op) {
+    Fn *fn = op->fn;
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    const Value *value = op->value;
+    const RowPlace *place = &fn->places[value->id];
+    LBlock *out = op->out;
+    LExpr *i = loop_int(m, 0);
+    if (value->count > 1) {
+        LStmt *loop = loop_for(m, fn->fn, out, "i", i, loop_int(m, value->count), 1);
+        i = loop_var(m, fn->fn, loop->var);
+        out = &loop->body;
+    }
+    LExpr *at = loop_add(m, lower_row(fn, value, value, -1, op->row), i);
+    LExpr *so_far = lower_let(fn, out, "so_far", loop_load(m, fn->fn, place->buffer, at, 1, false));
+    LExpr *e = lower_let(fn, out, "x", read(op, out, 0, i, 1));
+    if (value->type.dtype != DT_FLOAT) {
+        e = lower_as(lower, e, WANT_INT);
+        if (e->type != place->type) e = loop_convert(m, SOP_CONVERT, place->type, e);
+    }
+    loop_store(m, out, place->buffer, at,
+               value->op == OP_TMAX ? better(lower, so_far, e, false)
+                                    : lower_op(lower, SOP_ADD, so_far, e),
+               false);
+}
+
 /* TSUM, TMAX, TCONCAT: one loop over the positions for each vector of elements; positions ascend,
  * or descend inside a `reverse`. */
 static void over_time(RowOp *op) {
@@ -503,7 +530,7 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_MATMUL: matmul(&op); break;
         case OP_TSUM:
         case OP_TMAX:
-        case OP_TCONCAT: over_time(&op); break;
+        case OP_TCONCAT: fn->step ? running(&op) : over_time(&op); break;
         default: break; /* normal.c lets no other operation be a ROW */
         }
     }

@@ -2,105 +2,7 @@
  * the step function and the chunks of a sequence function that carries. */
 #include "loop/lower_internal.h"
 
-typedef struct Search {
-    Lower *lower;
-    const Value *reader;
-    const char *why;
-} Search;
-
-static const char *place_text(Lower *lower, const Value *value) {
-    return value->name ? value->name
-                       : arena_printf(lower->arena, "a value in line %d",
-                                      value->span.source
-                                          ? source_place(value->span.source, value->span.begin).line
-                                          : 0);
-}
-
-static void check_use(void *user, const Use *use, bool boundary) {
-    Search *s = user;
-    Lower *lower = s->lower;
-    if (use->access < 0 || boundary || s->why) return;
-    const Value *source = lower->schedule->values.at[use->value];
-    const Access *access = &lower->schedule->accesses.at[use->access];
-    for (int d = 0; d < access->at_count; d++) {
-        const At *at = &access->at[d];
-        if (at->kind == AT_INDEX && at->offset > 0)
-            s->why = arena_printf(lower->arena, "%s reads %s ahead", place_text(lower, s->reader),
-                                  place_text(lower, source));
-        else if (at->kind == AT_INDEX && at->index != source->domain[d])
-            s->why = arena_printf(lower->arena, "%s reads other positions of %s",
-                                  place_text(lower, s->reader), place_text(lower, source));
-        else if (at->kind == AT_FIRST)
-            s->why = arena_printf(lower->arena, "%s reads the first %s",
-                                  place_text(lower, s->reader), place_text(lower, source));
-        else if (at->kind == AT_SCALE || at->kind == AT_DIV)
-            s->why =
-                arena_printf(lower->arena, "%s reads across rates", place_text(lower, s->reader));
-    }
-    if (s->why || source->boundary < 0) return;
-    const Value *b = lower->schedule->values.at[source->boundary];
-    if (b->kind != VALUE_CONST && b->kind != VALUE_PARAM &&
-        !(b->kind == VALUE_INPUT && !b->domain_count))
-        s->why = arena_printf(lower->arena, "the boundary value of %s is computed",
-                              place_text(lower, source));
-}
-
-const char *lower_no_step(Lower *lower) {
-    const Schedule *schedule = lower->schedule;
-    int axis = -1;
-    for (int i = 0; i < schedule->values.count; i++) {
-        const Value *value = schedule->values.at[i];
-        if (!value->live) continue;
-        for (int d = 0; d < value->domain_count; d++) {
-            int a = lower->graph->indices.at[value->domain[d]].axis;
-            if (axis >= 0 && a != axis)
-                return arena_printf(lower->arena, "it runs over several axes (%s)",
-                                    place_text(lower, value));
-            axis = a;
-        }
-        if (value->domain_count > 1)
-            return arena_printf(lower->arena, "%s runs over two positions",
-                                place_text(lower, value));
-        if (value->kind == VALUE_ROW &&
-            (value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TCONCAT))
-            return arena_printf(lower->arena, "%s reduces over time", place_text(lower, value));
-        if (value->kind == VALUE_LEAF && value->op == OP_LENGTH) return "it asks for a length";
-        if ((value->kind == VALUE_LEAF || value->op == OP_HOLD) && value->attr &&
-            value->attr->mirrored)
-            return arena_printf(lower->arena, "%s runs backwards", place_text(lower, value));
-        Search s = {lower, value, NULL};
-        schedule_uses(schedule, value, check_use, &s);
-        if (s.why) return s.why;
-    }
-    if (axis < 0) return "it has no time";
-    for (int i = 0; i < schedule->nests.count; i++)
-        if (schedule->nests.at[i]->kind == NEST_LOOP && schedule->nests.at[i]->backward)
-            return "it runs backwards";
-    if (lower->graph->axes.at[axis].fixed && lower->graph->axes.at[axis].kind != AXIS_RUN)
-        return "its axis is slow";
-    return NULL;
-}
-
-static void collect(void *user, const Use *use, bool boundary) {
-    Search *s = user;
-    Lower *lower = s->lower;
-    if (use->access < 0 || boundary) return;
-    const Access *access = &lower->schedule->accesses.at[use->access];
-    const Value *source = lower->schedule->values.at[use->value];
-    int64_t lags = 0;
-    for (int d = 0; d < access->at_count; d++)
-        if (access->at[d].kind == AT_INDEX && access->at[d].offset < 0)
-            lags = -access->at[d].offset;
-    if (!lags || (s->why && !access->carry)) return; /* why: only what is carried */
-    for (int i = 0; i < lower->kept.count; i++)
-        if (lower->kept.at[i].value == source->id) {
-            if (lags > lower->kept.at[i].lags) lower->kept.at[i].lags = (int)lags;
-            if (access->carry) lower->kept.at[i].carried = true;
-            return;
-        }
-    vec_push(lower->arena, &lower->kept,
-             (Kept){.value = source->id, .lags = (int)lags, .carried = access->carry > 0});
-}
+#include <math.h>
 
 void lower_state_layout(Lower *lower, bool step) {
     const Schedule *schedule = lower->schedule;
@@ -108,10 +10,7 @@ void lower_state_layout(Lower *lower, bool step) {
         if (schedule->accesses.at[i].carry) lower->carries = true;
     lower->carries = lower->carries || lower->graph->carries.count > 0;
     if (!step && !lower->carries) return;
-    for (int i = 0; i < schedule->values.count; i++) {
-        Search s = {lower, schedule->values.at[i], step ? NULL : "carried only"};
-        if (s.reader->live) schedule_uses(schedule, s.reader, collect, &s);
-    }
+    lower_collect_kept(lower, step);
     /* What chunks carry comes first: that is what a state file holds. */
     for (int i = 0, next = 0; i < lower->kept.count; i++)
         if (lower->kept.at[i].carried) {
@@ -126,7 +25,7 @@ void lower_state_layout(Lower *lower, bool step) {
             Kept *kept = &lower->kept.at[i];
             const Value *value = schedule->values.at[kept->value];
             if ((value->count > 1) != (pass == 0)) continue;
-            kept->ring = value->inplace ? 0 : kept->lags + 1;
+            kept->ring = kept->kind != KEPT_LAGS || value->inplace ? 0 : kept->lags + 1;
             kept->offset = bytes;
             int64_t row = lower_stride(lower, value) *
                           (value->count > 1 ? loop_type_size(lower_type(lower, value)) : 8);
@@ -145,7 +44,9 @@ void lower_state_layout(Lower *lower, bool step) {
 int lower_state_buffer(Fn *fn, const Kept *kept) {
     Lower *lower = fn->lower;
     const Value *value = lower->schedule->values.at[kept->value];
-    const char *name = arena_printf(lower->arena, "kept_%s", lower_name(lower, value));
+    static const char *const kinds[] = {"kept", "first", "running"};
+    const char *name =
+        arena_printf(lower->arena, "%s_%s", kinds[kept->kind], lower_name(lower, value));
     for (int i = 0; i < fn->fn->buffers.count; i++)
         if (fn->fn->buffers.at[i].name == name_of(lower->names, name) &&
             fn->fn->buffers.at[i].arg == fn->state)
@@ -269,14 +170,24 @@ static void make_reset(Lower *lower) {
     lower_arg(&fn, ROLE_WEIGHTS, 0);
     lower_arg(&fn, ROLE_BATCH, 0);
     int first_arg = lower_arg(&fn, ROLE_FIRST, 0), count_arg = lower_arg(&fn, ROLE_COUNT, 0);
+    /* Boundary values may be inputs without time, and what is computed from them. */
+    bool computed = lower_static_needed(lower);
     for (int k = 0; k < lower->kept.count; k++) {
         const Value *value = lower->schedule->values.at[lower->kept.at[k].value];
         const Value *boundary =
             value->boundary >= 0 ? lower->schedule->values.at[value->boundary] : NULL;
         if (boundary && boundary->kind == VALUE_INPUT) lower_arg(&fn, ROLE_INPUT, boundary->slot);
     }
+    for (int i = 0; computed && i < lower->schedule->values.count; i++) {
+        const Value *value = lower->schedule->values.at[i];
+        if (value->live && value->kind == VALUE_INPUT && lower_static(lower, value))
+            lower_arg(&fn, ROLE_INPUT, value->slot);
+    }
     lower_arg(&fn, ROLE_STATE, 0);
+    int work_arg = computed ? lower_arg(&fn, ROLE_WORK, 0) : -1;
+    int bytes_arg = computed ? lower_arg(&fn, ROLE_WORK_BYTES, 0) : -1;
     lower_state_header(&fn);
+    Size work = computed ? place_values(&fn, work_arg) : size_constant(0);
     LBlock *out = &fn.fn->body;
     LExpr *first = loop_var(m, fn.fn, fn.fn->args.at[first_arg].var),
           *count = loop_var(m, fn.fn, fn.fn->args.at[count_arg].var);
@@ -286,6 +197,13 @@ static void make_reset(Lower *lower) {
     bad = loop_op(m, SOP_MOR, bad, loop_op(m, SOP_GT, count, loop_sub(m, fn.batch, first), NULL),
                   NULL);
     loop_return(m, &loop_if(m, out, bad)->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
+    if (computed) {
+        LExpr *given = loop_var(m, fn.fn, fn.fn->args.at[bytes_arg].var);
+        LExpr *small = loop_op(m, SOP_LT, given, size_expr(&fn, work), NULL);
+        loop_return(m, &loop_if(m, out, small)->body, loop_int_of(m, LT_I32, LOOP_BAD_SPACE));
+        lower_copy_inputs(&fn, out);
+        lower_static_values(&fn, out);
+    }
     LStmt *whole = loop_if(m, out, loop_op(m, SOP_EQ, count, fn.batch, NULL));
     loop_store(m, &whole->body, clock_buffer(&fn), loop_int(m, 0), loop_int(m, 0), false);
     LStmt *each = loop_for(m, fn.fn, out, "n", loop_int(m, 0), count, 1);
@@ -314,9 +232,8 @@ static void make_reset(Lower *lower) {
                              loop_mul(m, loop_add(m, loop_mul(m, slot, fn.batch), b),
                                       loop_int(m, lower_stride(lower, value))),
                              i);
-        Use use = {value->boundary, -1};
-        const Value *boundary =
-            value->boundary >= 0 ? lower->schedule->values.at[value->boundary] : NULL;
+        Use use = {kept->kind == KEPT_LAGS ? value->boundary : -1, -1};
+        const Value *boundary = use.value >= 0 ? lower->schedule->values.at[use.value] : NULL;
         LoopType type = lower_type(lower, value);
         for (int part = 0; part < 2; part++) {
             LBlock *into = body;
@@ -331,7 +248,7 @@ static void make_reset(Lower *lower) {
             }
             LExpr *e = boundary
                            ? lower_element(&fn, into, value, &from, &row, i, 1, lower_want(value))
-                           : lower_real(lower, 0, 1);
+                           : lower_real(lower, value->op == OP_TMAX ? -INFINITY : 0, 1);
             if (value->type.dtype != DT_FLOAT) {
                 e = lower_as(lower, e, WANT_INT);
                 if (e->type != type) e = loop_convert(m, SOP_CONVERT, type, e);
@@ -424,10 +341,13 @@ void lower_state_functions(Lower *lower) {
         const Value *value = lower->schedule->values.at[lower->kept.at[k].value];
         if (lower->carries && !lower->kept.at[k].carried) continue;
         listed++;
+        static const char *const kinds[] = {"", ".first", ".running"};
+        const char *name = arena_printf(lower->arena, "%s%s",
+                                        value->name ? value->name : lower_name(lower, value),
+                                        kinds[lower->kept.at[k].kind]);
         vec_push(lower->arena, &lower->interface_->states,
-                 (InterfaceState){
-                     name_of(lower->names, value->name ? value->name : lower_name(lower, value)),
-                     value->type, lower->kept.at[k].lags, value->count});
+                 (InterfaceState){name_of(lower->names, name), value->type, lower->kept.at[k].lags,
+                                  value->count});
     }
     for (int c = 0; c < lower->graph->carries.count; c++) {
         const GraphCarry *carry = &lower->graph->carries.at[c];
