@@ -139,7 +139,7 @@ lint: $(LIBRARY) $(LIBRARY_RT) $(MAIN)
 # ---- The rest -----------------------------------------------------------------------------------
 
 demo: $(BUILD)/rnnc
-	BUILD=$(BUILD) CC='$(CC)' sh examples/demo.sh
+	$(Q)BUILD=$(BUILD) CC='$(strip $(CC) $(SANFLAGS))' sh examples/demo.sh
 
 install: $(BUILD)/rnnc $(LIBRARY_RT)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib

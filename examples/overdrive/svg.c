@@ -2,6 +2,7 @@
 #include "svg.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { WIDTH = 960, HEIGHT = 240, LEFT = 76, RIGHT = 20, TOP = 40, BOTTOM = 50, TITLE = 36 };
 
@@ -57,8 +58,8 @@ static void grid(FILE *f, double top, double peak, double from, double to, const
 static void wave(FILE *f, const SvgLine *line, double top, double peak, long first, long count) {
     const int envelope = count >= 2 * PLOT_W;
     const long points = envelope ? PLOT_W : count;
-    fprintf(f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%s\" d=\"", line->colour,
-            envelope ? "1" : "1.5");
+    fprintf(f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%.1f\" "
+               "stroke-linejoin=\"round\" d=\"", line->colour, envelope ? 1.0 : line->width);
     for (long p = 0; p < points; p++) {
         const long a = first + p * count / points, b = first + (p + 1) * count / points;
         float low = line->data[a], high = low;
@@ -97,9 +98,12 @@ void svg_panel(FILE *f, int index, const char *title, const char *unit, const Sv
             title);
     double x = WIDTH - RIGHT;
     for (int k = line_count; k-- > 0 && line_count > 1;) {
-        fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\" fill=\"%s\">%s</text>\n", x,
-                top - 10.0, lines[k].colour, lines[k].name);
-        x -= 140.0;
+        const double text = 7.2 * (double)strlen(lines[k].name); /* about as wide */
+        fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>"
+                   "<path d=\"M%.1f %.1fh22\" stroke=\"%s\" stroke-width=\"%.1f\"/>\n",
+                x, top - 10.0, lines[k].name, x - text - 28.0, top - 14.5, lines[k].colour,
+                lines[k].width);
+        x -= text + 52.0;
     }
     for (int k = 0; k < line_count; k++) {
         wave(f, &lines[k], top, peak, first, count);

@@ -8,6 +8,7 @@ typedef struct SvgLine {
     const float *data; /* the samples of the whole sound */
     const char *name;  /* for the legend */
     const char *colour;
+    double width; /* of the stroke, in pixels */
 } SvgLine;
 
 /* Starts a picture of `panels` panels. */
