@@ -129,6 +129,7 @@ static Var *declare_var(const Ctx *c, const Decl *decl, bool *fresh) {
         }
         return var;
     }
+    base->members++;
     var = ARENA_NEW(c->e->arena, Var);
     var->key = key;
     var->source = decl->name;
@@ -281,6 +282,7 @@ static void declare_params(const Ctx *c, const Stmt *stmt) {
             sema_note(c, diag, old->decl->span, "first here");
             continue;
         }
+        find_base(c, decl->name)->members++;
         ParamDecl *to = ARENA_NEW(c->e->arena, ParamDecl);
         *to = (ParamDecl){stmt, decl, c->env, map_get(&c->inst->params, key)};
         map_put(c->e->arena, &c->body->params, key, to);
@@ -347,7 +349,13 @@ static void declare_for(const Ctx *c, const Stmt *stmt) {
     Ctx inner = *c;
     if (!c->e->emit) {
         Env env = {c->env, stmt->name, {.kind = NUM_INT}};
-        env.num.integer = poly_name(c->e->arena, stmt->name, false);
+        /* Two loops over one name are two unknowns, or members of one would pass for the other's. */
+        const char *symbol = stmt->name;
+        Base *base = find_base(c, stmt->name);
+        for (int i = 0; i < base->members && i < 20; i++)
+            symbol = arena_printf(c->e->arena, "%s'", symbol);
+        base->members++;
+        env.num.integer = poly_name(c->e->arena, sema_name(c, symbol), false);
         inner.env = arena_copy(c->e->arena, &env, sizeof env);
         declare_block(&inner, &stmt->body, false);
         return;

@@ -120,6 +120,7 @@ typedef struct Base {
     int entries; /* in its first bracket */
     int family;  /* of them, family indices; of a variable, once `declared` */
     bool declared;
+    int members; /* declared so far; of a loop variable: loops that bind it */
 } Base;
 
 typedef struct UseDecl {
@@ -211,6 +212,7 @@ typedef struct Elab {
     bool emit;
     int depth;
     int64_t equations;
+    int reducing; /* reductions over a range that are open, at a definition */
     bool limited; /* E-LIMIT of equations is told */
     VEC(Body *) queue;
     VEC(const Poly *) lengths; /* by axis: its fixed length or bound, also when that is symbolic */

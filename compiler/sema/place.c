@@ -322,6 +322,8 @@ static const Value *first_bracket(const Ctx *c, const Expr *expr, const Base *ba
     bool open = false;
     Name key = member_key(c, base->name, &list, family, &open);
     if (key == NULL) return unknown_value(c);
+    /* A range may take in members of several declarations; one alone stands for all of its own. */
+    if (open && c->e->reducing > 0 && base->members != 1) return unknown_value(c);
     const ParamDecl *param = map_get(&c->body->params, key);
     Var *var = find_var(c, key);
     if (param != NULL) return param_value(c, param->param, expr->span);

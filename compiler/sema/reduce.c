@@ -275,7 +275,9 @@ static const Value *fold(const Ctx *c, const Expr *expr, Name name, int count,
 /* At a definition: one member, with the variable as an unknown. */
 static const Value *symbolic(const Ctx *c, const Expr *expr, Name name, const Poly *low,
                              const Poly *high) {
+    c->e->reducing++;
     const Value *value = elab(c, expr->args.at[0].value);
+    c->e->reducing--;
     if (value->type.unknown) return value;
     const Poly *times = poly_sub(c->e->arena, high, low);
     Value *to = arena_copy(c->e->arena, value, sizeof *value);

@@ -183,10 +183,47 @@ static void test_polynomials(void **state) {
     }
 }
 
+/* Members of a family may differ in shape; a definition must not take one for the other. */
+static void test_families(void **state) {
+    (void)state;
+    static const char *const sources[] = {
+        /* The first layer has another input size. */
+        "size L = 3\nmodel M[H](x[t]: [I]) -> y[t]: [H] {\n h[0,t] = x[t]\n"
+        " for l in 0:1 { param W[l]: [H, I] ~ glorot }\n for l in 1:L { param W[l]: [H, H] ~ "
+        "glorot }\n"
+        " for l in 0:L {\n  state h[l+1,t]: [H] = 0\n  h[l+1,t] = tanh(W[l] @ h[l,t])\n }\n"
+        " y[t] = h[L,t]\n}\nsize H = 4, I = 2\n",
+        /* Shapes that depend on the member, joined. */
+        "size L = 3\nmodel M(x: [2]) -> y: [6] {\n for l in 0:L { a[l] = zeros[l+1] + x[0] }\n"
+        " y = concat[l in 0:L](a[l])\n}\n",
+        "size L = 3\nmodel M(x: [2]) -> y: [5] {\n for l in 0:1 { a[l]: [2] = x }\n a[1] = "
+        "concat(x, 1)\n"
+        " y = concat[l in 0:2](a[l])\n}\n",
+        /* Two loops over one name, states in both, a clock in one. */
+        "size L = 2\nmodel M(x[t]: [2]) -> y[t]: [3] {\n"
+        " for l in 0:L {\n  state a[l,t]: [2] = 0\n  a[l,t] = x[t] + a[l,t-1] every 2^l\n }\n"
+        " for l in L:2*L {\n  state a[l,t]: [3] = 0\n  a[l,t] = a[l,t-1] + sum(a[l-L,t]) every 2\n "
+        "}\n"
+        " y[t] = sum[l in L:2*L](a[l,t])\n}\n",
+        /* Branches that only some members could take. */
+        "size L = 2\nmodel M(x[t]: [2]) -> y[t]: [2] {\n for l in 0:L {\n"
+        "  param W[l]: [2, if l == 0 then 2 else 4] ~ glorot\n"
+        "  h[l,t] = W[l] @ (if l == 0 then x[t] else concat(h[l-1,t], x[t]))\n }\n y[t] = "
+        "h[L-1,t]\n}\n"};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (first_code(sources[i])[0] != '\0') {
+            Case c;
+            case_open(&c, case_text_source, sources[i], NULL, NULL, 0);
+            sema_graph(c.program, "M", MODE_INFER, c.diags);
+            fail_msg("%s\n%s", sources[i], case_diags(&c));
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_programs), cmocka_unit_test(test_prelude),
         cmocka_unit_test(test_graphs),   cmocka_unit_test(test_chains),
-        cmocka_unit_test(test_overflow), cmocka_unit_test(test_polynomials)};
+        cmocka_unit_test(test_overflow), cmocka_unit_test(test_polynomials),
+        cmocka_unit_test(test_families)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

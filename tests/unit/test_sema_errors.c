@@ -49,8 +49,8 @@ static void torn(const char *path) {
     const Source *whole = c.ast->source;
     static const char *const wedges[] = {"[",       "]", "(", ",", "=",     "t",
                                          "every 2", "0", "{", "}", "x[t-1]"};
-    for (uint32_t at = 0; at < whole->length; at += 7) {
-        for (int k = -1; k < 2; k++) {
+    for (uint32_t at = 0; at < whole->length; at += 11) {
+        for (int k = -1; k < 1; k++) {
             const char *wedge = k < 0 ? "" : wedges[(at + (uint32_t)k * 5) % 11];
             char *text = k < 0 ? arena_strndup(c.arena, whole->text, at)
                                : arena_printf(c.arena, "%.*s%s%s", (int)at, whole->text, wedge,

@@ -133,7 +133,7 @@ static void test_reverse(void **state) {
     reversed("state y[t] = 1\n y[t] = x[t] * 2 every 3");
     reversed(
         "e[t]: [4] ~ normal(1)\n m: [4] ~ bernoulli(0.5)\n y[t] = e[t] + m * dropout(x[t], 0.5)");
-    reversed("use f = reverse Elman[4]\n use g = Elman[4]\n y[t] = f(x[t]) + g(x[t])");
+    reversed("use f = reverse Elman[4]\n use g = Elman[4]\n y[t] = f(x[t]) + 2 * g(x[t])");
     reversed("sc[t] = sum(x[t])\n y[t] = x[t] * softmax[t](sc[t])");
     reversed("time s in t\n y[t] = if t == 0 then x[t] else if t > 2 then 2 * x[t] else x[t-1]");
 }
@@ -220,6 +220,16 @@ static void test_same(void **state) {
          "sum[v](w(Pool(x[t])))\n}\n"
          "model B(x[t]: [3] = 0) -> y: [9] {\n time v in t every 3\n param P: [3, 3] ~ glorot\n"
          " p[v] = x[3*v] * x[3*v+1]\n y = sum[v](reshape[9](P * row(p[v])))\n}\n",
+         MODE_INFER, false);
+    /* Ranges up to an end, windows beyond it. */
+    same("model A(x[t]: [3]) -> y[t]: [3] {\n time s in t\n"
+         " y[t] = sum[s < last](x[s]) + 2 * sum[s > first](x[s]) + 3 * sum[s in first:t](x[s]) +"
+         " 5 * sum[s in t+2:last](x[s]) + 7 * sum[s >= 2](x[s])\n}\n"
+         "model B(x[t]: [3]) -> y[t]: [3] {\n time s in t\n a = sum[t](x[t])\n"
+         " state b[t]: [3] = 0\n b[t] = if t >= 2 then x[t] else 0 * x[t]\n"
+         " y[t] = a - x[last] + 2 * (a - x[first]) + 3 * sum[s < t](x[s]) + 7 * sum[s](b[s]) +"
+         " 5 * (sum[s >= t](x[s]) - (if t + 2 > len(t) - 1 then sum[s >= t](x[s]) else"
+         " x[last] + sum[s in t:t+2](x[s])))\n}\n",
          MODE_INFER, false);
     /* Tensor entries, gathers, positions on an axis of bounded length as indices, concat over time.
      */
