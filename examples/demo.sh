@@ -38,7 +38,7 @@ flags="-std=c99 -O2 $flags"
 
 # row LABEL TEXT: a line of the report, in the columns of player.c.
 row() {
-    printf '  %-28s %s\n' "$1" "$2"
+    printf '  %-31s %s\n' "$1" "$2"
 }
 
 # object_size FILE.o: code, constants and writable bytes.
@@ -59,8 +59,7 @@ compile() {
     $CC $flags -c -o "$out/$name.o" "$out/$name.c"
     row 'equations' "$spec"
     row 'generated C' "$out/$name.c, $(wc -l < "$out/$name.c") lines; calls no library"
-    row 'compiled by' "$CC $flags"
-    row 'object' "$(object_size "$out/$name.o")"
+    row 'compiled' "$(object_size "$out/$name.o") ($CC $flags)"
 }
 
 # play NAME INPUT WEIGHTS OPTION...: the compiled model plays INPUT into NAME.wav and NAME.svg.
@@ -73,9 +72,9 @@ play() {
     $CC $flags -DMODEL="$name" -DMODEL_CAPITALS="$capitals" -DMODEL_HEADER="\"$name.h\"" \
         -I"$out" -Iruntime -o "$out/$name" $pedal/player.c $pedal/wav.c $pedal/svg.c \
         "$out/$name.o" "$BUILD/librnn_rt.a" -lm
-    "$out/$name" "$input" "$weights" "$out/$name.wav" "$out/$name.svg" "$@"
-    row 'sound' "$out/$name.wav"
-    row 'what it should be' "$out/$name.wav.target.wav"
+    "$out/$name" "$input" "$weights" "$out/$name.wav" "$out/$name.svg" \
+        --target-sound="$out/$name.target.wav" "$@"
+    row 'sound of the net, the original' "$out/$name.wav, $out/$name.target.wav"
     row 'picture' "$out/$name.svg"
 }
 
@@ -107,7 +106,7 @@ amplifier() {
     echo
     echo "$title"
     compile "$name" tests/models/audio.rnn --model="$model" "$@"
-    play "$name" "$case/in_x.npy" "$case/weights.safetensors" --rate=44100 --unit='of full scale' \
+    play "$name" "$case/in_x.npy" "$case/weights.safetensors" --rate=44100 --unit='full scale' \
         --title="$title" --against="$original=$case/want_y.npy" \
         --against="reference interpreter=$out/reference.npy"
 }
@@ -125,7 +124,7 @@ amplifiers() {
     fi
     RNNC_DATA=$RNNC_DATA python3 tests/models/convert.py "$out/models" klon nam > "$out/convert.log"
     for gain in 0 50 100; do
-        amplifier klon_$gain amp_klon/centaur_$gain Klon 'ONNX Runtime, the original' \
+        amplifier klon_$gain amp_klon/centaur_$gain Klon 'ONNX Runtime' \
             "Klon Centaur, gain $gain: KlonCentaur's GRU, on its guitar"
     done
     amplifier nam amp_nam/BossLSTM-1x16 NAM 'NeuralAmpModelerCore' \

@@ -3,12 +3,12 @@
  *
  *     player IN.wav WEIGHTS.safetensors OUT.wav PICTURE.svg
  *            [--level=V] [--unit=volt] [--rate=HZ] [--title=TEXT]
- *            [--against=TEXT=SIGNAL.npy ...]
+ *            [--against=TEXT=SIGNAL.npy ...] [--target-sound=TARGET.wav]
  *
  * Full scale of IN.wav is `level` (default 0.5, the volts that circuit.c takes), in `unit`s.
  * IN may also be a [T, 1] .npy, taken as it is, at --rate. Each --against is a signal that the
- * output should be; TEXT names it in the report. The first is drawn beside the output and written
- * as a sound too, OUT.wav.target.wav, equally loud. Prints the errors and the real-time factor.
+ * output should be; TEXT names it in the report. The first is drawn beside the output, and written
+ * as TARGET.wav, equally loud. Prints the errors and the real-time factor.
  *
  * Compile with the generated .c, wav.c, svg.c and the files of runtime/, and for another model
  * than the overdrive with -DMODEL=klon -DMODEL_CAPITALS=KLON -DMODEL_HEADER='"klon.h"' (the
@@ -198,12 +198,12 @@ static void print_error(const char *name, const char *unit, const float *out, co
         power += (double)want[i] * want[i];
         worst = d <= worst ? worst : d; /* a NaN stays */
     }
-    printf("  %-28s %8.2g %% error to signal, at most %.2g %s\n", name, 100.0 * error / power,
-           worst, unit);
+    printf("  against %-23s %.2g %% error to signal; difference at most %.2g %s\n", name,
+           100.0 * error / power, worst, unit);
 }
 
 static void print_speed(const char *name, double factor, double rate) {
-    printf("  %-28s %8.5f of real time (%.0f times faster), %.0f ns a sample\n", name, factor,
+    printf("  %-31s %-7.5f of real time (%.0f times faster); %.0f ns a sample\n", name, factor,
            1.0 / factor, 1e9 * factor / rate);
 }
 
@@ -217,23 +217,12 @@ static const float *read_against(char *argument, long count) {
     return read_signal(cut + 1, &count);
 }
 
-static void write_sound(const char *name, const char *suffix, const float *samples, double level,
-                        long count, double rate) {
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s%s", name, suffix) >= (int)sizeof path) {
-        die("the name of the sound is too long");
-    }
-    if (wav_write(path, samples, level, count, rate) != 0) {
-        exit(1);
-    }
-}
-
 enum { MOST_AGAINST = 4 };
 
 int main(int argc, char **argv) {
     char *against_text[MOST_AGAINST];
     const float *against[MOST_AGAINST];
-    const char *title = "A compiled overdrive", *unit = "volt";
+    const char *title = "A compiled overdrive", *unit = "volt", *target_sound = NULL;
     double level = 0.5, rate = 0.0;
     long count = 0, where = 0;
     int against_count = 0;
@@ -246,6 +235,8 @@ int main(int argc, char **argv) {
             rate = atof(argv[i] + 7);
         } else if (strncmp(argv[i], "--title=", 8) == 0) {
             title = argv[i] + 8;
+        } else if (strncmp(argv[i], "--target-sound=", 15) == 0) {
+            target_sound = argv[i] + 15;
         } else if (strncmp(argv[i], "--against=", 10) == 0 && against_count < MOST_AGAINST) {
             against_text[against_count++] = argv[i] + 10;
         } else {
@@ -254,8 +245,8 @@ int main(int argc, char **argv) {
     }
     if (argc < 5) {
         fprintf(stderr, "usage: player IN.wav WEIGHTS.safetensors OUT.wav PICTURE.svg [--level=V] "
-                        "[--unit=volt] [--rate=HZ] [--title=TEXT] [--against=TEXT=SIGNAL.npy ...]"
-                        "\n");
+                        "[--unit=volt] [--rate=HZ] [--title=TEXT] [--against=TEXT=SIGNAL.npy ...] "
+                        "[--target-sound=TARGET.wav]\n");
         return 2;
     }
     const size_t length = strlen(argv[1]);
@@ -281,17 +272,17 @@ int main(int argc, char **argv) {
     for (int k = 0; k < against_count; k++) {
         print_error(against_text[k], unit, out, against[k], count);
     }
-    print_speed("speed, whole sound", whole, rate);
-    print_speed("speed, sample by sample", stepwise, rate);
-    printf("  %-28s %s\n", "both give the same bits", same ? "yes" : "NO");
+    print_speed("time, the whole in one call", whole, rate);
+    print_speed("time, one sample a call", stepwise, rate);
+    printf("  %-31s %s\n", "both give the same bits", same ? "yes" : "NO");
 
     const double peak = peak_of(out, count, &where);
     const double full = peak > 0.0 ? peak / 0.9 : 1.0;
     draw(argv[4], title, unit, in, out, against_count > 0 ? against[0] : NULL,
          against_count > 0 ? against_text[0] : NULL, count, rate, where);
-    write_sound(argv[3], "", out, full, count, rate);
-    if (against_count > 0) {
-        write_sound(argv[3], ".target.wav", against[0], full, count, rate);
+    int written = wav_write(argv[3], out, full, count, rate);
+    if (target_sound != NULL && against_count > 0) {
+        written |= wav_write(target_sound, against[0], full, count, rate);
     }
-    return same ? 0 : 1;
+    return same && written == 0 ? 0 : 1;
 }

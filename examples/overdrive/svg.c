@@ -63,7 +63,7 @@ static void wave(FILE *f, const SvgLine *line, double top, double peak, long fir
     for (long p = 0; p < points; p++) {
         const long a = first + p * count / points, b = first + (p + 1) * count / points;
         float low = line->data[a], high = low;
-        for (long i = a; i < b; i++) {
+        for (long i = a > first ? a - 1 : a; envelope && i < b; i++) { /* columns join */
             low = line->data[i] < low ? line->data[i] : low;
             high = line->data[i] > high ? line->data[i] : high;
         }
@@ -98,12 +98,11 @@ void svg_panel(FILE *f, int index, const char *title, const char *unit, const Sv
             title);
     double x = WIDTH - RIGHT;
     for (int k = line_count; k-- > 0 && line_count > 1;) {
-        const double text = 7.2 * (double)strlen(lines[k].name); /* about as wide */
         fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>"
                    "<path d=\"M%.1f %.1fh22\" stroke=\"%s\" stroke-width=\"%.1f\"/>\n",
-                x, top - 10.0, lines[k].name, x - text - 28.0, top - 14.5, lines[k].colour,
+                x - 28.0, top - 10.0, lines[k].name, x - 22.0, top - 14.5, lines[k].colour,
                 lines[k].width);
-        x -= text + 52.0;
+        x -= 56.0 + 7.2 * (double)strlen(lines[k].name); /* about as wide as the text */
     }
     for (int k = 0; k < line_count; k++) {
         wave(f, &lines[k], top, peak, first, count);
