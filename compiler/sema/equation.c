@@ -155,6 +155,16 @@ static void finish(const Ctx *c, Var *var, const Value *value, const Expr *expr)
         var->typed = true;
         return;
     }
+    if (!var->typed && value->type.pointer != PTR_NONE && value->type.axis < 0) {
+        sema_error(c, "E-TYPE", expr->span,
+                   "'%s' needs a type, %s: pos(t), to say into which axis "
+                   "it points",
+                   var->source, var->source);
+        value = unknown_value(c);
+        var->type = value->type;
+        var->typed = true;
+        return;
+    }
     if (!var->typed) {
         var->type = value->type;
         if (value->num.kind != NUM_NONE && value->type.dtype == DT_INT &&

@@ -275,7 +275,7 @@ static const Value *choice(const Ctx *c, const Expr *expr) {
     const Value *a = elab(c, expr->b), *b = elab(c, expr->c);
     if (a->type.unknown || b->type.unknown) return unknown_value(c);
     Ty type, joined;
-    if (!join_types(c, a, b, &type)) return branch_error(c, "E-SHAPE", expr, a, b);
+    if (!join_types(c, a, b, &type)) return branch_error(c, "E-TYPE", expr, a, b);
     joined = type;
     if (!ty_join_shape(&a->type, &b->type, &joined) ||
         !ty_join_shape(&joined, &condition->type, &joined))

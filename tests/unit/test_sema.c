@@ -27,7 +27,7 @@ static void folder(const char *path) {
     const char *names[200];
     case_open(&list, case_text_source, "size A = 1", NULL, NULL, 0);
     int count = case_files(&list, path, names, 200);
-    assert_true(count > 3);
+    assert_true(count > 0);
     for (int i = 0; i < count; i++) {
         Case c;
         const char *file = arena_printf(list.arena, "%s/%s", path, names[i]);
@@ -45,6 +45,7 @@ static void test_programs(void **state) {
     (void)state;
     folder("tests/golden/programs");
     folder("tests/models");
+    folder("tests/golden/sema/models");
 }
 
 /* The prelude as a program of its own, with sizes for all. */
@@ -219,11 +220,78 @@ static void test_families(void **state) {
         }
 }
 
+/* Files that are not on the disk: "d<n>.rnn" imports "d<n+1>.rnn"; the others as written here. */
+static const Source *virtual_load(void *user, Arena *arena, const char *path, const char **why) {
+    static const char *const files[][2] = {
+        {"lib/a.rnn", "import \"../base.rnn\"\nimport \"./sub/../b.rnn\"\nsize K = 9\n"
+                      "model A(x: [N]) -> y: [N] { y = Base(x) * K }\n"},
+        {"lib/b.rnn", "import \"a.rnn\"\nimport \"../base.rnn\"\n"
+                      "model B(x: [N]) -> y: [N] { y = A(x) + Base(x) }\n"
+                      "model Twice(x: [N]) -> y: [N] { y = x + x }\n"},
+        {"base.rnn",
+         "model Base(x: [N]) -> y: [N] { y = x }\nmodel Twice(x: [N]) -> y: [N] { y = 2 * x }\n"}};
+    Source *source = ARENA_NEW(arena, Source);
+    int number;
+    int *loads = user;
+    ++*loads;
+    source->path = path;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (strcmp(path, files[i][0]) == 0) source->text = files[i][1];
+    if (sscanf(path, "d%d.rnn", &number) == 1)
+        source->text = arena_printf(arena, "import \"d%d.rnn\"\n", number + 1);
+    *why = "it is not there";
+    if (source->text == NULL) return NULL;
+    source->length = (uint32_t)strlen(source->text);
+    return source;
+}
+
+static void imports(const char *text, const char *code, int files) {
+    Case c = {0};
+    if (setjmp(c.oom)) fail_msg("out of memory");
+    c.arena = arena_new(&c.oom);
+    c.names = names_new(c.arena);
+    c.diags = diags_new(c.arena);
+    int loads = 0;
+    c.ast = grammar_parse(c.arena, c.names, case_text_source(&c, text), c.diags);
+    c.program = sema_program(c.arena, c.names, c.ast, NULL, virtual_load, &loads, NULL, 0, c.diags);
+    const char *model = c.diags->errors > 0 ? NULL : sema_model(c.program, NULL, c.diags);
+    if (model != NULL) sema_graph(c.program, model, MODE_INFER, c.diags);
+    const char *got = c.diags->list.count > 0 ? c.diags->list.at[0]->code : "";
+    if (strcmp(got, code) != 0 || loads != files)
+        fail_msg("%s\n%s instead of %s, %d files\n%s", text, got, code, loads, case_diags(&c));
+    case_close(&c);
+}
+
+static void test_imports(void **state) {
+    (void)state;
+    static const char *const all =
+        "import \"lib/a.rnn\"\nimport \"lib/b.rnn\"\nimport \"base.rnn\"\n";
+    char text[600];
+    /* A circle of two files and a diamond: each is read once. */
+    snprintf(text, sizeof text, "%smodel M(x: [3]) -> y: [3] { y = A(x) + B(x) + Base(x) }\n", all);
+    imports(text, "", 3);
+    /* Sizes stay in their file, and the models of imports of imports out of sight. */
+    snprintf(text, sizeof text, "%smodel M(x: [3]) -> y: [3] { y = x * K }\n", all);
+    imports(text, "E-NAME", 3);
+    imports("import \"lib/b.rnn\"\nmodel M(x: [3]) -> y: [3] { y = A(x) }\n", "E-NAME", 3);
+    /* Two imports with one name: told where it is used; the file's own hides both. */
+    snprintf(text, sizeof text, "%smodel M(x: [3]) -> y: [3] { y = Twice(x) }\n", all);
+    imports(text, "E-DUP", 3);
+    snprintf(text, sizeof text,
+             "%smodel Twice(x: [N]) -> y: [N] { y = x }\n"
+             "model M(x: [3]) -> y: [3] { y = Twice(x) }\n",
+             all);
+    imports(text, "", 3);
+    imports("import \"d1.rnn\"\nmodel M(x: [3]) -> y: [3] { y = x }\n", "E-LIMIT", 64);
+    imports("import \"case.rnn\"\nmodel M(x: [3]) -> y: [3] { y = x }\n", "", 0);
+    imports("import \"absent.rnn\"\nmodel M(x: [3]) -> y: [3] { y = x }\n", "E-NAME", 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_programs), cmocka_unit_test(test_prelude),
         cmocka_unit_test(test_graphs),   cmocka_unit_test(test_chains),
         cmocka_unit_test(test_overflow), cmocka_unit_test(test_polynomials),
-        cmocka_unit_test(test_families)};
+        cmocka_unit_test(test_families), cmocka_unit_test(test_imports)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
