@@ -572,6 +572,11 @@ bool normal_values(Schedule *schedule, Diags *diags) {
         Value *source = schedule->values.at[use.value];
         if (use.access < 0 && !source->name) source->name = value->name;
     }
+    for (int i = 0; i < schedule->values.count; i++) {
+        Value *value = schedule->values.at[i];
+        if (value->kind == VALUE_PARAM && !value->name)
+            value->name = graph->params.at[value->view.param].name;
+    }
     schedule_liveness(schedule);
     separate_boundaries(schedule);
     schedule_liveness(schedule);

@@ -113,6 +113,62 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b) {
     return true;
 }
 
+/* --- the order of the text
+ * ------------------------------------------------------------------------------------- */
+
+static void settle_block(Schedule *schedule, Block *block) {
+    block->values.count = 0;
+    for (int stage = 0; stage < block->stages; stage++) {
+        for (int i = 0; i < block->prologues.count; i++)
+            if (schedule->values.at[block->prologues.at[i]]->stage == stage)
+                vec_push(schedule->arena, &block->values, block->prologues.at[i]);
+        for (int i = 0; i < block->families.count; i++) {
+            const Family *family = schedule->families.at[block->families.at[i]];
+            for (int v = 0; family->stage == stage && v < family->values.count; v++)
+                vec_push(schedule->arena, &block->values, family->values.at[v]);
+        }
+    }
+}
+
+/* False when there is nothing inside. Blocks are numbered anew, in order. */
+static bool settle_nest(Schedule *schedule, SNest *nest, SNest *parent) {
+    if (nest->kind == NEST_BLOCK) {
+        if (!nest->block->values.count) return false;
+        nest->block->number = schedule->blocks.count;
+        vec_push(schedule->arena, &schedule->blocks, nest->block);
+        for (int i = 0; i < nest->block->values.count; i++) {
+            schedule->values.at[nest->block->values.at[i]]->block = nest->block->number;
+            if (parent) vec_push(schedule->arena, &parent->members, nest->block->values.at[i]);
+        }
+        return true;
+    }
+    int kept = 0;
+    nest->members.count = 0;
+    for (int i = 0; i < nest->children.count; i++)
+        if (settle_nest(schedule, nest->children.at[i], nest))
+            nest->children.at[kept++] = nest->children.at[i];
+    nest->children.count = kept;
+    for (int i = 0; parent && i < nest->members.count; i++)
+        vec_push(schedule->arena, &parent->members, nest->members.at[i]);
+    return kept > 0;
+}
+
+/* Leaves belong to no block, blocks without anything else go, and values stand in the order of
+ * stages, prologues, families: a schedule that was read back from its text is equal to this one. */
+void schedule_settle(Schedule *schedule) {
+    for (int i = 0; i < schedule->values.count; i++) {
+        Value *value = schedule->values.at[i];
+        if (schedule_is_leaf(value)) value->block = value->stage = value->nest = -1;
+    }
+    for (int b = 0; b < schedule->blocks.count; b++) settle_block(schedule, schedule->blocks.at[b]);
+    schedule->blocks.count = 0;
+    int kept = 0;
+    for (int i = 0; i < schedule->nests.count; i++)
+        if (settle_nest(schedule, schedule->nests.at[i], NULL))
+            schedule->nests.at[kept++] = schedule->nests.at[i];
+    schedule->nests.count = kept;
+}
+
 Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags) {
     Schedule *schedule = ARENA_NEW(arena, Schedule);
     schedule->arena = arena;
@@ -126,5 +182,6 @@ Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags) {
     }
     stage_blocks(schedule);
     storage_decide(schedule);
+    schedule_settle(schedule);
     return schedule;
 }

@@ -147,8 +147,12 @@ typedef struct Schedule {
  * error: E-LOWER for an operation that is not lowered yet, with its place. */
 Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags);
 
-/* --emit=schedule */
+/* Text form (--emit=schedule), and back: schedule_parse(schedule_print(s)) prints the same bytes.
+ * What an operation needs beside its operands is the graph's; spans become those of the text's
+ * lines. NULL after an error (E-SYNTAX, located); what it gives is safe to print and to verify, no
+ * more. */
 void schedule_print(const Schedule *schedule, Text *out);
+Schedule *schedule_parse(Arena *arena, const Graph *graph, const Source *source, Diags *diags);
 
 /* Every rule of docs/internals, section "Schedule"; reports with code "internal". */
 bool schedule_verify(const Schedule *schedule, Diags *diags);
@@ -171,8 +175,9 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b);
 /* Steps of the build, in order; each in its file. */
 bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
 bool normal_nests(Schedule *schedule);                /* nests.c: components, N4, blocks */
-void stage_blocks(Schedule *schedule);   /* stages.c: stages, partial sums, families, segments */
-void storage_decide(Schedule *schedule); /* storage.c */
+void stage_blocks(Schedule *schedule);    /* stages.c: stages, partial sums, families, segments */
+void storage_decide(Schedule *schedule);  /* storage.c */
+void schedule_settle(Schedule *schedule); /* schedule.c: the order of the text */
 
 /* A new value in `schedule`, alive, undecided. */
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type);
