@@ -225,11 +225,31 @@ static void print_vector_fma(Text *out, int element, int lanes) {
             x86, upper, lanes);
         print_x86_fma(out, element, lanes);
     }
+    /* Operands are variables (expr.c sees to it), so that they have addresses. */
+    text_printf(out,
+                "#elif defined(FMA_IN_SOFTWARE)\n#define FMA_%sX%d(a, b, c) __extension__ ({ \\\n"
+                "    %sx%d %s_sum; \\\n"
+                "    fma_lanes_%s(&(a), &(b), &(c), &%s_sum, %d); \\\n"
+                "    %s_sum; })\n",
+                upper, lanes, name, lanes, name, name, name, lanes, name);
     text_printf(out, "#else\n#define FMA_%sX%d(a, b, c) ((%sx%d)", upper, lanes, name, lanes);
     print_lanes(out, lanes,
                 element == 0 ? "FMA_F32((a)[#], (b)[#], (c)[#])"
                              : "FMA_F64((a)[#], (b)[#], (c)[#])");
     text_puts(out, "#endif\n");
+}
+
+/* All lanes of a vector by the software fma, through pointers. */
+static void print_soft_lanes(Text *out, int element) {
+    const char *name = elements[element].name, *real = elements[element].c;
+    text_printf(out,
+                "\nFMA_ALONE static void fma_lanes_%s(const void *a, const void *b, const void *c, "
+                "void *sum,\n                                      int lanes)\n{\n"
+                "    typedef %s lane __attribute__((may_alias));\n"
+                "    const lane *x = (const lane *)a, *y = (const lane *)b, *z = (const lane *)c;\n"
+                "    lane *to = (lane *)sum;\n"
+                "    for (int i = 0; i < lanes; i++) to[i] = fma_%s(x[i], y[i], z[i]);\n}\n",
+                name, real, name);
 }
 
 static void print_fma(const CUses *uses, Text *out) {
@@ -248,8 +268,9 @@ static void print_fma(const CUses *uses, Text *out) {
                        "#define FMA_BY_ELEMENT\n"
                        "#endif\n"
                        "#endif\n");
-    /* Sixteen copies for each vector would take gcc half a minute. */
+    /* Not inlined: sixteen copies for each vector would take gcc half a minute. */
     text_puts(out, "#else\n"
+                   "#define FMA_IN_SOFTWARE\n"
                    "#if defined(__GNUC__)\n"
                    "#define FMA_ALONE __attribute__((noinline))\n"
                    "#else\n"
@@ -258,10 +279,12 @@ static void print_fma(const CUses *uses, Text *out) {
     if (single) {
         text_puts(out, "#define FMA_F32(a, b, c) fma_f32((a), (b), (c))\n");
         c_soft_fma(LT_F32, out);
+        if (any_fma(uses, LT_F32, 1)) print_soft_lanes(out, 0);
     }
     if (real) {
         text_puts(out, "#define FMA_F64(a, b, c) fma_f64((a), (b), (c))\n");
         c_soft_fma(LT_F64, out);
+        if (any_fma(uses, LT_F64, 1)) print_soft_lanes(out, 1);
     }
     text_puts(out, "#endif\n");
     for (int element = 0; element < 2; element++)
