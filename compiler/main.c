@@ -120,7 +120,7 @@ static ExitStatus compile(Compilation *c) {
         [EMIT_DOT] = STAGE_NORMAL, [EMIT_REMARKS] = STAGE_LOOP};
     const Options *o = c->options;
     Text main_text = text_new(c->arena), header = text_new(c->arena), depend = text_new(c->arena);
-    const char *out = o->out, *header_path = NULL;
+    const char *out = o->out, *header_path = NULL, *header_name;
     if (!out) {
         bool file = o->emit == EMIT_C && strcmp(o->file, "-") != 0;
         out = file ? with_ending(c->arena, base_name(o->file), ".c") : "-";
@@ -145,8 +145,8 @@ static ExitStatus compile(Compilation *c) {
                compilation_header(c, base_name(header_path), &header);
         break;
     case EMIT_MANIFEST:
-        good = compilation_emit(c, "manifest",
-                                base_name(with_ending(c->arena, o->file, ".h")), &main_text);
+        header_name = strcmp(o->file, "-") == 0 ? c->model : base_name(o->file);
+        good = compilation_emit(c, "manifest", with_ending(c->arena, header_name, ".h"), &main_text);
         break;
     case EMIT_AST: ast_print(c->ast, &main_text); break;
     case EMIT_GRAPH: graph_print(c->normal, &main_text); break;

@@ -79,16 +79,20 @@ bool run_interp(RunData *data, ExitStatus *status) {
         .state = o->state_in ? states_in(data, data->c->names) : NULL,
         .state_count = o->state_in ? data->states.count : 0,
         .want_state = o->state_out != NULL};
-    InterpResult *result = interpret(data->arena, graph, &call);
-    if (refused(data, result, status)) return false;
-    data->found = result->lengths;
-    data->loss = result->loss;
+    /* First of all the results' memory: an absurd length should not take hours to fail. */
     data->outputs = ARENA_ARRAY(data->arena, graph->outputs.count, double *);
-    int64_t *reached = run_longest(data, result->lengths);
     for (int i = 0; i < graph->outputs.count; i++) {
         const GraphPort *port = &graph->outputs.at[i];
         int64_t count = run_count(data, port->index_count, port->indices, data->extent, port->type.shape);
         data->outputs[i] = ARENA_ARRAY(data->arena, count, double);
+    }
+    InterpResult *result = interpret(data->arena, graph, &call);
+    if (refused(data, result, status)) return false;
+    data->found = result->lengths;
+    data->loss = result->loss;
+    int64_t *reached = run_longest(data, result->lengths);
+    for (int i = 0; i < graph->outputs.count; i++) {
+        const GraphPort *port = &graph->outputs.at[i];
         run_copy(data, port, result->outputs[i], reached, data->outputs[i], data->extent);
     }
     return !o->state_out || take_states(data, result);

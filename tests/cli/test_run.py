@@ -225,6 +225,18 @@ class Both:
         self.assertEqual(self.read_npy("c.npy")[1][0::2], [0, 1, 2, 0, 0, 0])
         self.fails(1, "the length of u is missing: --lengths u=N", *args)
 
+    def test_no_memory(self):
+        with open(RNNC, "rb") as f:
+            if b"__asan_init" in f.read():
+                self.skipTest("sanitizers take address space without end")
+        self.write("m.rnn", "model M() -> w[u]: [] {\n    w[u] = 1.0\n    stop u when u > 1e9\n}\n")
+        limit = ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh", RNNC, "run", "m.rnn", "--out", "w=w.npy",
+                 "--lengths", "u=1000000000", "--backend=" + self.backend]
+        done = subprocess.run(limit, cwd=self.folder, stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(b"no memory left", done.stderr)
+        self.assertEqual(os.listdir(self.folder), ["m.rnn"])
+
     def test_state(self):
         self.write("m.rnn", COUNTER)
         args = ["run", "m.rnn", "--model=Counter", "--backend=" + self.backend]
