@@ -1,8 +1,7 @@
 /* Strongly connected components, peeled axis by axis, and the order of what comes out. */
 #include "schedule/depend.h"
 
-/* --- strongly connected components (Tarjan 1972), on a stack of its own --------------------------
- */
+/* --- strongly connected components (Tarjan 1972), on a stack of its own --- */
 
 typedef struct Adjacency {
     int *first, *edges; /* edges leaving node i: edges[first[i]] … edges[first[i+1]-1] */
@@ -69,8 +68,7 @@ static int components(Arena *arena, int count, Adjacency adj, const int *to, int
     return found;
 }
 
-/* --- labels
- * ---------------------------------------------------------------------------------------- */
+/* --- labels --- */
 
 static const Label *label_on(const DepEdge *edge, int axis) {
     for (int i = 0; i < edge->label_count; i++)
@@ -112,8 +110,7 @@ static int loose_sign(const Label *label) {
     return 0;
 }
 
-/* --- nesting
- * ---------------------------------------------------------------------------------------- */
+/* --- nesting --- */
 
 typedef VEC(int) Ints;
 
@@ -252,8 +249,7 @@ static bool nest_part(Work *work, const Part *part, unsigned char *used_axes, Ne
     return false;
 }
 
-/* --- why not
- * ------------------------------------------------------------------------------------------ */
+/* --- why not --- */
 
 /* A shortest cycle through `start` by the edges that `keep` lets pass; empty when there is none. */
 static bool find_cycle(Work *work, const Part *part, const unsigned char *keep, DepResult *result) {

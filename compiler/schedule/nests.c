@@ -3,9 +3,7 @@
  * products leave the loop). */
 #include "schedule/schedule.h"
 
-/* --- edges
- * ------------------------------------------------------------------------------------------------
- */
+/* --- edges --- */
 
 typedef struct EdgeBuild {
     Schedule *schedule;
@@ -24,13 +22,10 @@ static bool has_index(const Value *value, int index) {
     return false;
 }
 
-static void add_edge(void *user, const Use *use, bool boundary) {
-    EdgeBuild *build = user;
-    Schedule *schedule = build->schedule;
+DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *use) {
     const Graph *graph = schedule->graph;
-    const Value *reader = build->reader, *source = schedule->values.at[use->value];
+    const Value *source = schedule->values.at[use->value];
     DepEdge edge = {.from = source->id, .to = reader->id};
-    (void)boundary;
     const At *at = use->access >= 0 ? schedule->accesses.at[use->access].at : NULL;
     depend_labels(graph, schedule->relations, reader->domain_count, reader->domain,
                   source->domain_count, source->domain, at, &edge);
@@ -47,7 +42,14 @@ static void add_edge(void *user, const Use *use, bool boundary) {
                                  reader->domain_count, reader->domain, &edge);
         }
     }
-    vec_push(schedule->arena, build->edges, edge);
+    return edge;
+}
+
+static void add_edge(void *user, const Use *use, bool boundary) {
+    EdgeBuild *build = user;
+    (void)boundary;
+    vec_push(build->schedule->arena, build->edges,
+             schedule_edge(build->schedule, build->reader, use));
 }
 
 /* Does this value need the length of a generated axis? Then it waits for the stop. */
@@ -113,9 +115,7 @@ static DepResult analyse(Schedule *schedule, int **global) {
     return depend_nests(arena, live, &edges, schedule->graph->axes.count);
 }
 
-/* --- N4
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- N4 --- */
 
 static void set_nest(Schedule *schedule, const Nest *nest, const int *global, int *number) {
     if (nest->kind != NEST_LOOP) return;
@@ -200,15 +200,12 @@ static void split_outside(Schedule *schedule, Value *sum) {
     sum->terms.room = rest.room;
 }
 
-/* --- blocks
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- blocks --- */
 
-static bool linear(const Schedule *schedule, const Nest *nest, const int *global) {
-    if (nest->children.count != 1 || nest->children.at[0]->kind != NEST_BLOCK) return false;
-    int mine = schedule->values.at[global[nest->members.at[0]]]->nest;
-    for (int i = 0; i < nest->members.count; i++) {
-        const Value *value = schedule->values.at[global[nest->members.at[i]]];
+bool schedule_linear(const Schedule *schedule, const int *members, int count) {
+    int mine = count ? schedule->values.at[members[0]]->nest : -1;
+    for (int i = 0; i < count; i++) {
+        const Value *value = schedule->values.at[members[i]];
         if (value->kind == VALUE_PRODUCT || value->kind == VALUE_ROW) return false;
         if (value->kind == VALUE_POINT && value->op != OP_VAR && value->op != OP_MUL &&
             value->op != OP_SELECT)
@@ -251,9 +248,10 @@ static SNest *convert(Schedule *schedule, const Nest *nest, const int *global, i
     out->number = (*number)++;
     out->axis = nest->axis;
     out->backward = nest->backward;
-    out->scan = linear(schedule, nest, global);
     for (int i = 0; i < nest->members.count; i++)
         vec_push(schedule->arena, &out->members, global[nest->members.at[i]]);
+    out->scan = nest->children.count == 1 && nest->children.at[0]->kind == NEST_BLOCK &&
+                schedule_linear(schedule, out->members.at, out->members.count);
     loops[depth] = nest->axis;
     for (int i = 0; i < nest->children.count; i++)
         vec_push(schedule->arena, &out->children,

@@ -26,8 +26,7 @@ static bool same_domain(const Value *a, const Value *b) {
     return true;
 }
 
-/* --- views of parameters
- * ------------------------------------------------------------------------------- */
+/* --- views of parameters --- */
 
 static bool view_of(const Graph *graph, int id, View *view) {
     const Node *node = graph->nodes.at[id];
@@ -86,9 +85,7 @@ static bool view_of(const Graph *graph, int id, View *view) {
     }
 }
 
-/* --- uses
- * ------------------------------------------------------------------------------------------------
- */
+/* --- uses --- */
 
 static bool own_position(const Graph *graph, const Node *read) {
     const Node *source = graph->nodes.at[read->in[0]];
@@ -99,19 +96,40 @@ static bool own_position(const Graph *graph, const Node *read) {
     return true;
 }
 
-/* Follows copies: what a use of `value` at `access` really reads. */
+/* Follows copies: what a use of `value` at `access` really reads. A variable that a state carries
+ * keeps its name: a copy of something that has another name stays. */
 static Use resolve(const Schedule *schedule, Use use) {
+    bool carried = use.access >= 0 && schedule->accesses.at[use.access].carry;
     for (;;) {
         const Value *value = schedule->values.at[use.value];
         if (value->kind != VALUE_POINT || value->op != OP_VAR) return use;
         Use inner = value->uses.at[0];
         const Value *source = schedule->values.at[inner.value];
+        if (carried && source->name != value->name) return use;
         if (use.access < 0 && inner.access >= 0)
             use = inner;
         else if (inner.access < 0 && same_domain(value, source) && inner.value != use.value)
             use.value = inner.value;
         else
             return use;
+    }
+}
+
+/* What computes a carried variable takes its name, unless it has one already. */
+static void name_carried(Schedule *schedule) {
+    const Graph *graph = schedule->graph;
+    for (int i = 0; i < graph->nodes.count; i++) {
+        const Node *node = graph->nodes.at[i];
+        if (node->op != OP_READ || !node->attr.carry) continue;
+        Value *value = schedule->values.at[node->in[0]];
+        while (value->kind == VALUE_POINT && value->op == OP_VAR && value->uses.at[0].access < 0) {
+            Value *source = schedule->values.at[value->uses.at[0].value];
+            bool leaf = source->kind == VALUE_INPUT || source->kind == VALUE_PARAM ||
+                        source->kind == VALUE_CONST || source->kind == VALUE_LEAF;
+            if (leaf || source->name || !same_domain(value, source)) break;
+            source->name = value->name;
+            value = source;
+        }
     }
 }
 
@@ -125,8 +143,7 @@ static int add_access(Schedule *schedule, const Node *read) {
     return schedule->accesses.count - 1;
 }
 
-/* --- nodes to values
- * --------------------------------------------------------------------------------------- */
+/* --- nodes to values --- */
 
 static bool refuse(Diags *diags, const Node *node, const char *what) {
     diag_error(diags, "E-LOWER", node->span, "%s is not compiled yet; run it with --backend=interp",
@@ -314,9 +331,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags
     return true;
 }
 
-/* --- N1, N2
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- N1, N2 --- */
 
 static void resolve_all(Schedule *schedule) {
     for (int i = 0; i < schedule->values.count; i++) {
@@ -469,8 +484,7 @@ static void merge_sum(Schedule *schedule, Value *sum) {
     }
 }
 
-/* --- one boundary a value
- * ---------------------------------------------------------------------------------- */
+/* --- one boundary a value --- */
 
 static bool same_boundary(const Schedule *schedule, int a, int b) {
     if (a == b || a < 0 || b < 0) return true;
@@ -555,6 +569,7 @@ bool normal_values(Schedule *schedule, Diags *diags) {
         if (!make_value(schedule, schedule->values.at[i], graph->nodes.at[i], diags)) good = false;
     if (!good) return false;
 
+    name_carried(schedule);
     resolve_all(schedule);
     schedule_liveness(schedule);
     for (int i = 0; i < n; i++) merge_sum(schedule, schedule->values.at[i]);

@@ -23,8 +23,7 @@
 
 #include <string.h>
 
-/* --- loops and blocks
- * ------------------------------------------------------------------------------------------ */
+/* --- loops and blocks --- */
 
 /* Closes the loops that a line with this indent is not inside of. */
 static void leave_loops(ParseSchedule *p, uint32_t indent) {
@@ -134,8 +133,7 @@ static void parse_accumulators(ParseSchedule *p) {
     }
 }
 
-/* --- values and what leaves
- * ----------------------------------------------------------------------------------- */
+/* --- values and what leaves --- */
 
 static void parse_prologue(ParseSchedule *p) {
     Reader *r = &p->r;
@@ -201,9 +199,7 @@ static void parse_stop(ParseSchedule *p) {
     if (!r->failed) p->stop[found] = 1 + parse_value_name(p, NULL);
 }
 
-/* --- lines
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- lines --- */
 
 static void parse_line(ParseSchedule *p, bool *headed) {
     Reader *r = &p->r;

@@ -117,8 +117,7 @@ Use parse_use(ParseSchedule *p) {
     return use;
 }
 
-/* --- right-hand sides
- * ---------------------------------------------------------------------------------------- */
+/* --- right-hand sides --- */
 
 static int named(Reader *r, const char *what, Name name, Name (*get)(const Graph *, int),
                  int count) {
@@ -255,9 +254,7 @@ static void parse_side(ParseSchedule *p, Value *value) {
     }
 }
 
-/* --- storage
- * -------------------------------------------------------------------------------------------------
- */
+/* --- storage --- */
 
 static void parse_rows(Reader *r, Value *value) {
     int d = 0;
@@ -304,14 +301,12 @@ static void parse_storage(ParseSchedule *p, Value *value) {
         return;
     }
     value->storage = leaf ? STORE_NONE : (Storage)word;
-    value->inplace = leaf || value->storage == STORE_INPLACE;
+    value->inplace = value->storage == STORE_INPLACE;
     if (reader_accept(r, '[')) parse_rows(r, value);
     if (!r->failed && reader_accept_word(r, "else")) value->boundary = parse_value_name(p, NULL);
 }
 
-/* --- the line
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the line --- */
 
 Value *parse_value_line(ParseSchedule *p) {
     Reader *r = &p->r;

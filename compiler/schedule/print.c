@@ -6,8 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* --- names and types
- * ---------------------------------------------------------------------------------- */
+/* --- names and types --- */
 
 /* Bare when it reads back as one name; words that mean a place on an axis are always quoted. */
 static bool bare(const char *name) {
@@ -69,9 +68,7 @@ static void put_type(const Schedule *schedule, const Type *type, Text *out) {
     text_puts(out, "]");
 }
 
-/* --- uses
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- uses --- */
 
 static void put_at(const Schedule *schedule, const At *at, Text *out) {
     switch (at->kind) {
@@ -124,9 +121,7 @@ static void put_view(const Schedule *schedule, const View *view, Text *out) {
     text_puts(out, ")");
 }
 
-/* --- values
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- values --- */
 
 static void put_bound(const Schedule *schedule, const Bound *bound, Text *out) {
     switch (bound->kind) {
@@ -149,9 +144,9 @@ static void put_note(const Schedule *schedule, const Value *value, Text *out) {
         text_puts(out, " # over ");
         put_index(schedule, attr->index, out);
         if (attr->low.kind != BOUND_NONE || attr->high.kind != BOUND_NONE) {
-            text_puts(out, " from ");
+            if (attr->low.kind != BOUND_NONE) text_puts(out, " from ");
             put_bound(schedule, &attr->low, out);
-            text_puts(out, " below ");
+            if (attr->high.kind != BOUND_NONE) text_puts(out, " below ");
             put_bound(schedule, &attr->high, out);
         }
         break;
@@ -266,8 +261,7 @@ static void put_line(const Schedule *schedule, const Value *value, Text *out) {
     text_puts(out, "\n");
 }
 
-/* --- blocks and loops
- * ---------------------------------------------------------------------------------------- */
+/* --- blocks and loops --- */
 
 static void put_family(const Schedule *schedule, const Family *family, int indent, Text *out) {
     text_indent(out, indent);

@@ -68,14 +68,9 @@ bool schedule_is_leaf(const Value *value) {
 }
 
 bool schedule_carried(const Schedule *schedule, const Value *reader, const Use *use) {
-    if (use->access < 0) return false;
-    const Value *source = schedule->values.at[use->value];
     const Block *block = schedule->blocks.at[reader->block];
-    if (source->block < 0) return false;
-    DepEdge edge = {.from = source->id, .to = reader->id};
-    depend_labels(schedule->graph, schedule->relations, reader->domain_count, reader->domain,
-                  source->domain_count, source->domain, schedule->accesses.at[use->access].at,
-                  &edge);
+    if (schedule->values.at[use->value]->block < 0) return false;
+    DepEdge edge = schedule_edge(schedule, reader, use);
     for (int i = 0; i < block->loop_count; i++)
         if (depend_strict(&edge, block->loops[i])) return true;
     return false;
@@ -113,8 +108,7 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b) {
     return true;
 }
 
-/* --- the order of the text
- * ------------------------------------------------------------------------------------- */
+/* --- the order of the text --- */
 
 static void settle_block(Schedule *schedule, Block *block) {
     block->values.count = 0;

@@ -160,6 +160,17 @@ bool schedule_verify(const Schedule *schedule, Diags *diags);
 /* The index of `value` that a loop over `axis` binds, or -1. */
 int schedule_loop_index(const Schedule *schedule, const Value *value, int axis);
 
+/* The labelled edge of a use, as the analysis of loops sees it. */
+DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *use);
+
+/* Whether the values of one loop compute what they read of each other by sums and by products with
+ * what comes from outside alone: a scan. */
+bool schedule_linear(const Schedule *schedule, const int *members, int count);
+
+/* The number of k chains of a segment with `width` products at batch 1 follows from the shape
+ * alone: it decides bits. */
+int schedule_chains(const Block *block, const Family *family, int width);
+
 /* Whether a use by `reader` is of an earlier turn of a loop around the reader's block. */
 bool schedule_carried(const Schedule *schedule, const Value *reader, const Use *use);
 

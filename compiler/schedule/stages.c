@@ -90,8 +90,7 @@ static void find_stages(Staging *s) {
     }
 }
 
-/* --- partial sums
- * ------------------------------------------------------------------------------------------ */
+/* --- partial sums --- */
 
 static bool owned_product(const Schedule *schedule, const Value *sum, const Term *term) {
     const Value *p = schedule->values.at[term->a.value];
@@ -175,9 +174,7 @@ static void split_sum(Schedule *schedule, Block *block, Value *sum) {
     }
 }
 
-/* --- families
- * -------------------------------------------------------------------------------------------------
- */
+/* --- families --- */
 
 static Family *family_for(Schedule *schedule, Block *block, const Value *value) {
     int domain[MAX_DOMAIN];
@@ -217,8 +214,7 @@ static void find_accumulators(Schedule *schedule, const Block *block) {
     }
 }
 
-/* The number of k chains at batch 1 follows from the shape alone: it decides bits. */
-static int chains_for(const Block *block, const Family *family, int width) {
+int schedule_chains(const Block *block, const Family *family, int width) {
     if (!block->loop_count || family->domain_count) return 1;
     int chains = width == 1 ? 4 : 2;
     while (chains > 1 && width * chains > 16) chains /= 2;
@@ -261,7 +257,7 @@ static void build_families(Schedule *schedule, Block *block, const bool *prologu
         Family *family = schedule->families.at[block->families.at[i]];
         for (int s = 0; s < family->segments.count; s++)
             family->segments.at[s].chains =
-                chains_for(block, family, family->segments.at[s].products.count);
+                schedule_chains(block, family, family->segments.at[s].products.count);
     }
 }
 

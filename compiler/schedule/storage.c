@@ -56,6 +56,18 @@ static bool one_back(const Schedule *schedule, const Block *block, const Value *
     return true;
 }
 
+/* At other positions of the loops around than the reader's own. */
+static bool elsewhere(const Schedule *schedule, const Block *block, const Value *reader,
+                      const Use *use) {
+    DepEdge edge = schedule_edge(schedule, reader, use);
+    for (int l = 0; l < edge.label_count; l++)
+        for (int i = 0; i < block->loop_count; i++)
+            if (edge.labels[l].axis == block->loops[i] &&
+                (edge.labels[l].kind != LABEL_OFFSET || edge.labels[l].offset))
+                return true;
+    return false;
+}
+
 static void visit(void *user, const Use *use, bool boundary) {
     Reading *reading = user;
     Schedule *schedule = reading->schedule;
@@ -68,14 +80,14 @@ static void visit(void *user, const Use *use, bool boundary) {
         return;
     }
     const Block *block = schedule->blocks.at[source->block];
-    if (use->access >= 0 && schedule_carried(schedule, reader, use)) {
+    if (schedule_carried(schedule, reader, use)) {
         keep(source, STORE_HISTORY);
         bool earlier =
             reader->stage < source->stage ||
             (is_prologue(reader) && !is_prologue(source) && reader->stage == source->stage);
         bool same = reader->family == source->family && !is_prologue(source) &&
                     reader->kind != VALUE_PRODUCT;
-        if (schedule->accesses.at[use->access].carry || !(earlier || same) ||
+        if (use->access < 0 || schedule->accesses.at[use->access].carry || !(earlier || same) ||
             !one_back(schedule, block, reader, source, &schedule->accesses.at[use->access]))
             source->inplace = false;
         return;
@@ -83,15 +95,16 @@ static void visit(void *user, const Use *use, bool boundary) {
     bool together = use->access < 0 && reader->family == source->family && !is_prologue(reader) &&
                     reader->kind != VALUE_PRODUCT;
     if (together) return;
-    keep(source, use->access >= 0 ? STORE_HISTORY : STORE_SINGLE);
-    if (use->access >= 0) source->inplace = false;
+    bool far = use->access >= 0 || elsewhere(schedule, block, reader, use);
+    keep(source, far ? STORE_HISTORY : STORE_SINGLE);
+    if (far) source->inplace = false;
 }
 
 void storage_decide(Schedule *schedule) {
     for (int i = 0; i < schedule->values.count; i++) {
         Value *value = schedule->values.at[i];
         value->boundary = -1;
-        value->inplace = true;
+        value->inplace = !schedule_is_leaf(value); /* the caller's rows are not ours to write */
         value->storage = STORE_NONE;
     }
     for (int i = 0; i < schedule->values.count; i++) {

@@ -1,0 +1,64 @@
+/* Where values are kept: programs whose storage decides whether their numbers are right. */
+#include "schedule_case.h"
+
+static const Value *named(const Schedule *schedule, const char *name, ValueKind kind) {
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *value = schedule->values.at[i];
+        if (value->live && value->kind == kind && value->name && strcmp(value->name, name) == 0)
+            return value;
+    }
+    fail_msg("no value %s in\n%s", name, schedule_text(schedule->arena, schedule));
+    return NULL;
+}
+
+/* What the caller owns is never a state that is updated in place: a step needs a slot for each lag.
+ */
+static void test_input_at_a_lag_is_not_in_place(void **state) {
+    Case c;
+    (void)state;
+    schedule_open(&c, "size I = 20\n"
+                      "model L(x[t]: [I] = 0) -> y[t]: [I] {\n"
+                      "    param W: [I, I] ~ glorot\n"
+                      "    y[t] = x[t] + W @ x[t-2]\n"
+                      "}\n");
+    const Schedule *schedule = schedule_case(&c, NULL, MODE_INFER);
+    const Value *x = named(schedule, "x", VALUE_INPUT);
+    assert_int_equal(x->pre[0], 2);
+    assert_false(x->inplace);
+    case_close(&c);
+}
+
+/* A model that attends to its own past: all rows of what it reads there are kept, and its own
+ * earlier turns are no value of a later stage. */
+static void test_own_past_is_a_history(void **state) {
+    Case c;
+    (void)state;
+    schedule_open(&c, "size I = 4, H = 20\n"
+                      "model Own(x[t]: [I]) -> h[t]: [H] {\n"
+                      "    time s in t\n"
+                      "    param W: [H, I] ~ glorot\n"
+                      "    param U: [H, H] ~ glorot\n"
+                      "    k[t] = h[t][0:I]\n"
+                      "    a[t,s] = softmax[s < t](dot(x[t], h[s][0:I]))\n"
+                      "    m[t] = sum[s < t](a[t,s] * h[s])\n"
+                      "    h[t]: [H] = tanh(W @ x[t] + U @ m[t])\n"
+                      "}\n");
+    const Schedule *schedule = schedule_case(&c, NULL, MODE_INFER);
+    int slices = 0;
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *value = schedule->values.at[i];
+        if (!value->live || value->op != OP_SLICE) continue;
+        slices++;
+        assert_int_equal(value->storage, STORE_HISTORY);
+    }
+    assert_int_equal(slices, 1);
+    case_close(&c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_input_at_a_lag_is_not_in_place),
+        cmocka_unit_test(test_own_past_is_a_history),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
