@@ -156,8 +156,8 @@ LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, c
         e = scalar ? loop_load(m, fn->fn, place->buffer, start, 1, false)
                    : loop_load(m, fn->fn, place->buffer, loop_add(m, start, index), lanes,
                                lanes > 1 && place->padded);
-        e = lower_let(fn, out, lower_name(lower, source), e);
         e = widen(lower, e, source, lanes);
+        e = lower_let(fn, out, lower_name(lower, source), e);
     }
     return lower_as(lower, spread(lower, e, lanes), want);
 }

@@ -99,8 +99,8 @@ static bool own_position(const Graph *graph, const Node *read) {
 /* Follows copies: what a use of `value` at `access` really reads. A variable that a state carries
  * keeps its name: a copy of something that has another name stays. */
 static Use resolve(const Schedule *schedule, Use use) {
-    bool carried = use.access >= 0 && schedule->accesses.at[use.access].carry;
     for (;;) {
+        bool carried = use.access >= 0 && schedule->accesses.at[use.access].carry;
         const Value *value = schedule->values.at[use.value];
         if (value->kind != VALUE_POINT || value->op != OP_VAR) return use;
         Use inner = value->uses.at[0];
