@@ -211,7 +211,10 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     case COMMAND_FMT: return format(c);
     case COMMAND_HELP: text_puts(&text, options_help); break;
     case COMMAND_VERSION: text_printf(&text, "rnnc %s\n", RNNC_VERSION); break;
-    case COMMAND_LIST_PASSES: pass_list(&text); break;
+    case COMMAND_LIST_PASSES:
+        pass_list(&text);
+        choice_list(&text);
+        break;
     case COMMAND_LIST_TARGETS: target_list(&text); break;
     }
     return print_text(arena, text_string(&text), text.length);

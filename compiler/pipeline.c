@@ -94,9 +94,10 @@ static bool known_pass(Compilation *c, const char *option, const char *name) {
     if (pass_named(name)) return true;
     int count;
     const Pass *table = pass_table(&count);
-    const char **names = ARENA_ARRAY(c->arena, count, const char *);
+    const char **names = ARENA_ARRAY(c->arena, count + CHOICE_COUNT, const char *);
     for (int i = 0; i < count; i++) names[i] = table[i].name;
-    const char *near = name_nearest(name, names, count);
+    for (int i = 0; i < CHOICE_COUNT; i++) names[count + i] = choice_name((Choice)i);
+    const char *near = name_nearest(name, names, count + CHOICE_COUNT);
     diag_error(c->diags, "E-PASS", (Span){0}, "%s: there is no pass '%s'%s%s%s", option, name,
                near ? ", did you mean '" : " (see --list-passes)", near ? near : "", near ? "'?" : "");
     return false;
@@ -110,6 +111,14 @@ static Graph *run_passes(Compilation *c) {
     for (int i = 0; i < o->passes.count; i++)
         if (!known_pass(c, "--passes", o->passes.at[i])) return NULL;
     for (int i = 0; i < o->disabled.count; i++) {
+        Choice choice = choice_named(o->disabled.at[i]);
+        if (choice < CHOICE_COUNT) {
+            c->choices.off[choice] = true;
+            if (choice_decides_bits(choice))
+                diag_warning(c->diags, "W-BITS", (Span){0},
+                             "without '%s' results differ in their last bits", o->disabled.at[i]);
+            continue;
+        }
         if (!known_pass(c, "--disable-pass", o->disabled.at[i])) return NULL;
         vec_push(c->arena, &disabled, o->disabled.at[i]);
     }
@@ -169,7 +178,7 @@ bool compilation_run(Compilation *c, Stage last) {
     if (!graph_verify(c->normal, "passes", c->diags)) return false;
     if (last == STAGE_NORMAL) return true;
 
-    c->schedule = schedule_build(c->arena, c->normal, c->diags);
+    c->schedule = schedule_build_with(c->arena, c->normal, &c->choices, c->diags);
     if (!done(c, "schedule", &since)) return false;
     if (!schedule_verify(c->schedule, c->diags) || last == STAGE_SCHEDULE)
         return c->diags->errors == 0;

@@ -29,6 +29,7 @@ typedef struct Compilation {
     Program *program;
     const char *model;
     Graph *graph, *normal;
+    Choices choices; /* of the schedule, switched off by --disable-pass */
     Schedule *schedule;
     Interface *interface_;
     Text log; /* for standard error: --print-after, --time-passes, -v */

@@ -487,7 +487,7 @@ static bool family_batched(Fn *fn, const Family *family) {
 /* Zig-zag: what the last step left in the caches is used first. Where the other families of the
  * step push it out anyway, turning round only costs. */
 static bool turns(Fn *fn, const Block *block, const Family *family) {
-    if (!fn->parity) return false;
+    if (!fn->parity || fn->lower->schedule->choices.off[CHOICE_zigzag]) return false;
     int64_t others = 0;
     for (int i = 0; i < block->families.count; i++)
         if (block->families.at[i] != family->number)

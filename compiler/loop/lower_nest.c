@@ -113,6 +113,66 @@ static void stop_after(Fn *fn, LBlock *out, const SNest *nest) {
     }
 }
 
+/* The period of a block that does nothing between ticks: all that it keeps is held by clocks of one period.
+ * 0: it has work at every step. */
+static int64_t period_of(Fn *fn, const SNest *nest, const Block *block, bool single) {
+    const Schedule *schedule = fn->lower->schedule;
+    int64_t period = 0;
+    if (fn->step && !single) return 0; /* each sequence has its own position */
+    for (int i = 0; i < block->values.count; i++) {
+        const Value *value = schedule->values.at[block->values.at[i]];
+        if (schedule_is_leaf(value) || value->storage == STORE_NONE || value->storage == STORE_SINGLE)
+            continue;
+        if (value->kind != VALUE_POINT || value->op != OP_HOLD || value->attr->mirrored) return 0;
+        if (!fn->step && value->attr->carry && fn->start >= 0) return 0;
+        if (schedule_loop_index(schedule, value, nest->axis) != value->attr->index) return 0;
+        if (schedule->values.at[value->uses.at[1].value] != value) return 0;
+        if (period && period != value->attr->every) return 0;
+        period = value->attr->every;
+    }
+    return period > 1 ? period : 0;
+}
+
+/* Between ticks: the row of the step before. */
+static void hold_rows(Fn *fn, LBlock *out, const Block *block) {
+    LoopModule *m = fn->lower->module;
+    const Schedule *schedule = fn->lower->schedule;
+    for (int i = 0; i < block->values.count; i++) {
+        const Value *value = schedule->values.at[block->values.at[i]];
+        const RowPlace *place = &fn->places[value->id];
+        if (value->op != OP_HOLD || place->buffer < 0) continue;
+        if (fn->step ? !place->ring : value->storage == STORE_INPLACE) continue; /* it is there */
+        Row row;
+        LBlock *body = lower_rows(fn, out, value, &row);
+        LExpr *from = lower_row(fn, value, value, value->uses.at[1].access, &row);
+        from = lower_let(fn, body, "from", from);
+        LExpr *to = lower_let(fn, body, "to", lower_row(fn, value, value, -1, &row));
+        LStmt *each = loop_for(m, fn->fn, body, "i", loop_int(m, 0), loop_int(m, value->count), 1);
+        LExpr *j = loop_var(m, fn->fn, each->var);
+        loop_store(m, &each->body, place->buffer, loop_add(m, to, j),
+                   loop_load(m, fn->fn, place->buffer, loop_add(m, from, j), 1, false), false);
+        int map[MAX_DOMAIN];
+        int maps = schedule_map_domain(schedule, value, map);
+        for (int d = 0; d < maps; d++) fn->map_position[map[d]] = NULL;
+    }
+}
+
+/* A block inside of a loop; one that is held between ticks is skipped there. */
+static void clocked_block(Fn *fn, LBlock *out, const SNest *nest, const Block *inner, bool single) {
+    LoopModule *m = fn->lower->module;
+    int64_t period = period_of(fn, nest, inner, single);
+    if (!period) {
+        block(fn, out, inner, single);
+        return;
+    }
+    LExpr *at = fn->step ? loop_load(m, fn->fn, fn->positions, loop_int(m, 0), 1, false)
+                         : fn->loop_position[nest->axis];
+    LExpr *rest = loop_op(m, SOP_MOD, at, loop_int(m, period), NULL);
+    LStmt *test = loop_if(m, out, loop_op(m, SOP_EQ, rest, loop_int(m, 0), NULL));
+    block(fn, &test->body, inner, single);
+    hold_rows(fn, &test->otherwise, inner);
+}
+
 static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -139,7 +199,7 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     for (int i = 0; i < nest->children.count; i++) {
         const SNest *child = nest->children.at[i];
         if (child->kind == NEST_BLOCK) {
-            block(fn, body, child->block, single);
+            clocked_block(fn, body, nest, child->block, single);
         } else {
             fill_before(fn, body, child);
             loop(fn, body, child, single);

@@ -269,7 +269,8 @@ bool normal_nests(Schedule *schedule) {
     int count = schedule->values.count;
     for (int i = 0; i < count; i++) {
         Value *value = schedule->values.at[i];
-        if (value->live && value->kind == VALUE_SUM && value->nest >= 0)
+        if (!schedule->choices.off[CHOICE_hoist] && value->live && value->kind == VALUE_SUM &&
+            value->nest >= 0)
             split_outside(schedule, value);
     }
     schedule_liveness(schedule);

@@ -573,8 +573,10 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     resolve_all(schedule);
     schedule_liveness(schedule);
     for (int i = 0; i < n; i++) merge_sum(schedule, schedule->values.at[i]);
-    for (int i = 0; i < schedule->values.count; i++) split_concat(schedule, schedule->values.at[i]);
-    for (int i = 0; i < n; i++) push_slice(schedule, schedule->values.at[i]);
+    bool split = !schedule->choices.off[CHOICE_concat];
+    for (int i = 0; split && i < schedule->values.count; i++)
+        split_concat(schedule, schedule->values.at[i]);
+    for (int i = 0; split && i < n; i++) push_slice(schedule, schedule->values.at[i]);
     resolve_all(schedule);
     schedule_liveness(schedule);
     for (int i = schedule->values.count - 1; i >= 0; i--)

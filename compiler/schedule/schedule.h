@@ -11,6 +11,7 @@
 #define RNNC_SCHEDULE_SCHEDULE_H
 
 #include "graph/graph.h"
+#include "schedule/choices.h"
 #include "schedule/depend.h"
 
 typedef enum ValueKind {
@@ -133,6 +134,7 @@ struct SNest {
 typedef struct Schedule {
     Arena *arena;
     const Graph *graph;
+    Choices choices;
     const Relation *relations;
     VEC(Value *) values;
     VEC(Access) accesses;
@@ -146,6 +148,10 @@ typedef struct Schedule {
 /* Builds the schedule of a graph that went through the passes (composites expanded). NULL after an
  * error: E-LOWER for an operation that is not lowered yet, with its place. */
 Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags);
+
+/* The same with some choices switched off; NULL: none. */
+Schedule *schedule_build_with(Arena *arena, const Graph *graph, const Choices *choices,
+                              Diags *diags);
 
 /* Text form (--emit=schedule), and back: schedule_parse(schedule_print(s)) prints the same bytes.
  * What an operation needs beside its operands is the graph's; spans become those of the text's

@@ -238,6 +238,29 @@ static void add_product(Schedule *schedule, Family *family, Value *product) {
     vec_push(schedule->arena, &family->segments, segment);
 }
 
+/* One segment a product, but for those of one accumulator, whose order over k decides bits. The number of
+ * chains stays that of the stacked segment. */
+static void unstack(Schedule *schedule, Family *family) {
+    Arena *arena = schedule->arena;
+    int count = family->segments.count;
+    Segment *old = arena_copy(arena, family->segments.at, (size_t)count * sizeof(Segment));
+    family->segments.count = 0;
+    for (int s = 0; s < count; s++) {
+        int begin = family->segments.count;
+        for (int p = 0; p < old[s].products.count; p++) {
+            int product = old[s].products.at[p], acc = schedule->values.at[product]->acc, at = begin;
+            while (at < family->segments.count &&
+                   schedule->values.at[family->segments.at[at].products.at[0]]->acc != acc)
+                at++;
+            if (at == family->segments.count) {
+                Segment alone = {.operand = old[s].operand, .length = old[s].length, .chains = old[s].chains};
+                vec_push(arena, &family->segments, alone);
+            }
+            vec_push(arena, &family->segments.at[at].products, product);
+        }
+    }
+}
+
 static void build_families(Schedule *schedule, Block *block, const bool *prologue) {
     find_accumulators(schedule, block);
     for (int stage = 0; stage < block->stages; stage++)
@@ -257,7 +280,10 @@ static void build_families(Schedule *schedule, Block *block, const bool *prologu
         Family *family = schedule->families.at[block->families.at[i]];
         for (int s = 0; s < family->segments.count; s++)
             family->segments.at[s].chains =
-                schedule_chains(block, family, family->segments.at[s].products.count);
+                schedule->choices.off[CHOICE_chains]
+                    ? 1
+                    : schedule_chains(block, family, family->segments.at[s].products.count);
+        if (schedule->choices.off[CHOICE_fuse]) unstack(schedule, family);
     }
 }
 
