@@ -1,0 +1,93 @@
+/* Models of the numeric tests: through the pipeline, for the target and type that a test asks for. */
+#include "numeric.h"
+
+#include "grammar/grammar.h"
+#include "input.h"
+
+const Target target_generic = {"generic", 1, false, 16, 256 << 10};
+const Target target_4 = {"lanes-4", 4, true, 32, 512 << 10};
+const Target target_8 = {"x86-64-v3", 8, true, 16, 512 << 10};
+const Target target_16 = {"x86-64-v4", 16, true, 32, 1 << 20};
+
+static Buildable judge(const Diags *diags) {
+    bool sizes = diags->errors > 0, lower = diags->errors > 0;
+    for (int i = 0; i < diags->list.count; i++) {
+        const Diag *diag = diags->list.at[i];
+        if (diag->kind != DIAG_ERROR) continue;
+        if (strcmp(diag->code, "E-SIZEARG") != 0) sizes = false;
+        if (strcmp(diag->code, "E-LOWER") != 0 || !diag->span.source) lower = false;
+    }
+    return sizes ? NOT_CHECKED : lower ? NOT_LOWERED : BROKEN;
+}
+
+Built *model_build(Arena *arena, const Spec *spec) {
+    Built *built = ARENA_NEW(arena, Built);
+    Options *options = ARENA_NEW(arena, Options);
+    options->file = spec->file;
+    options->model = spec->model;
+    options->mode = spec->mode;
+    options->real = spec->real;
+    options->prefix = spec->prefix;
+    options->optional_passes = options->verify_each = true;
+    for (int i = 0; i < spec->define_count; i++)
+        vec_push(arena, &options->defines, (SemaDefine){spec->defines[i].name, spec->defines[i].value, false});
+    Compilation *c = compilation_new(arena, options);
+    c->target.target = spec->target;
+    built->c = c;
+    bool good = compilation_run(c, STAGE_LOOP);
+    Text text = text_new(arena);
+    diags_render(c->diags, false, &text);
+    built->words = text_string(&text);
+    if (!good) {
+        built->result = judge(c->diags);
+        return built;
+    }
+    built->graph = c->graph;
+    built->in = c->interface_;
+    const Graph *normal = built->in->graph;
+    if (normal->axes.count != c->graph->axes.count || normal->inputs.count != c->graph->inputs.count ||
+        normal->outputs.count != c->graph->outputs.count || normal->params.count != c->graph->params.count) {
+        built->result = BROKEN;
+        built->words = "the passes have changed axes, ports or parameters";
+        return built;
+    }
+    const char *error = NULL;
+    built->program = loop_program_new(arena, built->in->module, &error);
+    if (!built->program) {
+        built->result = BROKEN;
+        built->words = error;
+    }
+    return built;
+}
+
+int model_names(Arena *arena, const char *file, const char **names, int most) {
+    const char *why = NULL;
+    const Source *source = input_source(arena, file, &why);
+    Diags *diags = diags_new(arena);
+    int count = 0;
+    if (!source) fail_msg("%s: %s", file, why);
+    const Ast *ast = grammar_parse(arena, names_new(arena), source, diags);
+    if (diags->errors) {
+        Text text = text_new(arena);
+        diags_render(diags, false, &text);
+        fail_msg("%s", text_string(&text));
+    }
+    for (int i = 0; i < ast->items.count && count < most; i++)
+        if (ast->items.at[i]->kind == ITEM_MODEL) names[count++] = ast->items.at[i]->name;
+    return count;
+}
+
+bool test_expect(Test *test, const char *what, const char *message) {
+    test->checks++;
+    if (!message) return true;
+    test->failures++;
+    print_error("FAIL %s: %s\n", what, message);
+    return false;
+}
+
+void test_close(Test *test) {
+    int failures = test->failures, checks = test->checks;
+    arena_free(test->arena);
+    if (failures) fail_msg("%d of %d checks failed", failures, checks);
+    assert_true(checks > 0);
+}
