@@ -45,6 +45,19 @@ static bool same_indices(int a_count, const int *a, int b_count, const int *b) {
     return a_count == b_count;
 }
 
+/* What an operation on rows rearranges has the shapes that the graph gave it. */
+static bool row_fits(const Schedule *schedule, const Value *value) {
+    const Graph *graph = schedule->graph;
+    const Node *node = graph->nodes.at[value->id];
+    if (!type_equal(node->type, value->type) || node->in_count != value->uses.count) return false;
+    for (int i = 0; i < node->in_count; i++) {
+        const Value *source = schedule->values.at[value->uses.at[i].value];
+        if (!shape_equal(graph->nodes.at[node->in[i]]->type.shape, source->type.shape))
+            return false;
+    }
+    return true;
+}
+
 static void check_value(Verify *verify, const Value *value) {
     const Graph *graph = verify->schedule->graph;
     const GraphPort *port;
@@ -72,10 +85,13 @@ static void check_value(Verify *verify, const Value *value) {
     case VALUE_SUM:
         if (value->type.dtype != DT_FLOAT) verify_fail(verify, value, "a sum that is no float");
         break;
+    case VALUE_ROW:
+        if (!row_fits(verify->schedule, value))
+            verify_fail(verify, value, "works on rows of other shapes than its node");
+        break;
     case VALUE_CONST:
     case VALUE_LEAF:
-    case VALUE_POINT:
-    case VALUE_ROW: break;
+    case VALUE_POINT: break;
     }
 }
 
@@ -126,6 +142,15 @@ static void check_product(Verify *verify, const Family *family, const Value *pro
         verify_fail(verify, product, "in an accumulator and kept too");
 }
 
+/* Products of a family that read what a segment reads. */
+static int stacked(const Schedule *schedule, const Family *family, const Segment *segment) {
+    int count = 0;
+    for (int s = 0; s < family->segments.count; s++)
+        if (schedule_same_use(schedule, segment->operand, family->segments.at[s].operand))
+            count += family->segments.at[s].products.count;
+    return count;
+}
+
 static void check_segments(Verify *verify, const Block *block, const Family *family, int *entries) {
     const Schedule *schedule = verify->schedule;
     for (int s = 0; s < family->segments.count; s++) {
@@ -134,11 +159,16 @@ static void check_segments(Verify *verify, const Block *block, const Family *fam
         if (!segment->products.count) verify_fail(verify, operand, "a segment without products");
         if (segment->length != operand->count)
             verify_fail(verify, operand, "the length of a segment is not its operand's");
-        if (segment->chains != schedule_chains(block, family, segment->products.count))
+        /* A researcher may have unstacked the products, or forced one chain. */
+        const bool *off = schedule->choices.off;
+        int width = off[CHOICE_fuse] ? stacked(schedule, family, segment) : segment->products.count;
+        int chains = off[CHOICE_chains] ? 1 : schedule_chains(block, family, width);
+        if (segment->chains != chains)
             verify_fail(verify, operand,
                         "a segment with another number of chains than its shape gives");
         for (int o = 0; o < s; o++)
-            if (schedule_same_use(schedule, segment->operand, family->segments.at[o].operand))
+            if (!off[CHOICE_fuse] &&
+                schedule_same_use(schedule, segment->operand, family->segments.at[o].operand))
                 verify_fail(verify, operand, "two segments of a family read it at one place");
         for (int p = 0; p < segment->products.count; p++) {
             const Value *product = schedule->values.at[segment->products.at[p]];
