@@ -97,8 +97,9 @@ static bool own_position(const Graph *graph, const Node *read) {
 }
 
 /* Follows copies: what a use of `value` at `access` really reads. A variable that a state carries
- * keeps its name: a copy of something that has another name stays. */
-static Use resolve(const Schedule *schedule, Use use) {
+ * keeps its name: a copy of something that has another name stays. What works on rows (`rows`)
+ * needs the shape of its operand, which a reshape gives; all others read element by element. */
+static Use resolve(const Schedule *schedule, Use use, bool rows) {
     for (;;) {
         bool carried = use.access >= 0 && schedule->accesses.at[use.access].carry;
         const Value *value = schedule->values.at[use.value];
@@ -108,7 +109,8 @@ static Use resolve(const Schedule *schedule, Use use) {
         if (carried && source->name != value->name) return use;
         if (use.access < 0 && inner.access >= 0)
             use = inner;
-        else if (inner.access < 0 && same_domain(value, source) && inner.value != use.value)
+        else if (inner.access < 0 && same_domain(value, source) && inner.value != use.value &&
+                 (!rows || shape_equal(value->type.shape, source->type.shape)))
             use.value = inner.value;
         else
             return use;
@@ -337,27 +339,27 @@ static void resolve_all(Schedule *schedule) {
     for (int i = 0; i < schedule->values.count; i++) {
         Value *value = schedule->values.at[i];
         for (int j = 0; j < value->uses.count; j++)
-            value->uses.at[j] = resolve(schedule, value->uses.at[j]);
+            value->uses.at[j] = resolve(schedule, value->uses.at[j], value->kind == VALUE_ROW);
         for (int j = 0; j < value->terms.count; j++) {
-            value->terms.at[j].a = resolve(schedule, value->terms.at[j].a);
+            value->terms.at[j].a = resolve(schedule, value->terms.at[j].a, false);
             if (value->terms.at[j].pair)
-                value->terms.at[j].b = resolve(schedule, value->terms.at[j].b);
+                value->terms.at[j].b = resolve(schedule, value->terms.at[j].b, false);
         }
     }
     for (int i = 0; i < schedule->accesses.count; i++) {
         Access *access = &schedule->accesses.at[i];
         if (access->boundary < 0) continue;
-        Use use = resolve(schedule, (Use){access->boundary, -1});
+        Use use = resolve(schedule, (Use){access->boundary, -1}, false);
         if (use.access < 0) access->boundary = use.value;
     }
     for (int i = 0; i < schedule->outputs.count; i++) {
-        Use use = resolve(schedule, (Use){schedule->outputs.at[i], -1});
+        Use use = resolve(schedule, (Use){schedule->outputs.at[i], -1}, false);
         const Value *from = schedule->values.at[schedule->outputs.at[i]];
         if (use.access < 0 && same_domain(from, schedule->values.at[use.value]))
             schedule->outputs.at[i] = use.value;
     }
     for (int i = 0; i < schedule->stops.count; i++) {
-        Use use = resolve(schedule, (Use){schedule->stops.at[i], -1});
+        Use use = resolve(schedule, (Use){schedule->stops.at[i], -1}, false);
         if (use.access < 0) schedule->stops.at[i] = use.value;
     }
 }
@@ -585,7 +587,7 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     for (int i = 0; i < n; i++) {
         Value *value = schedule->values.at[i];
         if (value->kind != VALUE_POINT || value->op != OP_VAR || !value->name) continue;
-        Use use = resolve(schedule, (Use){i, -1});
+        Use use = resolve(schedule, (Use){i, -1}, false);
         Value *source = schedule->values.at[use.value];
         if (use.access < 0 && !source->name) source->name = value->name;
     }

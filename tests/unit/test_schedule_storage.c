@@ -55,10 +55,35 @@ static void test_own_past_is_a_history(void **state) {
     case_close(&c);
 }
 
+/* A reshape costs nothing where elements are read one by one, but what works on rows must see its
+ * shape. */
+static void test_rows_see_reshapes(void **state) {
+    Case c;
+    (void)state;
+    schedule_open(&c, "model R(x[t]: [6]) -> y[t]: [2], z[t]: [2, 3], w[t]: [3], e[t]: [2, 3] {\n"
+                      "    param A: [2, 3] ~ glorot\n"
+                      "    y[t] = sum(reshape[2, 3](x[t]), dim = 1)\n"
+                      "    z[t] = col(y[t]) * A + reshape[3, 2](x[t]).T\n"
+                      "    w[t] = reshape[2, 3](x[t])[1]\n"
+                      "    e[t] = exp(reshape[2, 3](x[t]))\n"
+                      "}\n");
+    const Schedule *schedule = schedule_case(&c, NULL, MODE_INFER);
+    int copies = 0;
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *value = schedule->values.at[i];
+        copies += value->live && value->kind == VALUE_POINT && value->op == OP_VAR;
+        if (value->live && value->op == OP_EXP)
+            assert_int_equal(schedule->values.at[value->uses.at[0].value]->kind, VALUE_INPUT);
+    }
+    assert_true(copies >= 3);
+    case_close(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_input_at_a_lag_is_not_in_place),
         cmocka_unit_test(test_own_past_is_a_history),
+        cmocka_unit_test(test_rows_see_reshapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
