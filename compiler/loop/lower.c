@@ -411,6 +411,7 @@ Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
                    "a default that is computed is not compiled yet; run it with --backend=interp");
         return NULL;
     }
+    lower_label(lower);
     find_axes(lower);
     layout_weights(lower);
     interface_->weight_bytes =

@@ -61,6 +61,7 @@ typedef struct Lower {
     bool *axis_used;        /* by axis */
     VEC(Kept) kept;
     Size clock_offset, positions_offset, state_size;
+    const char **labels; /* by value: a name for readers of the code, where it has none of its own */
     bool carries; /* the sequence function takes a state */
     bool *late;   /* by value: without time, but made from what is over time */
 } Lower;
@@ -141,6 +142,7 @@ LExpr *lower_op(Lower *lower, ScalarOp op, LExpr *a, LExpr *b);
 LExpr *lower_real(Lower *lower, double value, int lanes);
 LExpr *lower_select(Lower *lower, LExpr *mask, LExpr *a, LExpr *b);
 const char *lower_name(Lower *lower, const Value *value);
+void lower_label(Lower *lower); /* finds the labels */
 /* An element of a row for scalar code: value `source` at element `index`, as `want`. */
 LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, const Row *row,
                      LExpr *index, int lanes, Want want);

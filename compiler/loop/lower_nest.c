@@ -24,7 +24,8 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             text_printf(&text, "%lld units:", (long long)family->count);
             for (int v = 0; v < family->values.count && text.length < 80; v++) {
                 const Value *value = schedule->values.at[family->values.at[v]];
-                if (value->name) text_printf(&text, " %s", value->name);
+                if (value->name || value->acc < 0 || value->acc == value->id)
+                    text_printf(&text, " %s", lower_name(fn->lower, value));
             }
             loop_comment(m, out, text_string(&text));
             lower_family(fn, out, block, family, single);

@@ -4,9 +4,37 @@
  * width of the model's floats, so that one mask serves both. */
 #include "loop/lower_internal.h"
 
+typedef struct Labeling {
+    Lower *lower;
+    const char *name;
+} Labeling;
+
+static void label_operand(void *user, const Use *use, bool boundary) {
+    Labeling *labeling = user;
+    Lower *lower = labeling->lower;
+    const Value *source = lower->schedule->values.at[use->value];
+    if (boundary || use->access >= 0 || source->name || source->readers != 1) return;
+    if (schedule_is_leaf(source) || lower->labels[source->id]) return;
+    const char *tail = source->kind == VALUE_SUM ? "sum" : op_info[source->op].text;
+    lower->labels[source->id] = arena_printf(lower->arena, "%s_%s", labeling->name, tail);
+}
+
+/* What feeds one value only is named after it: the sum inside of a gate `i` is `i_sum`. */
+void lower_label(Lower *lower) {
+    const Schedule *schedule = lower->schedule;
+    lower->labels = ARENA_ARRAY(lower->arena, schedule->values.count + 1, const char *);
+    for (int round = 0; round < 3; round++)
+        for (int i = schedule->values.count - 1; i >= 0; i--) {
+            const Value *value = schedule->values.at[i];
+            Labeling labeling = {lower, value->name ? value->name : lower->labels[i]};
+            if (value->live && labeling.name) schedule_uses(schedule, value, label_operand, &labeling);
+        }
+}
+
 const char *lower_name(Lower *lower, const Value *value) {
-    if (!value->name) return arena_printf(lower->arena, "v%d", value->id);
-    char *name = arena_strndup(lower->arena, value->name, strlen(value->name));
+    const char *known = value->name ? value->name : lower->labels[value->id];
+    if (!known) return arena_printf(lower->arena, "v%d", value->id);
+    char *name = arena_strndup(lower->arena, known, strlen(known));
     for (char *c = name; *c; c++)
         if (*c == '.' || *c == '#') *c = '_';
     return name;
