@@ -4,7 +4,7 @@
  * keeps readers of the arrays safe: every number refers to something. All else is for
  * schedule_verify.
  *
- *   schedule NAME                             of the graph's model
+ *   schedule NAME [without CHOICE …]          of the graph's model; choices.def
  *   VALUE                                     inputs, parameters, constants, positions: read where
  * they lie map | block                               outside of all loops | inside loop AXIS
  * forward|backward                or scan; what is indented deeper is inside stage N prologue VALUE
@@ -201,14 +201,29 @@ static void parse_stop(ParseSchedule *p) {
 
 /* --- lines --- */
 
+static void parse_head(ParseSchedule *p) {
+    Reader *r = &p->r;
+    Name name = reader_name(r);
+    if (!r->failed && name != r->graph->model) reader_fail(r, "the graph is of another model");
+    if (r->failed || !reader_accept_word(r, "without")) return;
+    do {
+        name = reader_name(r);
+        Choice choice = name ? choice_named(name) : CHOICE_COUNT;
+        if (r->failed) return;
+        if (choice == CHOICE_COUNT)
+            reader_fail(r, "there is no such choice");
+        else
+            p->schedule->choices.off[choice] = true;
+    } while (!reader_at_end(r));
+}
+
 static void parse_line(ParseSchedule *p, bool *headed) {
     Reader *r = &p->r;
     uint32_t start = r->at;
     reader_peek(r);
     uint32_t indent = r->at - start;
     if (reader_accept_word(r, "schedule")) {
-        Name name = reader_name(r);
-        if (!r->failed && name != r->graph->model) reader_fail(r, "the graph is of another model");
+        parse_head(p);
         *headed = true;
     } else if (reader_accept_word(r, "loop"))
         parse_loop(p, indent, false);

@@ -238,8 +238,8 @@ static void add_product(Schedule *schedule, Family *family, Value *product) {
     vec_push(schedule->arena, &family->segments, segment);
 }
 
-/* One segment a product, but for those of one accumulator, whose order over k decides bits. The number of
- * chains stays that of the stacked segment. */
+/* One segment a product, but for those of one accumulator, whose order over k decides bits. The
+ * number of chains stays that of the stacked segment. */
 static void unstack(Schedule *schedule, Family *family) {
     Arena *arena = schedule->arena;
     int count = family->segments.count;
@@ -248,12 +248,14 @@ static void unstack(Schedule *schedule, Family *family) {
     for (int s = 0; s < count; s++) {
         int begin = family->segments.count;
         for (int p = 0; p < old[s].products.count; p++) {
-            int product = old[s].products.at[p], acc = schedule->values.at[product]->acc, at = begin;
+            int product = old[s].products.at[p], acc = schedule->values.at[product]->acc,
+                at = begin;
             while (at < family->segments.count &&
                    schedule->values.at[family->segments.at[at].products.at[0]]->acc != acc)
                 at++;
             if (at == family->segments.count) {
-                Segment alone = {.operand = old[s].operand, .length = old[s].length, .chains = old[s].chains};
+                Segment alone = {
+                    .operand = old[s].operand, .length = old[s].length, .chains = old[s].chains};
                 vec_push(arena, &family->segments, alone);
             }
             vec_push(arena, &family->segments.at[at].products, product);

@@ -181,8 +181,7 @@ static void check_kept(UseCheck *check, const Value *source, bool history) {
 }
 
 /* At other positions of the loops around than the reader's own. */
-static bool elsewhere(const Verify *verify, const DepEdge *edge, const Block *block) {
-    (void)verify;
+static bool elsewhere(const DepEdge *edge, const Block *block) {
     for (int l = 0; l < edge->label_count; l++)
         for (int i = 0; i < block->loop_count; i++)
             if (edge->labels[l].axis == block->loops[i] &&
@@ -239,7 +238,7 @@ static void check_use(void *user, const Use *use, bool boundary) {
         if (source->kind == VALUE_PRODUCT && source->acc != source->id) {
             if (source->acc != reader->id)
                 verify_fail(verify, source, "read by another value than its accumulator");
-        } else if (boundary || access || elsewhere(verify, &edge, mine)) {
+        } else if (boundary || access || elsewhere(&edge, mine)) {
             check_kept(check, source, true);
         } else if (source->family < 0 || reader->family != source->family) {
             check_kept(check, source, false);
