@@ -491,8 +491,8 @@ Ast *grammar_parse(Arena *arena, Names *names, const Source *source, Diags *diag
     Ast *ast = ARENA_NEW(arena, Ast);
     *ast = (Ast){.arena = arena, .names = names, .source = source};
     if (source->length > GRAMMAR_BYTES) {
-        diag_error(diags, "E-LIMIT", (Span){source, 0, 0}, "file has %lu bytes, more than %d",
-                   (unsigned long)source->length, GRAMMAR_BYTES);
+        diag_error(diags, "E-LIMIT", (Span){source, 0, 0}, "file has more than %d bytes",
+                   GRAMMAR_BYTES);
         return ast;
     }
     Grammar *grammar = ARENA_NEW(arena, Grammar);

@@ -284,7 +284,7 @@ static void test_imports(void **state) {
     imports(text, "", 3);
     imports("import \"d1.rnn\"\nmodel M(x: [3]) -> y: [3] { y = x }\n", "E-LIMIT", 64);
     imports("import \"case.rnn\"\nmodel M(x: [3]) -> y: [3] { y = x }\n", "", 0);
-    imports("import \"absent.rnn\"\nmodel M(x: [3]) -> y: [3] { y = x }\n", "E-NAME", 1);
+    imports("import \"absent.rnn\"\nmodel M(x: [3]) -> y: [3] { y = x }\n", "E-IMPORT", 1);
 }
 
 int main(void) {
