@@ -2,6 +2,7 @@
 #include "support/names.h"
 
 #include <stdint.h>
+#include <stdbool.h>
 #include <string.h>
 
 typedef struct Entry {
@@ -91,7 +92,8 @@ const char *name_nearest(const char *wanted, const char *const *candidates, int 
     const char *nearest = NULL;
     for (int i = 0; i < count; i++) {
         int d = edits(wanted, candidates[i]);
-        if (d < best && (size_t)d < strlen(wanted)) {
+        bool nearer = d < best || (d == best && nearest && strcmp(candidates[i], nearest) < 0);
+        if (nearer && (size_t)d < strlen(wanted)) {
             best = d;
             nearest = candidates[i];
         }
