@@ -72,7 +72,7 @@ static double binary(Op op, bool narrow, double a, double b) {
     case OP_MUL: return a * b;
     case OP_DIV: return a / b;
     case OP_MOD: return modulo(narrow, a, b);
-    case OP_POW: return pow(a, b);
+    case OP_POW: return a != a || b != b ? a + b : pow(a, b); /* pow(1, NaN) is 1 */
     case OP_MIN: return a != a ? a : b != b || b < a ? b : a;
     case OP_MAX: return a != a ? a : b != b || b > a ? b : a;
     case OP_LOGADDEXP: return log_add(a, b);

@@ -54,7 +54,6 @@ static bool join_values(Type *to, Type from, const char **why) {
         to->pointer = PTR_PAST;
         return true;
     }
-    if (to->bound > 0 && from.bound > 0) return fail(why, "ints of different bounds");
     *to = plain(DT_INT, to->shape);
     return true;
 }
@@ -232,6 +231,17 @@ static bool unary_type(Op op, Type a, Type *type, const char **why) {
     return true;
 }
 
+/* What is below k because it is a remainder of a division by the constant k. Declared types keep to
+ * what they say, so that an operand which becomes a constant later changes no type. */
+static int64_t remainder_bound(const Node *divisor, const Type *declared) {
+    if (divisor->op != OP_CONST || !(divisor->attr.number >= 1) ||
+        divisor->attr.number > INT32_MAX ||
+        divisor->attr.number != (double)(int64_t)divisor->attr.number)
+        return 0;
+    int64_t bound = (int64_t)divisor->attr.number;
+    return declared->dtype != DT_INT || declared->bound == bound ? bound : 0;
+}
+
 static bool elementwise_type(const Graph *graph, Op op, int count, const int *in, Type *type,
                              const char **why) {
     Type a = graph->nodes.at[in[0]]->type, b = graph->nodes.at[in[1]]->type;
@@ -254,7 +264,10 @@ static bool elementwise_type(const Graph *graph, Op op, int count, const int *in
     } else {
         bool keeps = op == OP_ADD || op == OP_SUB || op == OP_MUL || op == OP_MOD || op == OP_MIN ||
                      op == OP_MAX;
+        const Type declared = *type;
         *type = plain(keeps ? number_type(a, b) : DT_FLOAT, shape);
+        if (op == OP_MOD && type->dtype == DT_INT)
+            type->bound = remainder_bound(graph->nodes.at[in[1]], &declared);
     }
     return true;
 }

@@ -65,6 +65,8 @@ static const Case cases[] = {
     {OP_MOD, 7.5, 2, 0, 1.5},
     {OP_MOD, 5, -3, 0, -1},
     {OP_POW, 2, 10, 0, 1024},
+    {OP_POW, 1, NAN, 0, NAN},
+    {OP_POW, NAN, 0, 0, NAN},
     {OP_MIN, 1, 2, 0, 1},
     {OP_MIN, NAN, 2, 0, NAN},
     {OP_MIN, 2, NAN, 0, NAN},
