@@ -190,6 +190,7 @@ static const Value *length_of(const Ctx *c, const Expr *expr) {
         sema_error(c, "E-TIME", arg->span, "len takes a time index");
         return unknown_value(c);
     }
+    refuse_carry(c, expr->span, "the length of a sequence is read");
     Attr attr = {.slot = c->e->graph->indices.at[index->index].axis};
     if (c->e->graph->axes.at[attr.slot].fixed != 0)
         return number_value(c, (Num){.kind = NUM_INT, .integer = axis_length(c, attr.slot)});

@@ -179,6 +179,14 @@ static void declare_ports(const Ctx *c, const PortList *ports, bool output) {
     for (int i = 0; i < ports->count; i++) {
         const Port *port = &ports->at[i];
         bool fresh;
+        int index[MAX_DOMAIN], times;
+        if (port->decl.name != NULL && split_entries(c, &port->decl, index, &times) > 0) {
+            sema_error(c, "E-INDEX", port->decl.span,
+                       "'%s' has a family index in the header, where only time indices stand; give "
+                       "each member a name of its own",
+                       port->decl.name);
+            continue;
+        }
         Var *var = declare_var(c, &port->decl, &fresh);
         if (var == NULL || port->type == NULL) continue;
         if (!fresh) {
@@ -349,7 +357,8 @@ static void declare_for(const Ctx *c, const Stmt *stmt) {
     Ctx inner = *c;
     if (!c->e->emit) {
         Env env = {c->env, stmt->name, {.kind = NUM_INT}};
-        /* Two loops over one name are two unknowns, or members of one would pass for the other's. */
+        /* Two loops over one name are two unknowns, or members of one would pass for the other's.
+         */
         const char *symbol = stmt->name;
         Base *base = find_base(c, stmt->name);
         for (int i = 0; i < base->members && i < 20; i++)

@@ -162,6 +162,14 @@ struct Var {
 
 typedef enum EqState { EQ_WAITING, EQ_ACTIVE, EQ_DONE } EqState;
 
+/* An application that was elaborated before its turn, because `f.W` needs the sizes it gives. */
+typedef struct Early {
+    const Expr *call;
+    const Model *model;
+    const Value *const *outputs;
+    bool taken; /* by the equation, when it came to the application */
+} Early;
+
 struct Eq {
     const Stmt *stmt;
     Env *env;
@@ -170,6 +178,7 @@ struct Eq {
     Name label; /* for draws and anonymous applications: the first target, `loss` */
     int draws, applications;
     VEC(Var *) vars;
+    VEC(Early) early;
 };
 
 typedef struct IndexMark {
@@ -263,6 +272,8 @@ Name member_key(const Ctx *c, Name name, const ExprList *entries, int count, boo
 Span find_name_in(const Expr *expr, Name name, Span otherwise);
 bool frame_enter(const Ctx *c, Span span);
 void frame_leave(const Ctx *c);
+/* E-CARRY where an instance carries its state; `what` begins the message. */
+void refuse_carry(const Ctx *c, Span span, const char *what);
 
 /* program.c */
 Num file_number(Elab *e, File *file, FileBind *bind);

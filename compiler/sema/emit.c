@@ -150,6 +150,14 @@ const Value *value_as(const Ctx *c, const Value *value, DType dtype, Span span) 
     return emit_op(c, OP_FLOAT, &type, 1, &value, NULL, span);
 }
 
+/* Whether a number is known to be an int(bound). */
+static bool below(const Value *value, const Poly *bound) {
+    int64_t number, most;
+    if (value->num.kind == NUM_NONE) return poly_compare(value->type.bound, bound) == POLY_EQUAL;
+    if (bound == NULL || !num_int(&value->num, &number)) return true; /* for the instance to say */
+    return number >= 0 && (!poly_value(bound, &most) || number < most);
+}
+
 bool join_types(const Ctx *c, const Value *a, const Value *b, Ty *to) {
     (void)c;
     const Ty *x = &a->type, *y = &b->type;
@@ -170,9 +178,10 @@ bool join_types(const Ctx *c, const Value *a, const Value *b, Ty *to) {
             *to = x->axis >= 0 ? *x : *y;
             return true;
         }
-        if (x->number && !a_free && y->number && !b_free)
-            *to = x->bound == NULL ? *x : *y;
-        else if (a_free && x->pointer == PTR_NONE)
+        if (x->number && y->number) {
+            *to = a_free ? *y : *x;
+            if (!below(a, to->bound) || !below(b, to->bound)) to->bound = NULL;
+        } else if (a_free && x->pointer == PTR_NONE)
             *to = *y;
         else if (b_free && y->pointer == PTR_NONE)
             *to = *x;

@@ -6,6 +6,30 @@ static const Poly *slice_end(const Ctx *c, const Expr *expr, const Poly *otherwi
     return expr == NULL ? otherwise : elab_size(c, expr, "an end of a slice");
 }
 
+static const Poly *product_of(const Ctx *c, const Ty *type, int from, int end) {
+    const Poly *all = poly_constant(c->e->arena, 1);
+    for (int d = from; d < end; d++) all = poly_mul(c->e->arena, all, type->dim[d]);
+    return all;
+}
+
+static const Value *as_matrix(const Ctx *c, const Value *value, const Poly *rows,
+                              const Poly *columns, Span span) {
+    Ty type = value->type;
+    type.rank = 2;
+    type.dim[0] = rows;
+    type.dim[1] = columns;
+    return emit_op(c, OP_RESHAPE, &type, 1, &value, NULL, span);
+}
+
+static const Value *turned(const Ctx *c, const Value *value, Span span) {
+    Ty type = value->type;
+    type.dim[0] = value->type.dim[1];
+    type.dim[1] = value->type.dim[0];
+    return emit_op(c, OP_TRANSPOSE, &type, 1, &value, NULL, span);
+}
+
+/* GATHER picks from the first dim. A later one is brought to the front: [a, n, b] as a matrix
+ * [a, n*b] is turned to [n*b, a], which is [n, b*a]; what is picked, [b, a], is turned back. */
 static const Value *gather(const Ctx *c, const Value *value, const Value *index, int at,
                            Span span) {
     Ty type = value->type;
@@ -24,10 +48,11 @@ static const Value *gather(const Ctx *c, const Value *value, const Value *index,
         return unknown_value(c);
     }
     /* A position on an axis of at most n steps may pick from more than n entries. */
-    int64_t have, size;
-    bool known = poly_value(bound, &have) && poly_value(type.dim[at], &size);
+    int64_t have, most;
+    int value_rank = type.rank;
+    bool known = poly_value(bound, &have) && poly_value(type.dim[at], &most);
     bool fits = poly_compare(bound, type.dim[at]) != POLY_DIFFERENT ||
-                (index->type.number && (!known || have <= size));
+                (index->type.number && (!known || have <= most));
     if (!fits) {
         Text a = text_new(c->e->arena), b = text_new(c->e->arena);
         poly_print(bound, &a);
@@ -36,20 +61,22 @@ static const Value *gather(const Ctx *c, const Value *value, const Value *index,
                    text_string(&b));
         return unknown_value(c);
     }
-    if (at == 1 && type.rank == 2) {
-        Ty turned = type;
-        turned.dim[0] = type.dim[1];
-        turned.dim[1] = type.dim[0];
-        value = emit_op(c, OP_TRANSPOSE, &turned, 1, &value, NULL, span);
-        type = turned;
-    } else if (at > 0) {
-        sema_error(c, "E-INDEX", span, "an int picks from the first remaining dimension only");
-        return unknown_value(c);
-    }
-    for (int d = 1; d < type.rank; d++) type.dim[d - 1] = type.dim[d];
+    for (int d = at + 1; d < type.rank; d++) type.dim[d - 1] = type.dim[d];
     type.rank--;
+    const Poly *before = product_of(c, &value->type, 0, at);
+    const Poly *behind = product_of(c, &value->type, at + 1, value->type.rank);
+    const Poly *size = value->type.dim[at];
+    if (at > 0) value = as_matrix(c, value, before, poly_mul(c->e->arena, size, behind), span);
+    if (at > 0) value = turned(c, value, span);
+    if (at > 0 && at + 1 < value_rank)
+        value = as_matrix(c, value, size, poly_mul(c->e->arena, behind, before), span);
+    Ty row = type;
+    if (at > 0) row.rank = 1, row.dim[0] = poly_mul(c->e->arena, behind, before);
     const Value *in[2] = {value, index};
-    return emit_op(c, OP_GATHER, &type, 2, in, NULL, span);
+    value = emit_op(c, OP_GATHER, &row, 2, in, NULL, span);
+    if (at == 0 || type.rank == 1) return value;
+    value = turned(c, as_matrix(c, value, behind, before, span), span);
+    return emit_op(c, OP_RESHAPE, &type, 1, &value, NULL, span);
 }
 
 /* Takes from <= i < end of one dimension, and drops it when it was a single entry. */
@@ -60,7 +87,8 @@ static const Value *cut(const Ctx *c, const Value *value, int at, const Poly *fr
     const Poly *dim = type.dim[at];
     bool known = poly_value(from, &low) && poly_value(end, &high);
     bool sized = poly_value(dim, &size);
-    if ((poly_value(from, &low) && low < 0) || (known && low >= high) ||
+    bool empty = known ? low >= high : poly_compare(from, end) == POLY_EQUAL;
+    if ((poly_value(from, &low) && low < 0) || empty ||
         (sized && poly_value(end, &high) && high > size)) {
         Text a = text_new(c->e->arena), b = text_new(c->e->arena), n = text_new(c->e->arena);
         poly_print(from, &a);

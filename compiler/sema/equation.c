@@ -127,6 +127,8 @@ static const Value *hold(const Ctx *c, Var *var, const Value *value) {
         sema_note(c, diag, var->span, "declare it by 'state'");
         return value;
     }
+    if (index_mirrored(c->body, var->index[0]))
+        refuse_carry(c, every->span, "'every' counts from the end");
     const Value *boundary = var_boundary(c, var);
     if (open || !c->e->emit || c->e->diags->errors > 0) return value;
     bool mirrored = index_mirrored(c->body, var->index[0]);
@@ -232,6 +234,7 @@ static const Value *draw(const Ctx *c, DrawKind kind, const Ty *type, const Valu
         for (int k = 0; k < attr.at_count; k++) known |= at[k].index == order[i];
         if (known) continue;
         AtKind place = index_mirrored(c->body, order[i]) ? AT_MIRROR : AT_INDEX;
+        if (place == AT_MIRROR) refuse_carry(c, span, "a draw counts from the end");
         at[attr.at_count++] = (At){place, order[i], 1, 0, -1};
     }
     attr.at = at;

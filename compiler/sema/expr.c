@@ -147,6 +147,11 @@ const Value *binary_op(const Ctx *c, AstOp op, const Value *a, const Value *b, S
     Ty type = {.dtype = ints ? DT_INT : DT_FLOAT, .number = ints};
     if (!ty_join_shape(&a->type, &b->type, &type))
         return shape_error(c, ast_op_text(op), a, b, span);
+    /* A position modulo k is below k, and may pick from k entries. */
+    int64_t divisor;
+    if (op == AST_MOD && ints && b->num.kind == NUM_INT &&
+        (!poly_value(b->num.integer, &divisor) || (divisor >= 1 && divisor <= INT32_MAX)))
+        type.bound = b->num.integer;
     const Value *in[2] = {value_as(c, a, type.dtype, span), value_as(c, b, type.dtype, span)};
     return emit_op(c, graph_op(op), &type, 2, in, NULL, span);
 }
@@ -233,11 +238,18 @@ static const Value *unary(const Ctx *c, const Expr *expr) {
     return emit_op(c, OP_NEG, &type, 1, &a, NULL, expr->span);
 }
 
+/* The type of a branch; a literal may be int or real. */
+static const char *branch_text(const Ctx *c, const Value *value) {
+    bool number = value->num.kind == NUM_INT || value->num.kind == NUM_REAL;
+    return number && value->type.pointer == PTR_NONE
+               ? "a number"
+               : ty_text(c->e->arena, &value->type, c->e->graph);
+}
+
 static const Value *branch_error(const Ctx *c, const char *code, const Expr *expr, const Value *a,
                                  const Value *b) {
     Diag *diag = sema_error(c, code, expr->span, "the branches of 'if' are %s and %s",
-                            ty_text(c->e->arena, &a->type, c->e->graph),
-                            ty_text(c->e->arena, &b->type, c->e->graph));
+                            branch_text(c, a), branch_text(c, b));
     sema_note(c, diag, expr->b->span, "then");
     sema_note(c, diag, expr->c->span, "else");
     return unknown_value(c);
@@ -293,6 +305,7 @@ static const Value *index_value(const Ctx *c, const IndexName *name, Span span) 
     Attr attr = {.index = name->index,
                  .mirrored = index_mirrored(c->body, name->index),
                  .carry = c->body->carry};
+    if (attr.mirrored) refuse_carry(c, span, "a position from the end is read");
     Value *value =
         arena_copy(c->e->arena, emit_op(c, OP_INDEX, &type, 0, NULL, &attr, span), sizeof *value);
     value_add_index(c, value, name->index, span);

@@ -113,7 +113,7 @@ Num num_binary(const Ctx *c, AstOp op, const Num *a, const Num *b, Span span) {
     case AST_MUL: return num_of_real(x * y);
     case AST_DIV: return num_of_real(x / y);
     case AST_MOD: return num_of_real(x - y * floor(x / y));
-    case AST_POW: return num_of_real(pow(x, y));
+    case AST_POW: return num_of_real(isnan(x) || isnan(y) ? (double)NAN : pow(x, y));
     case AST_OR:
     case AST_AND:
     case AST_NOT:

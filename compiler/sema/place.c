@@ -143,10 +143,7 @@ static bool one_slot(const Ctx *c, Var *var, int k, const Expr *slot, Slots *slo
     if (first || (slot->kind == EXPR_NAME && strcmp(slot->name, "last") == 0)) {
         *at = (At){first != mirrored ? AT_FIRST : AT_LAST, -1, 1, 0, -1};
         slots->own = false;
-        if (at->kind == AT_LAST && c->body->carry)
-            sema_error(c, "E-CARRY", slot->span,
-                       "the last step is read where the state is carried "
-                       "from chunk to chunk");
+        refuse_carry(c, slot->span, first ? "the first step is read" : "the last step is read");
         return true;
     }
     if (linear_slot(c, slot, &form) && form.index >= 0) {
@@ -155,11 +152,9 @@ static bool one_slot(const Ctx *c, Var *var, int k, const Expr *slot, Slots *slo
         if (index_mirrored(c->body, form.index)) at->offset = -at->offset;
         slots->outside |= at->offset != 0;
         slots->own &= at->kind == AT_INDEX && at->offset == 0 && at->index == var->index[k];
-        if (c->body->carry && at->offset > 0)
-            sema_error(c, "E-CARRY", slot->span,
-                       "'%s' is read ahead where the state is carried from "
-                       "chunk to chunk",
-                       var->source);
+        if (at->offset > 0)
+            refuse_carry(c, slot->span,
+                         arena_printf(c->e->arena, "'%s' is read ahead", var->source));
         return true;
     }
     slots->own = false;
@@ -187,10 +182,7 @@ static bool one_slot(const Ctx *c, Var *var, int k, const Expr *slot, Slots *slo
         return false;
     }
     if (mirrored) sema_error(c, "E-TIME", slot->span, "a model with pointers cannot be reversed");
-    if (c->body->carry)
-        sema_error(c, "E-CARRY", slot->span,
-                   "a pointer is read where the state is carried from chunk "
-                   "to chunk");
+    refuse_carry(c, slot->span, "a pointer is read");
     slots->outside |= value->type.pointer == PTR_PAST;
     *at = (At){AT_POINTER, -1, 1, 0, 2 + slots->pointers};
     slots->pointer[slots->pointers++] = value;

@@ -108,27 +108,19 @@ static const Value *without(const Ctx *c, const Value *value, const Range *range
     return to;
 }
 
-static void refuse_carry(const Ctx *c, Span span) {
-    if (c->body->carry)
-        sema_error(c, "E-CARRY", span,
-                   "a reduction over time where the state is carried from chunk "
-                   "to chunk");
-}
-
 static const Value *over_time(const Ctx *c, const Expr *expr, Name name, const EntryList *bracket) {
     static const struct {
         const char *name;
         Op op;
-    } table[] = {{"sum", OP_TSUM},       {"mean", OP_TMEAN},
-                 {"max", OP_TMAX},       {"logsumexp", OP_TLOGSUMEXP},
-                 {"argmax", OP_TARGMAX}, {"softmax", OP_TSOFTMAX},
-                 {"concat", OP_TCONCAT}};
+    } table[] = {{"sum", OP_TSUM},         {"mean", OP_TMEAN},           {"max", OP_TMAX},
+                 {"min", OP_TMAX},         {"logsumexp", OP_TLOGSUMEXP}, {"argmax", OP_TARGMAX},
+                 {"softmax", OP_TSOFTMAX}, {"concat", OP_TCONCAT}};
     Range range;
     size_t at = 0;
     while (at < sizeof table / sizeof *table && !is(name, table[at].name)) at++;
     if (at == sizeof table / sizeof *table) {
         sema_error(c, "E-INDEX", expr->span,
-                   "%s is no reduction over time; there are sum, mean, max, "
+                   "%s is no reduction over time; there are sum, mean, max, min, "
                    "logsumexp, argmax, softmax and concat",
                    name);
         return unknown_value(c);
@@ -137,7 +129,7 @@ static const Value *over_time(const Ctx *c, const Expr *expr, Name name, const E
     if (!call_args(c, expr, 1, 1, NULL) || !time_range(c, bracket, name, &range)) {
         return unknown_value(c);
     }
-    refuse_carry(c, expr->span);
+    refuse_carry(c, expr->span, "a reduction over time");
     const Value *x = elab(c, expr->args.at[0].value);
     if (x->type.unknown) return x;
     const Graph *graph = c->e->graph;
@@ -182,7 +174,11 @@ static const Value *over_time(const Ctx *c, const Expr *expr, Name name, const E
         if (type.rank == 0) type.rank = 1;
         type.dim[0] = poly_mul(c->e->arena, one, axis_length(c, axis));
     }
+    /* The least is minus the largest of what is negated. */
+    bool least = is(name, "min");
+    if (least) x = emit_op(c, OP_NEG, &x->type, 1, &x, NULL, expr->span);
     const Value *value = emit_op(c, op, &type, 1, &x, &attr, expr->span);
+    if (least) value = emit_op(c, OP_NEG, &type, 1, &value, NULL, expr->span);
     return value->type.unknown ? value : without(c, value, &range, op == OP_TSOFTMAX, expr->span);
 }
 
@@ -203,7 +199,7 @@ static const Value *ctc(const Ctx *c, const Expr *expr, const EntryList *bracket
         }
         index[i] = name->index;
     }
-    refuse_carry(c, expr->span);
+    refuse_carry(c, expr->span, "a reduction over time");
     const Value *in[2] = {float_operand(c, elab(c, call_arg(expr, 0, NULL)), "ctc", expr->span),
                           elab(c, call_arg(expr, 1, NULL))};
     bool open = false;
@@ -240,9 +236,30 @@ static const Value *ctc(const Ctx *c, const Expr *expr, const EntryList *bracket
     return without(c, without(c, value, &first, false, expr->span), &second, false, expr->span);
 }
 
-/* Folds the members of an unrolled reduction. */
-static const Value *fold(const Ctx *c, const Expr *expr, Name name, int count,
-                         const Value **values) {
+/* exp(e - max), over the sum of these: of the member `own`, 0 where that lies outside of the range.
+ */
+static const Value *own_weight(const Ctx *c, const Expr *expr, int count, const Value **values,
+                               int64_t own) {
+    const Value *most = values[0], *total = NULL, *weight = NULL;
+    Span span = expr->span;
+    for (int i = 0; i < count; i++) {
+        values[i] = float_operand(c, values[i], "softmax", span);
+        most = i == 0 ? values[i] : pair_op(c, OP_MAX, most, values[i], "softmax", span);
+    }
+    for (int i = 0; i < count; i++) {
+        const Value *part = binary_op(c, AST_SUB, values[i], most, span);
+        if (part->type.unknown) return part;
+        part = emit_op(c, OP_EXP, &part->type, 1, &part, NULL, span);
+        total = i == 0 ? part : binary_op(c, AST_ADD, total, part, span);
+        if (i == own) weight = part;
+    }
+    if (weight != NULL) return binary_op(c, AST_DIV, weight, total, span);
+    return emit_constant(c, 0, &total->type, span);
+}
+
+/* Folds the members of an unrolled reduction; `own`: of softmax, the member whose weight it is. */
+static const Value *fold(const Ctx *c, const Expr *expr, Name name, int count, const Value **values,
+                         int64_t own) {
     if (count == 0 && is(name, "sum")) return number_value(c, num_of_int(c->e->arena, 0));
     if (count == 0) {
         sema_error(c, "E-SHAPE", expr->span, "%s over an empty range", name);
@@ -261,6 +278,7 @@ static const Value *fold(const Ctx *c, const Expr *expr, Name name, int count,
         Ty type = {.dtype = DT_INT, .bound = joined->type.dim[0]};
         return emit_op(c, OP_ARGMAX, &type, 1, &joined, NULL, expr->span);
     }
+    if (is(name, "softmax")) return own_weight(c, expr, count, values, own);
     Op op = is(name, "max")         ? OP_MAX
             : is(name, "min")       ? OP_MIN
             : is(name, "logsumexp") ? OP_LOGADDEXP
@@ -300,8 +318,8 @@ static const Value *symbolic(const Ctx *c, const Expr *expr, Name name, const Po
 }
 
 static const Value *over_range(const Ctx *c, const Expr *expr, Name name, const Entry *entry) {
-    static const char *const names[] = {"sum",       "mean",   "max",   "min",
-                                        "logsumexp", "argmax", "concat"};
+    static const char *const names[] = {"sum",       "mean",   "max",    "min",
+                                        "logsumexp", "argmax", "concat", "softmax"};
     size_t at = 0;
     while (at < sizeof names / sizeof *names && !is(name, names[at])) at++;
     if (at == sizeof names / sizeof *names) {
@@ -318,6 +336,18 @@ static const Value *over_range(const Ctx *c, const Expr *expr, Name name, const 
         sema_note(c, diag, base->span, "here");
         return unknown_value(c);
     }
+    /* softmax keeps its index: the weight is that of the member at hand. */
+    Num at_hand;
+    int64_t own = -1;
+    bool weight = is(name, "softmax"), bound = find_number(c, entry->name, &at_hand);
+    if (weight && (!bound || at_hand.kind != NUM_INT)) {
+        sema_error(c, "E-INDEX", entry->span,
+                   "softmax keeps its index: '%s' is the variable of a loop around it, 'for %s in "
+                   "a:b'",
+                   entry->name, entry->name);
+        return unknown_value(c);
+    }
+    if (weight) num_int(&at_hand, &own);
     Env env = {c->env, entry->name, {.kind = NUM_INT}};
     Ctx inner = *c;
     inner.env = &env;
@@ -337,7 +367,7 @@ static const Value *over_range(const Ctx *c, const Expr *expr, Name name, const 
         env.num = num_of_int(c->e->arena, i);
         vec_push(c->e->arena, &values, elab(&inner, expr->args.at[0].value));
     }
-    return fold(c, expr, name, values.count, values.at);
+    return fold(c, expr, name, values.count, values.at, own - from);
 }
 
 const Value *elab_reduction(const Ctx *c, const Expr *expr, Name name, const EntryList *bracket) {

@@ -291,3 +291,8 @@ bool frame_enter(const Ctx *c, Span span) {
 void frame_leave(const Ctx *c) {
     c->e->depth--;
 }
+
+void refuse_carry(const Ctx *c, Span span, const char *what) {
+    if (c->body != NULL && c->body->carry)
+        sema_error(c, "E-CARRY", span, "%s where the state is carried from chunk to chunk", what);
+}

@@ -62,6 +62,8 @@ const Value *concat_values(const Ctx *c, int count, const Value **values, Span s
         if (kind->num.kind != NUM_NONE || joined.dtype != kind->type.dtype) kind = values[i];
     }
     Ty element = kind->type;
+    for (int i = 0; i < count && element.number; i++)
+        if (poly_compare(values[i]->type.bound, element.bound) != POLY_EQUAL) element.bound = NULL;
     if (kind->num.kind != NUM_NONE && element.dtype == DT_INT) element = ty_float();
     for (int i = 0; i < count; i++) {
         Ty part = ty_shaped(element, &values[i]->type);

@@ -165,16 +165,51 @@ static bool mentions(const Expr *expr, Name name) {
     return found.source != NULL;
 }
 
+/* The first application of an instance in an expression, outside of reductions over a range. */
+static const Expr *find_application(const Ctx *c, const Expr *expr, Name name, const UseDecl *use) {
+    if (expr == NULL || !mentions(expr, name)) return NULL;
+    const Expr *base = expr->kind == EXPR_CALL ? expr->a : NULL;
+    if (base != NULL && base->kind == EXPR_INDEX) {
+        if (base->entries.count > 0 && base->entries.at[0].kind == ENTRY_RANGE) return NULL;
+        base = base->a;
+    }
+    if (base != NULL && base->kind == EXPR_NAME && base->name == name &&
+        find_instance(c, expr->a) == use)
+        return expr;
+    const Expr *parts[3] = {expr->a, expr->b, expr->c}, *found = NULL;
+    for (int i = 0; i < 3 && found == NULL; i++) found = find_application(c, parts[i], name, use);
+    for (int i = 0; i < expr->args.count && found == NULL; i++)
+        found = find_application(c, expr->args.at[i].value, name, use);
+    return found;
+}
+
+/* Elaborates the equation that applies the instance, or the application alone where the equation
+ * has begun: the sizes of the parameters come from there. */
+static void apply_first(const Ctx *c, const UseDecl *use, Name name) {
+    for (int i = 0; use->inst->params.count == 0 && i < c->body->eqs.count; i++) {
+        Eq *eq = c->body->eqs.at[i];
+        if (eq->state == EQ_WAITING && mentions(eq->stmt->value, name)) elab_equation(c->e, eq);
+        if (eq->state != EQ_ACTIVE) continue;
+        Ctx own = *c;
+        own.env = eq->env;
+        own.eq = eq;
+        const Expr *call = find_application(&own, eq->stmt->value, name, use);
+        bool begun = call == NULL;
+        for (int k = 0; k < eq->early.count; k++) begun |= eq->early.at[k].call == call;
+        if (begun) continue;
+        Early early = {.call = call};
+        int place = eq->early.count;
+        vec_push(c->e->arena, &eq->early, early);
+        early.outputs = elab_application(&own, call, &early.model);
+        eq->early.at[place] = early;
+    }
+}
+
 const Value *instance_param(const Ctx *c, const Expr *field, const EntryList *entries) {
     const Expr *base = field->a->kind == EXPR_INDEX ? field->a->a : field->a;
     UseDecl *use = find_instance(c, field->a);
     if (use == NULL || use->inst == NULL || !c->e->emit) return unknown_value(c);
-    /* Sizes of the instance come from its application, which may stand further down. */
-    for (int i = 0; use->inst->params.count == 0 && i < c->body->eqs.count; i++) {
-        Eq *eq = c->body->eqs.at[i];
-        if (eq->state == EQ_WAITING && mentions(eq->stmt->value, base->name))
-            elab_equation(c->e, eq);
-    }
+    apply_first(c, use, base->name);
     ExprList members = {0};
     for (int i = 0; entries != NULL && i < entries->count; i++)
         if (entries->at[i].kind == ENTRY_EXPR) vec_push(c->e->arena, &members, entries->at[i].a);

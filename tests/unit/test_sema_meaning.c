@@ -241,6 +241,69 @@ static void test_same(void **state) {
          MODE_INFER, false);
 }
 
+/* Parameters of an instance beside its application; gathers from any dimension; positions modulo k;
+ * reductions that have two ways of writing. */
+static void test_corners(void **state) {
+    (void)state;
+    same("model A(x[t]: [4]) -> y[t]: [4] {\n use f = Dense[3]\n y[t] = f.W.T @ f(x[t]) + "
+         "sum(f.b)\n}\n"
+         "model B(x[t]: [4]) -> y[t]: [4] {\n param W: [3, 4] ~ glorot\n param b: [3] = 0\n"
+         " y[t] = W.T @ (W @ x[t] + b) + sum(b)\n}\n",
+         MODE_INFER, false);
+    /* The application of a family member, in an equation that another one asked for. */
+    same("model A(x[t]: [4]) -> y[t]: [4] {\n use f[1] = Dense[4]\n use f[2] = Dense[3]\n"
+         " y[t] = b[t] + f[1](x[t])\n b[t] = f[1].W @ x[t] + f[2].W.T @ f[2](x[t])\n}\n"
+         "model B(x[t]: [4]) -> y[t]: [4] {\n use f[1] = Dense[4]\n use f[2] = Dense[3]\n"
+         " d[t] = f[2](x[t])\n c[t] = f[1](x[t])\n b[t] = f[1].W @ x[t] + f[2].W.T @ d[t]\n"
+         " y[t] = b[t] + c[t]\n}\n",
+         MODE_INFER, false);
+    same("model A(x[t]: [2, 3, 4], u[t]: int(2), v[t]: int(3), w[t]: int(4)) -> y[t]: [2] {\n"
+         " y[t] = sum(x[t][:, v[t]], dim = 1) + x[t][:, v[t], w[t]] + x[t][u[t], 0:2, w[t]]\n}\n"
+         "model B(x[t]: [2, 3, 4], u[t]: int(2), v[t]: int(3), w[t]: int(4)) -> y[t]: [2] {\n"
+         " for i in 0:2 {\n  a[i,t] = onehot[3](v[t]) @ x[t][i]\n  b[i,t] = dot(a[i,t], "
+         "onehot[4](w[t]))\n"
+         "  c[i,t] = x[t][i] @ onehot[4](w[t])\n }\n"
+         " y[t] = concat(sum(a[0,t]) + b[0,t], sum(a[1,t]) + b[1,t]) +"
+         " (if float(u[t]) == 0 then c[0,t] else c[1,t])[0:2]\n}\n",
+         MODE_INFER, false);
+    same("model A(x[t]: [5]) -> y[t]: [] {\n k[t] = t % 3\n"
+         " y[t] = x[t][t % 5] + x[t][k[t]] + (if t % 2 == 0 then 100 else t)\n}\n"
+         "model B(x[t]: [5]) -> y[t]: [] {\n p[t] = float(t) - 5 * floor(t / 5)\n"
+         " q[t] = float(t) - 3 * floor(t / 3)\n"
+         " y[t] = sum[j in 0:5]((if p[t] == j then x[t][j] else 0) + (if q[t] == j then x[t][j] "
+         "else 0)) +\n"
+         "  (if floor(t / 2) * 2 == t then 100 else float(t))\n}\n",
+         MODE_INFER, false);
+    same("model A(x[t]: [3]) -> y[t]: [3] {\n for g in 0:3 {\n  e[g,t] = x[t] * (g + 1)\n"
+         "  a[g,t] = softmax[g in 0:2](e[g,t])\n }\n"
+         " y[t] = a[0,t] + 3 * a[1,t] + 9 * a[2,t] - min[t](x[t])\n}\n"
+         "model B(x[t]: [3]) -> y[t]: [3] {\n s[t] = exp(x[t]) + exp(2 * x[t])\n"
+         " y[t] = (exp(x[t]) + 3 * exp(2 * x[t])) / s[t] + max[t](-x[t])\n}\n",
+         MODE_INFER, false);
+}
+
+/* What is read at t-k under carry has a name, for files of states and the generated interface. */
+static void test_carried_names(void **state) {
+    (void)state;
+    Case c;
+    case_open(&c, case_text_source,
+              "model F(x[t]: [N] = 0, k[t]: [N] = 1) -> y[t]: [N] { y[t] = x[t-1] + k[t-2] }\n"
+              "model M(x[t]: [2]) -> y[t]: [2] {\n use l = carry F\n y[t] = l(2 * x[t], x[t])\n}\n",
+              NULL, NULL, 0);
+    const Graph *graph = graph_of(&c, "M", MODE_INFER);
+    int reads = 0;
+    for (int i = 0; i < graph->nodes.count; i++) {
+        const Node *node = graph->nodes.at[i];
+        if (node->op != OP_READ || node->attr.carry == 0) continue;
+        const char *name = graph->nodes.at[node->in[0]]->name;
+        assert_non_null(name);
+        assert_string_equal(name, node->attr.at[0].offset == -1 ? "l.x" : "x");
+        reads++;
+    }
+    assert_int_equal(reads, 2);
+    case_close(&c);
+}
+
 /* Draws hang on name and instance alone: an equation more changes none, another name all. */
 static void test_draws(void **state) {
     (void)state;
@@ -296,8 +359,10 @@ static void test_sizes(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reverse), cmocka_unit_test(test_same),
-                                       cmocka_unit_test(test_draws), cmocka_unit_test(test_initial),
-                                       cmocka_unit_test(test_sizes)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reverse),      cmocka_unit_test(test_same),
+        cmocka_unit_test(test_draws),        cmocka_unit_test(test_initial),
+        cmocka_unit_test(test_sizes),        cmocka_unit_test(test_corners),
+        cmocka_unit_test(test_carried_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
