@@ -47,8 +47,8 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
     fn.firsts = ARENA_ARRAY(lower->arena, values + 1, RowPlace);
     fn.inputs = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, RowPlace);
     fn.given = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, LExpr *);
-    fn.filled_pre = ARENA_ARRAY(lower->arena, values + 1, bool);
-    fn.filled_post = ARENA_ARRAY(lower->arena, values + 1, bool);
+    fn.filled_pre = ARENA_ARRAY(lower->arena, values + 1, unsigned char);
+    fn.filled_post = ARENA_ARRAY(lower->arena, values + 1, unsigned char);
     for (int v = 0; v < values; v++) fn.places[v].buffer = fn.firsts[v].buffer = -1;
     for (int i = 0; i < lower->graph->inputs.count; i++) fn.inputs[i].buffer = -1;
     for (int a = 0; a < axes; a++) {

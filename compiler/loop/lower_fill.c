@@ -7,7 +7,7 @@ typedef struct Filling {
     LBlock *out;
     const Value *reader;
     int before;
-    bool post;
+    const SNest *nest; /* the loop that begins behind the filling; NULL: a block */
 } Filling;
 
 static bool depends_on(const Value *value, int index) {
@@ -59,7 +59,14 @@ static void load_state(Fn *fn, LBlock *out, const Value *value, const Kept *kept
                loop_load(m, fn->fn, buffer, loop_add(m, from, i), 1, false), false);
 }
 
-/* Positions of dim `d` from `low` below `high`; the other dims of the place over all of theirs. */
+/* Whether a loop around binds this index of the value. */
+static bool is_open(const Fn *fn, const Value *value, int index) {
+    int axis = fn->lower->graph->indices.at[index].axis;
+    return fn->loop_position[axis] &&
+           schedule_loop_index(fn->lower->schedule, value, axis) == index;
+}
+
+/* Positions before or behind the sequence on dim `d`; the other dims over all of theirs. */
 static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behind) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -82,8 +89,7 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
         } else if (k == d) {
             low = lower_let(fn, out, "length", lower_length(fn, axis, row.b));
             high = loop_add(m, low, loop_int(m, place->post[k]));
-        } else if (fn->loop_position[axis] &&
-                   schedule_loop_index(lower->schedule, value, axis) == index) {
+        } else if (is_open(fn, value, index)) {
             continue;
         } else if (depends_on(boundary, index)) {
             low = loop_int(m, 0);
@@ -130,26 +136,42 @@ static void fill_use(void *user, const Use *use, bool is_boundary) {
     if (is_boundary || use->access < 0 || source->boundary < 0 || place->buffer < 0) return;
     const Value *boundary = fn->lower->schedule->values.at[source->boundary];
     if (!ready(fn, boundary, f->before)) return;
-    if (!fn->filled_pre[source->id]) {
-        fn->filled_pre[source->id] = true;
-        if (source->storage == STORE_INPLACE)
-            fill_inplace(fn, f->out, source);
-        else
-            for (int d = 0; d < place->dim_count; d++)
-                if (place->pre[d]) fill_rows(fn, f->out, source, d, false);
-    }
-    if (f->post && !fn->filled_post[source->id]) {
-        fn->filled_post[source->id] = true;
-        for (int d = 0; d < place->dim_count; d++)
-            if (place->post[d] && source->storage != STORE_INPLACE)
-                fill_rows(fn, f->out, source, d, true);
+    bool inplace = source->storage == STORE_INPLACE;
+    if (inplace && !fn->filled_pre[source->id]) fill_inplace(fn, f->out, source);
+    if (inplace) fn->filled_pre[source->id] = 1;
+    bool member = false;
+    for (int i = 0; f->nest && i < f->nest->members.count; i++)
+        member = member || f->nest->members.at[i] == source->id;
+    for (int d = 0; d < place->dim_count && !inplace; d++) {
+        unsigned char bit = (unsigned char)(1 << d);
+        /* What a loop binds was filled before it. */
+        if (is_open(fn, source, place->dims[d])) continue;
+        if (place->pre[d] && !(fn->filled_pre[source->id] & bit)) {
+            fill_rows(fn, f->out, source, d, false);
+            fn->filled_pre[source->id] |= bit;
+        }
+        /* A forward loop writes over what lies behind the shorter sequences. */
+        int axis = fn->lower->graph->indices.at[place->dims[d]].axis;
+        bool last = !member || (f->nest->backward && f->nest->axis == axis);
+        if (place->post[d] && last && !(fn->filled_post[source->id] & bit)) {
+            fill_rows(fn, f->out, source, d, true);
+            fn->filled_post[source->id] |= bit;
+        }
     }
 }
 
-void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, bool post) {
+void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, const SNest *nest) {
     if (fn->step) return;
-    Filling f = {fn, out, reader, before, post};
+    Filling f = {.fn = fn, .out = out, .reader = reader, .before = before, .nest = nest};
     schedule_uses(fn->lower->schedule, reader, fill_use, &f);
+}
+
+void lower_fill_again(Fn *fn, LBlock *out, const Value *value) {
+    const RowPlace *place = &fn->places[value->id];
+    if (value->boundary < 0 || place->buffer < 0 || value->storage == STORE_INPLACE) return;
+    for (int d = 0; d < place->dim_count; d++)
+        if (place->post[d] && !is_open(fn, value, place->dims[d]))
+            fill_rows(fn, out, value, d, true);
 }
 
 void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr *at) {
@@ -160,13 +182,28 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
         if (place->post[d] && fn->lower->graph->indices.at[place->dims[d]].axis == axis)
             behind = true;
     if (!behind || value->boundary < 0 || place->buffer < 0 || !place->batched) return;
-    Row row;
-    LBlock *body = lower_rows(fn, out, value, &row);
-    LStmt *test = loop_if(m, body, loop_op(m, SOP_GE, at, lower_length(fn, axis, row.b), NULL));
-    store_boundary(fn, &test->body, value, &row);
-    int map[MAX_DOMAIN];
-    int maps = schedule_map_domain(fn->lower->schedule, value, map);
-    for (int d = 0; d < maps; d++) fn->map_position[map[d]] = NULL;
+    LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+    Row row = {.b = loop_var(m, fn->fn, each->var)};
+    LExpr *ended = loop_op(m, SOP_GE, at, lower_length(fn, axis, row.b), NULL);
+    LBlock *body = &loop_if(m, &each->body, ended)->body;
+    const Value *boundary = fn->lower->schedule->values.at[value->boundary];
+    bool bound[MAX_DOMAIN] = {false};
+    for (int d = 0; d < place->dim_count; d++) {
+        if (is_open(fn, value, place->dims[d])) continue;
+        int other = fn->lower->graph->indices.at[place->dims[d]].axis;
+        bool own = depends_on(boundary, place->dims[d]);
+        LExpr *low = loop_int(m, own ? 0 : -place->pre[d]);
+        LExpr *high = own ? fn->longest[other]
+                          : loop_add(m, fn->extent[other], loop_int(m, place->post[d]));
+        LStmt *loop = loop_for(m, fn->fn, body, fn->lower->graph->indices.at[place->dims[d]].name,
+                               low, high, 1);
+        fn->map_position[place->dims[d]] = loop_var(m, fn->fn, loop->var);
+        bound[d] = true;
+        body = &loop->body;
+    }
+    store_boundary(fn, body, value, &row);
+    for (int d = 0; d < place->dim_count; d++)
+        if (bound[d]) fn->map_position[place->dims[d]] = NULL;
 }
 
 /* --- the caller's tensors

@@ -86,7 +86,7 @@ typedef struct Fn {
     int start; /* forward of a model that carries: buffer of I64 [batch], position where the chunk
                   begins; -1 */
     LExpr *has_state;               /* forward of a model that carries: a mask; NULL elsewhere */
-    bool *filled_pre, *filled_post; /* by value: boundary rows are in place */
+    unsigned char *filled_pre, *filled_post; /* by value: boundary rows are in place, a bit a dim */
     LExpr **given; /* by graph input: a mask that is false when the caller gave none; NULL: always
                       given */
     LExpr *parity; /* parity of the innermost loop, or NULL: zig-zag */
@@ -165,8 +165,10 @@ void lower_nests(Fn *fn, LBlock *out);
 
 /* --- lower_fill.c --- */
 /* Boundary rows of everything that `reader` reads at other positions, as far as they are known
- * before block `before` and not filled yet. `post`: those behind the sequences too. */
-void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, bool post);
+ * before block `before` and not filled yet. `nest`: the loop that begins then; NULL: a block. */
+void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, const SNest *nest);
+/* After a turn of a loop: rows behind the sequences on axes that it does not bind. */
+void lower_fill_again(Fn *fn, LBlock *out, const Value *value);
 /* Position `at` of a backward loop lies behind some sequences: their rows hold the boundary. */
 void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr *at);
 /* Inputs that need rows of ours. */

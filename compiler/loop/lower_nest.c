@@ -9,7 +9,7 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
         for (int i = 0; i < block->values.count; i++) {
             const Value *value = schedule->values.at[block->values.at[i]];
             if (!schedule_is_leaf(value) && value->stage == stage)
-                lower_fill_uses(fn, out, value, block->number + 1, true);
+                lower_fill_uses(fn, out, value, block->number + 1, NULL);
             if (fn->step && !schedule_is_leaf(value) && value->stage == stage)
                 lower_keep_first(fn, out, value);
         }
@@ -49,7 +49,7 @@ static bool holds(const SNest *nest, int value) {
 static void fill_before(Fn *fn, LBlock *out, const SNest *nest) {
     for (int i = 0; i < nest->members.count; i++)
         lower_fill_uses(fn, out, fn->lower->schedule->values.at[nest->members.at[i]],
-                        first_block(nest), nest->backward);
+                        first_block(nest), nest);
 }
 
 /* A stop inside of the loop over its axis: sequences end, and with the last of them the loop. */
@@ -208,11 +208,12 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     }
     if (!fn->step) {
         LExpr *at = fn->loop_position[nest->axis];
-        if (nest->backward && !single)
-            for (int i = 0; i < nest->members.count; i++) {
-                const Value *value = lower->schedule->values.at[nest->members.at[i]];
-                if (!schedule_is_leaf(value)) lower_hold_behind(fn, body, value, nest->axis, at);
-            }
+        for (int i = 0; i < nest->members.count; i++) {
+            const Value *value = lower->schedule->values.at[nest->members.at[i]];
+            if (schedule_is_leaf(value)) continue;
+            if (nest->backward && !single) lower_hold_behind(fn, body, value, nest->axis, at);
+            lower_fill_again(fn, body, value);
+        }
         stop_inside(fn, body, nest, at);
         fn->loop_position[nest->axis] = NULL;
     }
@@ -226,7 +227,7 @@ void lower_nests(Fn *fn, LBlock *out) {
     if (fn->step) {
         LStmt *test = loop_if(m, out, one);
         for (int variant = 0; variant < 2; variant++) {
-            memset(fn->filled_pre, 0, (size_t)schedule->values.count * sizeof(bool));
+            memset(fn->filled_pre, 0, (size_t)schedule->values.count);
             for (int i = 0; i < schedule->nests.count; i++) {
                 const SNest *nest = schedule->nests.at[i];
                 LBlock *into = variant ? &test->otherwise : &test->body;
@@ -244,9 +245,8 @@ void lower_nests(Fn *fn, LBlock *out) {
         } else {
             fill_before(fn, out, nest);
             LStmt *test = loop_if(m, out, one);
-            bool *pre = arena_copy(fn->lower->arena, fn->filled_pre, (size_t)count * sizeof(bool));
-            bool *post =
-                arena_copy(fn->lower->arena, fn->filled_post, (size_t)count * sizeof(bool));
+            unsigned char *pre = arena_copy(fn->lower->arena, fn->filled_pre, (size_t)count);
+            unsigned char *post = arena_copy(fn->lower->arena, fn->filled_post, (size_t)count);
             loop(fn, &test->body, nest, true);
             fn->filled_pre = pre;
             fn->filled_post = post;

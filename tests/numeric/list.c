@@ -36,7 +36,7 @@ int list_folder(Arena *arena, const char *folder, bool may_refuse, Case *list, i
         if (!source) fail_msg("%s: %s", file, why);
         int models = model_names(arena, file, names, 200);
         const char *sweep = strncmp(source->text, "# sizes ", 8) == 0 ? source->text + 8 : NULL;
-        bool all_modes = may_refuse || strstr(source->text, "# modes") != NULL;
+        bool all_modes = strstr(source->text, "# modes") != NULL;
         for (int m = 0; m < models; m++) {
             Case entry = {.file = file, .model = names[m], .may_refuse = may_refuse};
             if (sweep) {
@@ -49,7 +49,7 @@ int list_folder(Arena *arena, const char *folder, bool may_refuse, Case *list, i
                 }
                 continue;
             }
-            for (int mode = MODE_INFER; mode <= (all_modes ? MODE_TRAIN : MODE_INFER); mode++) {
+            for (int mode = MODE_INFER; mode <= (may_refuse ? MODE_EVAL : all_modes ? MODE_TRAIN : MODE_INFER); mode++) {
                 entry.mode = (Mode)mode;
                 add(arena, list, &count, most, entry, modes[mode]);
             }
