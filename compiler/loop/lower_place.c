@@ -245,12 +245,12 @@ LExpr *lower_length(Fn *fn, int axis, LExpr *b) {
 LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row) {
     LoopModule *m = fn->lower->module;
     LExpr *at = lower_position(fn, reader, attr->index, row);
-    if (attr->mirrored)
-        at = loop_sub(
-            m,
-            loop_sub(m, lower_length(fn, fn->lower->graph->indices.at[attr->index].axis, row->b),
-                     loop_int(m, 1)),
-            at);
+    if (attr->mirrored) {
+        /* Behind the end there is no position from it; 0 is one that everything can take. */
+        int axis = fn->lower->graph->indices.at[attr->index].axis;
+        at = loop_sub(m, loop_sub(m, lower_length(fn, axis, row->b), loop_int(m, 1)), at);
+        at = loop_op(m, SOP_MAX, at, loop_int(m, 0), NULL);
+    }
     if (attr->carry && fn->start >= 0)
         at = loop_add(m, at, loop_load(m, fn->fn, fn->start, row->b, 1, false));
     return at;
