@@ -2,6 +2,50 @@
  */
 #include "loop/lower_internal.h"
 
+/* A stop that is computed for all positions at once: the length of each sequence. */
+static void find_stop(Fn *fn, LBlock *out, const Value *value, int axis) {
+    LoopModule *m = fn->lower->module;
+    int index = schedule_loop_index(fn->lower->schedule, value, axis);
+    LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+    LExpr *b = loop_var(m, fn->fn, each->var);
+    LExpr *length = lower_let(fn, &each->body, "length", lower_length(fn, axis, b));
+    LStmt *steps = loop_for(m, fn->fn, &each->body, "u", loop_int(m, 0), length, 1);
+    Row row = {.b = b};
+    Use use = {value->id, -1};
+    fn->map_position[index] = loop_var(m, fn->fn, steps->var);
+    LExpr *ends = lower_element(fn, &steps->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
+    LStmt *test = loop_if(m, &steps->body, loop_op(m, SOP_NE, ends, loop_int(m, 0), NULL));
+    loop_store(m, &test->body, fn->lengths[axis], b,
+               loop_add(m, fn->map_position[index], loop_int(m, 1)), false);
+    loop_break(m, &test->body);
+    fn->map_position[index] = NULL;
+}
+
+/* The longest is shorter than it was. */
+static void find_longest(Fn *fn, LBlock *out, int axis) {
+    LoopModule *m = fn->lower->module;
+    int most = fn->longest[axis]->var;
+    loop_set(m, out, most, loop_int(m, 0));
+    LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+    LExpr *length = lower_length(fn, axis, loop_var(m, fn->fn, each->var));
+    loop_set(m, &each->body, most,
+             lower_op(fn->lower, SOP_MAX, loop_var(m, fn->fn, most), length));
+}
+
+/* Stops of one stage of a block without loops around. */
+static void stops_after(Fn *fn, LBlock *out, const Block *block, int stage) {
+    const Schedule *schedule = fn->lower->schedule;
+    for (int s = 0; s < schedule->stops.count && !fn->step && !block->loop_count; s++) {
+        const Value *value = schedule->values.at[schedule->stops.at[s]];
+        int axis = fn->lower->graph->stops.at[s].axis;
+        if (value->block != block->number || value->stage != stage ||
+            schedule_loop_index(schedule, value, axis) < 0)
+            continue;
+        find_stop(fn, out, value, axis);
+        find_longest(fn, out, axis);
+    }
+}
+
 static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
     const Schedule *schedule = fn->lower->schedule;
     LoopModule *m = fn->lower->module;
@@ -30,6 +74,7 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             loop_comment(m, out, text_string(&text));
             lower_family(fn, out, block, family, single);
         }
+        stops_after(fn, out, block, stage);
     }
 }
 
@@ -41,8 +86,6 @@ static int first_block(const SNest *nest) {
 static bool holds(const SNest *nest, int value) {
     for (int i = 0; nest->kind == NEST_LOOP && i < nest->members.count; i++)
         if (nest->members.at[i] == value) return true;
-    for (int i = 0; nest->kind == NEST_BLOCK && i < nest->block->values.count; i++)
-        if (nest->block->values.at[i] == value) return true;
     return false;
 }
 
@@ -76,41 +119,6 @@ static void stop_inside(Fn *fn, LBlock *out, const SNest *nest, LExpr *at) {
         loop_break(m, &loop_if(m, out,
                                loop_op(m, SOP_EQ, loop_var(m, fn->fn, alive), loop_int(m, 0), NULL))
                            ->body);
-    }
-}
-
-/* A stop that is computed for all positions at once, or after its loop: the length of each
- * sequence. */
-static void stop_after(Fn *fn, LBlock *out, const SNest *nest) {
-    Lower *lower = fn->lower;
-    LoopModule *m = lower->module;
-    for (int s = 0; s < lower->schedule->stops.count; s++) {
-        const GraphStop *stop = &lower->graph->stops.at[s];
-        const Value *value = lower->schedule->values.at[lower->schedule->stops.at[s]];
-        if (!holds(nest, value->id)) continue;
-        int axis = stop->axis, index = schedule_loop_index(lower->schedule, value, axis);
-        if (nest->kind == NEST_BLOCK && index >= 0) {
-            LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
-            LExpr *b = loop_var(m, fn->fn, each->var);
-            LExpr *length = lower_let(fn, &each->body, "length", lower_length(fn, axis, b));
-            LStmt *steps = loop_for(m, fn->fn, &each->body, "u", loop_int(m, 0), length, 1);
-            Row row = {.b = b};
-            Use use = {value->id, -1};
-            fn->map_position[index] = loop_var(m, fn->fn, steps->var);
-            LExpr *ends =
-                lower_element(fn, &steps->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
-            LStmt *test = loop_if(m, &steps->body, loop_op(m, SOP_NE, ends, loop_int(m, 0), NULL));
-            loop_store(m, &test->body, fn->lengths[axis], b,
-                       loop_add(m, fn->map_position[index], loop_int(m, 1)), false);
-            loop_break(m, &test->body);
-            fn->map_position[index] = NULL;
-        }
-        /* The longest is shorter now. */
-        int most = fn->longest[axis]->var;
-        loop_set(m, out, most, loop_int(m, 0));
-        LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
-        LExpr *length = lower_length(fn, axis, loop_var(m, fn->fn, each->var));
-        loop_set(m, &each->body, most, lower_op(lower, SOP_MAX, loop_var(m, fn->fn, most), length));
     }
 }
 
@@ -251,7 +259,9 @@ void lower_nests(Fn *fn, LBlock *out) {
             fn->filled_pre = pre;
             fn->filled_post = post;
             loop(fn, &test->otherwise, nest, false);
+            for (int s = 0; s < schedule->stops.count; s++)
+                if (holds(nest, schedule->stops.at[s]))
+                    find_longest(fn, out, fn->lower->graph->stops.at[s].axis);
         }
-        stop_after(fn, out, nest);
     }
 }

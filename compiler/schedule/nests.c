@@ -52,8 +52,7 @@ static void add_edge(void *user, const Use *use, bool boundary) {
              schedule_edge(build->schedule, build->reader, use));
 }
 
-/* Does this value need the length of a generated axis? Then it waits for the stop. */
-static bool needs_length(const Schedule *schedule, const Value *value, int axis) {
+bool schedule_needs_length(const Schedule *schedule, const Value *value, int axis) {
     const Graph *graph = schedule->graph;
     if (value->kind == VALUE_LEAF && value->op == OP_LENGTH && value->attr->slot == axis)
         return true;
@@ -74,10 +73,13 @@ static bool needs_length(const Schedule *schedule, const Value *value, int axis)
             if (uses[j].access < 0) continue;
             const Access *access = &schedule->accesses.at[uses[j].access];
             const Value *source = schedule->values.at[uses[j].value];
-            for (int d = 0; d < access->at_count; d++)
-                if (access->at[d].kind == AT_LAST &&
+            for (int d = 0; d < access->at_count; d++) {
+                const At *at = &access->at[d];
+                bool ahead = (at->kind == AT_INDEX || at->kind == AT_SCALE) && at->offset > 0;
+                if ((at->kind == AT_LAST || ahead) &&
                     graph->indices.at[source->domain[d]].axis == axis)
                     return true;
+            }
         }
     }
     return false;
@@ -92,7 +94,7 @@ static DepResult analyse(Schedule *schedule, int **global) {
         EdgeBuild build = {schedule, &edges, value};
         schedule_uses(schedule, value, add_edge, &build);
         for (int s = 0; s < schedule->stops.count; s++)
-            if (needs_length(schedule, value, schedule->graph->stops.at[s].axis))
+            if (schedule_needs_length(schedule, value, schedule->graph->stops.at[s].axis))
                 vec_push(arena, &edges,
                          (DepEdge){.from = schedule->stops.at[s],
                                    .to = value->id,

@@ -166,6 +166,10 @@ bool schedule_verify(const Schedule *schedule, Diags *diags);
 /* The index of `value` that a loop over `axis` binds, or -1. */
 int schedule_loop_index(const Schedule *schedule, const Value *value, int axis);
 
+/* Does this value need the length of a generated axis, or what lies behind its end? Then it waits for
+ * the stop. */
+bool schedule_needs_length(const Schedule *schedule, const Value *value, int axis);
+
 /* The labelled edge of a use, as the analysis of loops sees it. */
 DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *use);
 

@@ -50,6 +50,21 @@ static void visit_stage(void *user, const Use *use, bool boundary) {
     if (stage > s->stage) s->stage = stage;
 }
 
+static void visit_length(void *user, const Use *use, bool boundary) {
+    Staging *s = user;
+    const Schedule *schedule = s->schedule;
+    const Value *operand = schedule->values.at[use->value];
+    (void)boundary;
+    for (int i = 0; i < schedule->stops.count; i++) {
+        const Value *stop = schedule->values.at[schedule->stops.at[i]];
+        int axis = schedule->graph->stops.at[i].axis;
+        if (stop->block == s->block->number && stop->stage >= s->stage &&
+            (schedule_needs_length(schedule, s->value, axis) ||
+             (schedule_is_leaf(operand) && schedule_needs_length(schedule, operand, axis))))
+            s->stage = stop->stage + 1;
+    }
+}
+
 /* A scalar that only earlier things feed is computed at the start of the stage, for every row.
  * Whether all its operands are earlier depends on its stage, which depends on whether they are
  * prologues: operands come first in the order of the block, so one pass decides both. */
@@ -62,6 +77,7 @@ static void find_stages(Staging *s) {
         bool row = value->kind == VALUE_ROW || value->kind == VALUE_LEAF;
         s->prologue[value->id] = row;
         schedule_uses(s->schedule, value, visit_stage, s);
+        schedule_uses(s->schedule, value, visit_length, s); /* found between two stages */
         value->stage = s->stage;
         if (!row && value->count == 1 && value->kind != VALUE_PRODUCT) {
             s->all_early = true;
