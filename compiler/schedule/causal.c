@@ -53,7 +53,9 @@ bool schedule_causal(Arena *arena, const Graph *graph, Diags *diags) {
     case DEP_ALL: {
         const Node *reader = graph->nodes.at[result.edge.to];
         const Node *source = graph->nodes.at[result.edge.from];
-        const char *name = name_for(arena, graph, result.edge.from);
+        const char *name = source->op == OP_READ && !source->name
+                               ? name_for(arena, graph, source->in[0])
+                               : name_for(arena, graph, result.edge.from);
         Diag *diag = diag_error(diags, "E-CAUSAL", reader->span, "%s needs its own whole sequence",
                                 name ? name : "this value");
         diag_note(diags, diag, source->span, "the recurrence passes through here");
