@@ -44,6 +44,8 @@ struct Grammar {
     bool begins;      /* a statement begins with the next token */
     bool line_ends;   /* an EOL is owed to the parser */
     bool block_reported; /* one block that the end of the file leaves open was reported */
+    bool lost;        /* an item went wrong: what follows is reported when one begins again */
+    bool lost_loop;   /* and a 'for' of its body was met, whose block ends no item */
     bool stopped;     /* a limit was met: only the end of the file comes, without complaint */
 };
 

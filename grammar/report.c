@@ -71,7 +71,11 @@ static void write_met(Grammar *grammar, Span span, const char *met, Text *out) {
 
 void grammar_report(Grammar *grammar, Span span, const char *met, const char *const *expected,
                     int count) {
-    if (grammar->stopped) return;
+    /* A header without '{' would make an error of each line of its body. */
+    bool item = is_among("'model'", expected, count);
+    grammar->lost_loop = item && grammar->lost && strcmp(met, "'for'") == 0;
+    if (grammar->stopped || (item && grammar->lost)) return;
+    grammar->lost |= item || grammar->block_count == 0;
     const char **words = ARENA_ARRAY(grammar->arena, count + 4, const char *);
     int n = words_for(expected, count, words);
     Text message = text_new(grammar->arena);

@@ -169,9 +169,10 @@ items: item_opt             { push_item(grammar, $1); }
     | items eol item_opt    { push_item(grammar, $3); } ;
 eol: EOL                    { yyerrok; } ;
 item_opt: %empty            { $$ = NULL; }
-    | item
+    | item                  { grammar->lost = false; }
     | error                 { $$ = ast_item(AST, ITEM_ERROR, @$); }
-    | error block           { $$ = ast_item(AST, ITEM_ERROR, @$); } ;
+    | error block
+        { $$ = ast_item(AST, ITEM_ERROR, @$); grammar->lost &= grammar->lost_loop; } ;
 item: SIZE binds            { $$ = ast_item(AST, ITEM_SIZE, @$); $$->binds = $2; }
     | CONST binds           { $$ = ast_item(AST, ITEM_CONST, @$); $$->binds = $2; }
     | IMPORT STRING
