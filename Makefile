@@ -35,6 +35,7 @@ LIBS := -lm -lpthread -ldl
 SOURCES := $(wildcard compiler/*.c compiler/*/*.c backends/*.c backends/*/*.c grammar/*.c)
 RUNTIME := $(wildcard runtime/*.c)
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+NUMERIC := $(patsubst tests/numeric/%.c,%,$(wildcard tests/numeric/test_*.c))
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 GENERATED := $(addprefix $(BUILD)/obj/gen/,rnn.tab.o rnn.lex.o prelude.o)
@@ -42,7 +43,9 @@ OBJECTS := $(call objects,$(filter-out compiler/main.c,$(SOURCES))) $(GENERATED)
 MAIN := $(BUILD)/obj/compiler/main.o
 LIBRARY := $(BUILD)/librnnc.a
 LIBRARY_RT := $(BUILD)/librnn_rt.a
-TESTS := $(addprefix $(BUILD)/unit/,$(UNIT))
+# Programs of tests/numeric share the other files of their folder.
+SHARED := $(call objects,$(filter-out tests/numeric/test_%,$(wildcard tests/numeric/*.c)))
+TESTS := $(addprefix $(BUILD)/unit/,$(UNIT)) $(addprefix $(BUILD)/numeric/,$(NUMERIC))
 
 .PHONY: all tests check lint demo install clean FORCE
 .SECONDARY:
@@ -114,6 +117,11 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
 	@echo '  TEST  $@'
 	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
 
+$(BUILD)/numeric/%: tests/numeric/%.c $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  TEST  $@'
+	$(Q)$(CC) $(C11) $(filter-out -Werror,$(WARN)) -MF $@.d -o $@ $< $(SHARED) $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
+
 $(BUILD)/check: tests/check.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  TEST  $@'
@@ -124,6 +132,7 @@ MODELS = python3 tests/models/run.py --rnnc=$(BUILD)/rnnc
 check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	$(BUILD)/check \
 	    $(foreach test,$(UNIT),'unit $(test:test_%=%)=$(BUILD)/unit/$(test)') \
+	    $(foreach test,$(NUMERIC),'$(test:test_%=%)=$(BUILD)/numeric/$(test)') \
 	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
 	    'models by the interpreter=python3 tests/models/convert.py $(BUILD)/models && \
 	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \
@@ -148,9 +157,9 @@ install: $(BUILD)/rnnc $(LIBRARY_RT)
 	install -m 644 $(LIBRARY_RT) $(DESTDIR)$(PREFIX)/lib/librnn_rt.a
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/gen $(BUILD)/unit $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
+	rm -rf $(BUILD)/obj $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
 	    $(BUILD)/flags $(BUILD)/rnnc $(LIBRARY) $(LIBRARY_RT)
 
 FORCE:
 -include $(OBJECTS:.o=.d) $(MAIN:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(RUNTIME)) \
-    $(TESTS:=.d) $(BUILD)/check.d
+    $(SHARED:.o=.d) $(TESTS:=.d) $(BUILD)/check.d
