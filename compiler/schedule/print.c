@@ -257,7 +257,9 @@ static void put_line(const Schedule *schedule, const Value *value, Text *out) {
         break;
     }
     put_storage(schedule, value, out);
-    if (value->attr) put_note(schedule, value, out);
+    bool operation =
+        value->kind == VALUE_LEAF || value->kind == VALUE_POINT || value->kind == VALUE_ROW;
+    if (value->attr && operation) put_note(schedule, value, out);
     text_puts(out, "\n");
 }
 
