@@ -224,11 +224,10 @@ static bool take_inputs(const Ctx *c, const Ctx *own, const Given *given) {
             var->input = flow(own, elab(own, var->port->value), &var->type, true,
                               var->port->value->span, "the default", var->port->span);
         if (var->type.unknown || var->input->type.unknown) var->input = unknown_value(c);
-        /* What is read at t-k under `carry` is kept between calls, and has a name there. */
+        /* What is read at t-k under `carry` is kept between calls, by each instance under a name of
+         * its own: another one may read the same value beyond another boundary. */
         const Value *input = var->input;
-        if (!own->body->carry || var->boundary == NULL || input->node < 0 ||
-            c->e->graph->nodes.at[input->node]->name != NULL)
-            continue;
+        if (!own->body->carry || var->boundary == NULL || input->node < 0) continue;
         input = emit_op(c, OP_VAR, &input->type, 1, &input, NULL, var->port->span);
         if (input->node >= 0)
             c->e->graph->nodes.at[input->node]->name = sema_join(own, own->body->path, var->source);

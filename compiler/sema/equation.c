@@ -106,10 +106,18 @@ static const Value *hold(const Ctx *c, Var *var, const Value *value) {
     const Expr *every = c->eq->stmt->every;
     bool open = false;
     int64_t period = 0;
-    if (!elab_integer(c, every, "the period of 'every'", &period, &open) && !open) return value;
-    if (!open && period < 1) {
-        sema_error(c, "E-CLOCK", every->span, "'every' takes an integer of at least 1, not %lld",
-                   (long long)period);
+    const Value *p = elab(c, every);
+    if (p->type.unknown) return value;
+    open = !c->e->emit && !num_int(&p->num, &period) &&
+           (p->num.kind == NUM_INT || p->num.kind == NUM_OPEN);
+    if (!open && (!num_int(&p->num, &period) || period < 1)) {
+        double number;
+        if (p->num.kind != NUM_BOOL && num_double(&p->num, &number))
+            sema_error(c, "E-CLOCK", every->span, "'every' takes an integer of at least 1, not %g",
+                       number);
+        else
+            sema_error(c, "E-CLOCK", every->span,
+                       "'every' takes an integer that is known at compile time");
         return value;
     }
     if (period == 1 && !open) return value;

@@ -297,7 +297,7 @@ static void test_carried_names(void **state) {
         if (node->op != OP_READ || node->attr.carry == 0) continue;
         const char *name = graph->nodes.at[node->in[0]]->name;
         assert_non_null(name);
-        assert_string_equal(name, node->attr.at[0].offset == -1 ? "l.x" : "x");
+        assert_string_equal(name, node->attr.at[0].offset == -1 ? "l.x" : "l.k");
         reads++;
     }
     assert_int_equal(reads, 2);
