@@ -107,10 +107,10 @@ static Use resolve(const Schedule *schedule, Use use, bool rows) {
         Use inner = value->uses.at[0];
         const Value *source = schedule->values.at[inner.value];
         if (carried && source->name != value->name) return use;
+        if (rows && !shape_equal(value->type.shape, source->type.shape)) return use;
         if (use.access < 0 && inner.access >= 0)
             use = inner;
-        else if (inner.access < 0 && same_domain(value, source) && inner.value != use.value &&
-                 (!rows || shape_equal(value->type.shape, source->type.shape)))
+        else if (inner.access < 0 && same_domain(value, source) && inner.value != use.value)
             use.value = inner.value;
         else
             return use;

@@ -61,10 +61,12 @@ static void test_rows_see_reshapes(void **state) {
     Case c;
     (void)state;
     schedule_open(&c, "model R(x[t]: [6]) -> y[t]: [2], z[t]: [2, 3], w[t]: [3], e[t]: [2, 3] {\n"
+                      "    state v[t]: [6] = 0\n"
+                      "    v[t] = x[t] + sum(reshape[2, 3](v[t-1]), dim = 0)[0]\n"
                       "    param A: [2, 3] ~ glorot\n"
                       "    y[t] = sum(reshape[2, 3](x[t]), dim = 1)\n"
                       "    z[t] = col(y[t]) * A + reshape[3, 2](x[t]).T\n"
-                      "    w[t] = reshape[2, 3](x[t])[1]\n"
+                      "    w[t] = reshape[2, 3](v[t])[1]\n"
                       "    e[t] = exp(reshape[2, 3](x[t]))\n"
                       "}\n");
     const Schedule *schedule = schedule_case(&c, NULL, MODE_INFER);

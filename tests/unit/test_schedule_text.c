@@ -4,6 +4,7 @@
 
 #include "loop/loop.h"
 #include "loop/lower.h"
+#include "random_graph.h"
 
 static const char *lowered(Case *c, const Schedule *schedule) {
     LowerOptions options = {.target = {.lanes = 16, .fma = true, .l2_bytes = 1 << 20},
@@ -99,6 +100,39 @@ static void test_cells_round_trip(void **state) {
             round_trip(&c, cells[i], schedule);
             case_close(&c);
         }
+}
+
+/* Random graphs: what is built is sound, and reads back. */
+static void test_random_round_trip(void **state) {
+    int built = 0, looped = 0;
+    (void)state;
+    for (uint32_t seed = 1; seed <= 1500; seed++) {
+        GraphCase g = graph_case_bytes("graph g infer\n", 14);
+        RandomGraph r = random_graph(g.arena, g.names, seed, 4 + (int)(seed % 12));
+        Diags *diags = diags_new(g.arena);
+        PassOptions options = {0};
+        if (!graph_verify(r.graph, "random", diags) || !schedule_causal(g.arena, r.graph, diags)) {
+            arena_free(g.arena);
+            continue;
+        }
+        const Graph *graph = passes_run(r.graph, &options, diags);
+        Case c = {.arena = g.arena, .names = g.names, .diags = diags};
+        if (!graph) fail_msg("%u: %s", seed, case_diags(&c));
+        Schedule *schedule = schedule_build(g.arena, graph, diags);
+        for (int i = 0; i < diags->list.count; i++)
+            if (strcmp(diags->list.at[i]->code, "E-LOWER") != 0)
+                fail_msg("%u: %s\n%s", seed, case_diags(&c), graph_case_text(&g, graph));
+        if (schedule) {
+            built++;
+            for (int i = 0; i < schedule->nests.count; i++)
+                looped += schedule->nests.at[i]->kind == NEST_LOOP;
+            if (!schedule_verify(schedule, diags))
+                fail_msg("%u: %s\n%s", seed, case_diags(&c), schedule_text(g.arena, schedule));
+            round_trip(&c, arena_printf(g.arena, "%u", seed), schedule);
+        }
+        arena_free(g.arena);
+    }
+    assert_true(built >= 200 && looped >= 50);
 }
 
 /* --- broken texts --- */
@@ -249,6 +283,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_programs_round_trip),
         cmocka_unit_test(test_cells_round_trip),
+        cmocka_unit_test(test_random_round_trip),
         cmocka_unit_test(test_torn_texts),
         cmocka_unit_test(test_messages),
     };
