@@ -3,16 +3,7 @@
  * A full read needs all elements of its operand: the vector of a product, the operand of a row
  * operation, a single element that a longer vector uses, a value at other positions. Between the
  * stages of a block everything that was computed is complete. */
-#include "schedule/schedule.h"
-
-typedef struct Staging {
-    Schedule *schedule;
-    const Block *block;
-    Value *value;
-    bool *prologue; /* by value */
-    int stage;
-    bool all_early; /* every operand is a prologue or of an earlier stage */
-} Staging;
+#include "schedule/stages.h"
 
 static bool same_map(const Schedule *schedule, const Value *a, const Value *b) {
     int x[MAX_DOMAIN], y[MAX_DOMAIN];
@@ -23,7 +14,7 @@ static bool same_map(const Schedule *schedule, const Value *a, const Value *b) {
     return true;
 }
 
-static bool full_read(const Staging *s, const Value *reader, const Use *use, bool boundary) {
+bool stage_full_read(const Staging *s, const Value *reader, const Use *use, bool boundary) {
     const Value *operand = s->schedule->values.at[use->value];
     if (boundary || use->access >= 0) return true;
     if (reader->kind == VALUE_PRODUCT || reader->kind == VALUE_ROW) return true;
@@ -31,7 +22,7 @@ static bool full_read(const Staging *s, const Value *reader, const Use *use, boo
     return (operand->count == 1 && reader->count > 1) || !same_map(s->schedule, reader, operand);
 }
 
-static bool in_block(const Staging *s, const Use *use) {
+bool stage_in_block(const Staging *s, const Use *use) {
     const Value *operand = s->schedule->values.at[use->value];
     return operand->block == s->block->number && !schedule_is_leaf(operand) &&
            !schedule_carried(s->schedule, s->value, use);
@@ -39,14 +30,15 @@ static bool in_block(const Staging *s, const Use *use) {
 
 static void visit_prologue(void *user, const Use *use, bool boundary) {
     Staging *s = user;
-    if (!in_block(s, use)) return;
+    if (!stage_in_block(s, use)) return;
     if (boundary || !s->prologue[use->value]) s->all_early = false;
 }
 
 static void visit_stage(void *user, const Use *use, bool boundary) {
     Staging *s = user;
-    if (!in_block(s, use)) return;
-    int stage = s->schedule->values.at[use->value]->stage + full_read(s, s->value, use, boundary);
+    if (!stage_in_block(s, use)) return;
+    int stage =
+        s->schedule->values.at[use->value]->stage + stage_full_read(s, s->value, use, boundary);
     if (stage > s->stage) s->stage = stage;
 }
 
@@ -95,7 +87,7 @@ static void find_stages(Staging *s) {
                         use = (j - value->uses.count) % 2 ? &t->b : &t->a;
                     }
                     const Value *operand = s->schedule->values.at[use->value];
-                    if (in_block(s, use) && !s->prologue[operand->id] &&
+                    if (stage_in_block(s, use) && !s->prologue[operand->id] &&
                         operand->stage >= value->stage)
                         early = false;
                 }
@@ -313,6 +305,7 @@ void stage_blocks(Schedule *schedule) {
                      .prologue =
                          ARENA_ARRAY(schedule->arena, 4 * schedule->values.count + 1024, bool)};
         find_stages(&s);
+        stage_sink(&s);
         int n = block->values.count;
         int *order = arena_copy(schedule->arena, block->values.at, (size_t)n * sizeof(int));
         for (int i = 0; i < n; i++) {

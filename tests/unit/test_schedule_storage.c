@@ -81,11 +81,58 @@ static void test_rows_see_reshapes(void **state) {
     case_close(&c);
 }
 
+/* What is made of products sinks to the stage that needs it: how many vectors a step stores beside
+ * its state. */
+static void test_sinking(void **state) {
+    static const struct {
+        const char *file;
+        int stored;
+    } cells[] = {{"lstm", 0}, {"gru", 2}, {"projection", 1}, {"peephole", 1}, {"weird", 5}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+        Case c;
+        char path[128];
+        snprintf(path, sizeof path, "tests/golden/schedule/%s.rnn", cells[i].file);
+        schedule_open_file(&c, path);
+        const Schedule *schedule = schedule_case(&c, NULL, MODE_INFER);
+        int stored = 0;
+        for (int v = 0; v < schedule->values.count; v++) {
+            const Value *value = schedule->values.at[v];
+            stored += value->live && value->storage == STORE_SINGLE && value->family >= 0;
+        }
+        if (stored != cells[i].stored)
+            fail_msg("%s stores %d vectors, not %d\n%s", cells[i].file, stored, cells[i].stored,
+                     schedule_text(c.arena, schedule));
+        case_close(&c);
+    }
+}
+
+/* Nothing sinks behind the stage that overwrites the old value of a state: c stays one row. */
+static void test_sinking_spares_states(void **state) {
+    Case c;
+    (void)state;
+    schedule_open(&c, "size H = 20\n"
+                      "model M(x[t]: [H]) -> h[t]: [H] {\n"
+                      "    param A, U: [H, H] ~ glorot\n"
+                      "    state h[t] = 0\n"
+                      "    state c[t]: [H] = 0\n"
+                      "    c[t] = tanh(x[t] + U @ h[t-1] + c[t-1])\n"
+                      "    e[t] = exp(c[t-1])\n"
+                      "    h[t] = tanh(A @ c[t]) * e[t]\n"
+                      "}\n");
+    const Schedule *schedule = schedule_case(&c, NULL, MODE_INFER);
+    assert_int_equal(named(schedule, "c", VALUE_POINT)->storage, STORE_INPLACE);
+    assert_int_equal(named(schedule, "e", VALUE_POINT)->stage, 0);
+    case_close(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_input_at_a_lag_is_not_in_place),
         cmocka_unit_test(test_own_past_is_a_history),
         cmocka_unit_test(test_rows_see_reshapes),
+        cmocka_unit_test(test_sinking),
+        cmocka_unit_test(test_sinking_spares_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
