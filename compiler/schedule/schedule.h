@@ -166,8 +166,8 @@ bool schedule_verify(const Schedule *schedule, Diags *diags);
 /* The index of `value` that a loop over `axis` binds, or -1. */
 int schedule_loop_index(const Schedule *schedule, const Value *value, int axis);
 
-/* Does this value need the length of a generated axis, or what lies behind its end? Then it waits for
- * the stop. */
+/* Does this value need the length of a generated axis, or what lies behind its end? Then it waits
+ * for the stop. */
 bool schedule_needs_length(const Schedule *schedule, const Value *value, int axis);
 
 /* The labelled edge of a use, as the analysis of loops sees it. */
@@ -195,6 +195,7 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b);
 
 /* Steps of the build, in order; each in its file. */
 bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
+void normal_boundaries(Schedule *schedule);           /* boundaries.c: one boundary a value */
 bool normal_nests(Schedule *schedule);                /* nests.c: components, N4, blocks */
 void stage_blocks(Schedule *schedule);    /* stages.c: stages, partial sums, families, segments */
 void storage_decide(Schedule *schedule);  /* storage.c */
