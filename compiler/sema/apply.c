@@ -209,7 +209,46 @@ static bool carry_state(const Ctx *c, const Ctx *own, Span span) {
     return true;
 }
 
-/* Inputs of the body, with their types checked. */
+const Value *port_default(const Ctx *c, Var *var) {
+    if (var->port == NULL || var->port->value == NULL || var->count > 0 || var->output) return NULL;
+    const Expr *expr = var->port->value;
+    const char *what = arena_printf(c->e->arena, "the default of '%s'", var->source);
+    if (var->boundary_active) {
+        sema_error(c, "E-CAUSAL", expr->span, "%s depends on itself", what);
+        return unknown_value(c);
+    }
+    if (!frame_enter(c, expr->span)) return unknown_value(c);
+    var->boundary_active = true;
+    Eq *eq = ARENA_NEW(c->e->arena, Eq);
+    eq->label = sema_name(c, arena_printf(c->e->arena, "%s.init", var->key));
+    eq->body = c->body;
+    Ctx own = *c;
+    own.eq = eq;
+    const Value *value =
+        flow(c, elab(&own, expr), &var->type, true, expr->span, what, var->port->span);
+    for (int i = 0; i < value->count && !value->type.unknown; i++) {
+        bool outer = false;
+        for (int k = 0; k < c->body->outer_count; k++)
+            outer |= c->body->outer[k] == value->index[i];
+        if (outer) continue;
+        Name name = c->e->graph->indices.at[value->index[i]].name;
+        sema_error(c, "E-TIME", find_name_in(expr, name, expr->span),
+                   "%s has no time and depends on '%s'", what, name);
+        value = unknown_value(c);
+    }
+    var->boundary_active = false;
+    frame_leave(c);
+    return value;
+}
+
+void take_default(const Ctx *c, Var *var) {
+    if (!var->waits) return;
+    const Value *value = port_default(c, var);
+    var->input = value;
+    var->waits = false;
+}
+
+/* Inputs of the body, with their types checked. A default waits for what the body declares. */
 static bool take_inputs(const Ctx *c, const Ctx *own, const Given *given) {
     const PortList *ports = &own->inst->model->item->inputs;
     for (int i = 0; i < own->body->all.count; i++) {
@@ -218,11 +257,9 @@ static bool take_inputs(const Ctx *c, const Ctx *own, const Given *given) {
         const Given *g = &given[var->port - ports->at];
         const char *what =
             arena_printf(c->e->arena, "argument '%s' of '%s'", var->source, own->called);
-        if (g->value != NULL)
-            var->input = flow(c, g->value, &var->type, false, g->expr->span, what, var->port->span);
-        else
-            var->input = flow(own, elab(own, var->port->value), &var->type, true,
-                              var->port->value->span, "the default", var->port->span);
+        var->waits = g->value == NULL;
+        if (var->waits) continue;
+        var->input = flow(c, g->value, &var->type, false, g->expr->span, what, var->port->span);
         if (var->type.unknown || var->input->type.unknown) var->input = unknown_value(c);
         /* What is read at t-k under `carry` is kept between calls, by each instance under a name of
          * its own: another one may read the same value beyond another boundary. */
@@ -327,6 +364,7 @@ const Value *const *elab_application(const Ctx *c, const Expr *call, const Model
     }
     if (c->e->emit) {
         declare_body(&own);
+        for (int i = 0; i < body->all.count; i++) take_default(&own, body->all.at[i]);
         vec_push(c->e->arena, &c->e->queue, body);
     }
     return outputs;

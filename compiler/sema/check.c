@@ -85,6 +85,7 @@ void check_unused(Elab *e, const Model *model) {
     for (int i = 0; i < item->outputs.count; i++)
         if (item->outputs.at[i].decl.name != NULL)
             vec_push(u.arena, &root.reads, item->outputs.at[i].decl.name);
+    for (int i = 0; i < item->inputs.count; i++) read_names(&u, &root, item->inputs.at[i].value);
     collect(&u, &item->body, &root);
     vec_push(u.arena, &u.work, &root);
     while (u.work.count > 0) {

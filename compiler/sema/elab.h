@@ -155,6 +155,7 @@ struct Var {
     const Value *boundary_value;
     bool boundary_active;
     const Value *input; /* of an input of the body */
+    bool waits;         /* for its default: an input that an application leaves out */
     const Port *port;
     bool output;
     int node;
@@ -363,6 +364,10 @@ bool is_application(const Ctx *c, const Expr *base);
 /* Applies; the outputs go to an array of model->item->outputs.count values. NULL after an error. */
 const Value *const *elab_application(const Ctx *c, const Expr *call, const Model **model);
 void header_types(const Ctx *c);
+/* The default of an input without time; NULL when it has none. */
+const Value *port_default(const Ctx *c, Var *var);
+/* Gives an input of an application that waits for its default that value. */
+void take_default(const Ctx *c, Var *var);
 
 /* call.c, tensor.c, reduce.c */
 const Value *elab_call(const Ctx *c, const Expr *expr);

@@ -39,12 +39,6 @@ static Value *port_value(const Ctx *c, const Var *var) {
     return value;
 }
 
-static const Value *default_value(const Ctx *c, const Var *var) {
-    if (var->port->value == NULL || var->count > 0 || var->output) return NULL;
-    return flow(c, elab(c, var->port->value), &var->type, true, var->port->value->span,
-                "the default", var->type_span);
-}
-
 static void run_equations(Elab *e, const Body *body) {
     for (int i = 0; i < body->eqs.count; i++) elab_equation(e, body->eqs.at[i]);
 }
@@ -65,9 +59,9 @@ void check_model(Elab *from, const Model *model) {
         Var *var = c.body->all.at[i];
         if (var->port == NULL || var->output) continue;
         var->input = port_value(&c, var);
-        default_value(&c, var);
     }
     declare_body(&c);
+    for (int i = 0; i < c.body->all.count; i++) port_default(&c, c.body->all.at[i]);
     run_equations(e, c.body);
     for (int i = 0; i < c.body->all.count; i++) {
         Var *var = c.body->all.at[i];
@@ -131,10 +125,39 @@ static void add_input(const Ctx *c, Var *var) {
     if (value->node >= 0)
         graph->nodes.at[value->node]->name = sema_join(c, c->body->path, var->key);
     var->input = value;
-    const Value *fallback = default_value(c, var);
-    GraphPort *to = &graph->inputs.at[attr.slot];
-    to->node = value->node;
-    if (fallback != NULL) to->fallback = fallback->node;
+    graph->inputs.at[attr.slot].node = value->node;
+}
+
+/* Whether a default needs, by way of others, the input that it is the default of. */
+static bool default_cycles(const Ctx *c, int slot) {
+    const Graph *graph = c->e->graph;
+    bool *seen = ARENA_ARRAY(c->e->arena, graph->nodes.count + 1, bool);
+    VEC(int) work = {0};
+    vec_push(c->e->arena, &work, graph->inputs.at[slot].fallback);
+    while (work.count > 0) {
+        int id = work.at[--work.count];
+        if (id < 0 || seen[id]) continue;
+        const Node *node = graph->nodes.at[id];
+        seen[id] = true;
+        for (int i = 0; i < node->in_count; i++) vec_push(c->e->arena, &work, node->in[i]);
+        if (node->op != OP_INPUT) continue;
+        if (node->attr.slot == slot) return true;
+        vec_push(c->e->arena, &work, graph->inputs.at[node->attr.slot].fallback);
+    }
+    return false;
+}
+
+/* Defaults of the inputs without time, made of whatever the body declares. */
+static void add_defaults(const Ctx *c) {
+    Graph *graph = c->e->graph;
+    int slot = 0;
+    for (int i = 0; i < c->body->all.count && slot < graph->inputs.count; i++) {
+        Var *var = c->body->all.at[i];
+        if (var->port == NULL || var->output || var->input == NULL) continue;
+        const Value *fallback = port_default(c, var);
+        if (fallback != NULL) graph->inputs.at[slot].fallback = fallback->node;
+        slot++;
+    }
 }
 
 static void add_output(const Ctx *c, const Var *var) {
@@ -239,9 +262,14 @@ Graph *sema_graph(Program *program, const char *name, Mode mode, Diags *diags) {
             add_input(&c, c.body->all.at[i]);
     declare_body(&c);
     if (e->limited) return NULL;
+    add_defaults(&c);
     run_equations(e, c.body);
     /* Bodies of applications join the queue while it is worked off. */
     for (int i = 0; i < e->queue.count && !e->limited; i++) run_equations(e, e->queue.at[i]);
+    for (int i = 0; i < e->graph->inputs.count && diags->errors == 0; i++)
+        if (default_cycles(&c, i))
+            sema_error(&c, "E-CAUSAL", e->graph->inputs.at[i].span,
+                       "the default of '%s' depends on itself", e->graph->inputs.at[i].name);
     if (diags->errors > 0) return NULL;
     for (int i = 0; i < c.body->all.count; i++)
         if (c.body->all.at[i]->output) add_output(&c, c.body->all.at[i]);

@@ -226,6 +226,7 @@ static const Value *boundary_at(const Ctx *c, Var *var, const Slots *slots, Span
 }
 
 static const Value *source_of(const Ctx *c, Var *var) {
+    take_default(c, var);
     if (var->input != NULL) return var->input;
     Value *value = ARENA_NEW(c->e->arena, Value);
     value->type = var->type;

@@ -134,7 +134,9 @@ static const Value *over_time(const Ctx *c, const Expr *expr, Name name, const E
     if (x->type.unknown) return x;
     const Graph *graph = c->e->graph;
     int axis = graph->indices.at[range.index].axis;
-    if (!value_has(x, range.index) && x->num.kind == NUM_NONE) {
+    /* Seen at the definition; in one mode, or with one flag, a branch may do without the index. */
+    bool constant = x->num.kind != NUM_NONE || (c->e->emit && !c->inst->model->models_in);
+    if (!value_has(x, range.index) && !constant) {
         Name index = graph->indices.at[range.index].name;
         sema_error(c, "E-TIME", expr->args.at[0].span,
                    "the operand of %s[%s] does not depend on '%s'", name, index, index);
