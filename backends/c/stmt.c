@@ -212,7 +212,7 @@ static void print_return(EmitC *c, const LStmt *s) {
     text_puts(&line, s->value ? "return " : "return");
     const char *status = s->value ? status_of(c, s->value) : NULL;
     if (status)
-        text_printf(&line, "%s_%s", identifier_upper(c->arena, c->module->prefix), status);
+        text_printf(&line, "%s_%s", identifier_upper(c->arena, identifier_of(c->arena, c->module->prefix)), status);
     else if (s->value)
         c_expr(c, &line, s->value);
     text_puts(&line, ";");
@@ -365,7 +365,7 @@ static void print_pointer_checks(EmitC *c, const char *const *names) {
     text_puts(&line, ") {");
     c_line(c, &line);
     put(c, arena_printf(c->arena, "    return %s_BAD_POINTER;",
-                        identifier_upper(c->arena, c->module->prefix)));
+                        identifier_upper(c->arena, identifier_of(c->arena, c->module->prefix))));
     put(c, "}");
 }
 

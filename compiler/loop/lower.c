@@ -240,6 +240,9 @@ static void output_arguments(Fn *fn) {
 
 static void work_check(Fn *fn, LBlock *out, int bytes_arg, Size work) {
     LoopModule *m = fn->lower->module;
+    LExpr *large = lower_too_large(fn, work);
+    if (large)
+        loop_return(m, &loop_if(m, out, large)->body, loop_int_of(m, LT_I32, LOOP_BAD_SPACE));
     LExpr *small = loop_op(m, SOP_LT, loop_var(m, fn->fn, fn->fn->args.at[bytes_arg].var),
                            size_expr(fn, work), NULL);
     loop_return(m, &loop_if(m, out, small)->body, loop_int_of(m, LT_I32, LOOP_BAD_SPACE));
@@ -305,7 +308,7 @@ static Size make_forward(Lower *lower) {
     lower->interface_->forward = lower_finish(&fn);
 
     Fn size = lower_function(lower, "forward_work_bytes", LT_I64,
-                             "Bytes of workspace that forward needs.", false);
+                             "Bytes of workspace that forward needs; -1 when an argument is out of its range.", false);
     lower_arg(&size, ROLE_BATCH, 0);
     axis_arguments(&size, false);
     lower_return_size(&size, work);
@@ -356,7 +359,7 @@ static void make_step(Lower *lower) {
     lower->interface_->step = lower_finish(&fn);
 
     Fn size = lower_function(lower, "step_work_bytes", LT_I64,
-                             "Bytes of workspace that step needs.", true);
+                             "Bytes of workspace that step needs; -1 when an argument is out of its range.", true);
     lower_arg(&size, ROLE_BATCH, 0);
     lower_return_size(&size, work);
     lower->interface_->step_work = lower_finish(&size);

@@ -92,6 +92,22 @@ static void input_place(Fn *fn, int slot, int arg) {
                   .layout = lower_shape_text(lower, port, fn->step)});
 }
 
+/* A port that is called as one of our own arguments gets a tail. */
+static const char *port_name(Fn *fn, const char *name, const char *tail) {
+    Lower *lower = fn->lower;
+    static const char *const own[] = {"params", "weights", "batch", "state",
+                                      "first",  "count",   "seed",  "work", "work_bytes"};
+    bool taken = false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) taken = taken || !strcmp(name, own[i]);
+    for (int a = 0; a < lower->graph->axes.count; a++) {
+        static const char *const tails[] = {"steps", "lengths", "out_lengths"};
+        for (int t = 0; t < 3; t++)
+            taken = taken || !strcmp(name, arena_printf(lower->arena, "%s_%s",
+                                                        lower->graph->axes.at[a].name, tails[t]));
+    }
+    return taken ? arena_printf(lower->arena, "%s_%s", name, tail) : name;
+}
+
 int lower_arg(Fn *fn, ArgRole role, int slot) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -152,8 +168,8 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
         bool optional = port->fallback >= 0;
         doc = arena_printf(lower->arena, "input, %s%s", lower_shape_text(lower, port, fn->step),
                            optional ? "; NULL: its default" : "");
-        arg = loop_arg_pointer(m, fn->fn, port->name, input_type(lower, port->type), false,
-                               optional, doc);
+        arg = loop_arg_pointer(m, fn->fn, port_name(fn, port->name, "in"),
+                               input_type(lower, port->type), false, optional, doc);
         input_place(fn, slot, arg);
         if (optional)
             fn->given[slot] = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
@@ -165,8 +181,8 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
         doc = arena_printf(lower->arena, "output, %s%s; NULL: not wanted",
                            lower_shape_text(lower, port, fn->step),
                            port->index_count && !fn->step ? ", zero beyond each length" : "");
-        arg =
-            loop_arg_pointer(m, fn->fn, port->name, input_type(lower, port->type), true, true, doc);
+        arg = loop_arg_pointer(m, fn->fn, port_name(fn, port->name, "out"),
+                               input_type(lower, port->type), true, true, doc);
         break;
     }
     case ROLE_STATE: {
@@ -229,22 +245,27 @@ static bool needs_one(const Lower *lower, int axis) {
     return search.found;
 }
 
-void lower_checks(Fn *fn, LBlock *out) {
+/* The batch, or the steps of an axis, outside of their ranges. */
+static LExpr *out_of_range(Fn *fn) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const Graph *graph = lower->graph;
-    LExpr *most = loop_int(m, INT32_MAX), *bad = NULL;
-    bad = either(fn, loop_op(m, SOP_LT, fn->batch, loop_int(m, 1), NULL),
-                 loop_op(m, SOP_GT, fn->batch, most, NULL));
+    LExpr *most = loop_int(m, INT32_MAX);
+    LExpr *bad = either(fn, loop_op(m, SOP_LT, fn->batch, loop_int(m, 1), NULL),
+                        loop_op(m, SOP_GT, fn->batch, most, NULL));
     for (int a = 0; a < graph->axes.count && !fn->step; a++) {
         const Axis *axis = &graph->axes.at[a];
         if (!lower->axis_used[a] || axis->kind != AXIS_RUN || axis->fixed) continue;
         LExpr *high = axis->most && axis->most < INT32_MAX ? loop_int(m, axis->most) : most;
-        bad = either(fn, bad,
-                     loop_op(m, SOP_LT, fn->extent[a], loop_int(m, needs_one(lower, a)), NULL));
+        LExpr *low = loop_int(m, needs_one(lower, a));
+        bad = either(fn, bad, loop_op(m, SOP_LT, fn->extent[a], low, NULL));
         bad = either(fn, bad, loop_op(m, SOP_GT, fn->extent[a], high, NULL));
     }
-    refuse_if(fn, out, bad, LOOP_BAD_LENGTH);
+    return bad;
+}
+
+void lower_checks(Fn *fn, LBlock *out) {
+    refuse_if(fn, out, out_of_range(fn), LOOP_BAD_LENGTH);
 }
 
 /* Lengths of the caller are checked; then those of slow axes, and the longest of each axis. */
@@ -357,8 +378,33 @@ void lower_lengths(Fn *fn, LBlock *out) {
     }
 }
 
+/* In double and term by term: with it a size that does not fit is found before it is computed in integers. */
+LExpr *lower_too_large(Fn *fn, Size size) {
+    LoopModule *m = fn->lower->module;
+    LExpr *large = NULL;
+    for (int i = 0; i < size.count; i++) {
+        LExpr *product = loop_float(m, LT_F64, (double)size.terms[i].coefficient);
+        int symbols = 0;
+        for (int s = 0; s < MAX_SYMBOLS; s++)
+            for (int p = 0; p < size.terms[i].power[s]; p++) {
+                LExpr *symbol = s ? fn->extent[s - 1] : fn->batch;
+                product = loop_op(m, SOP_MUL, product, loop_convert(m, SOP_CONVERT, LT_F64, symbol), NULL);
+                symbols++;
+            }
+        if (symbols < 2) continue; /* a coefficient below 2^31 times one symbol below 2^31 fits */
+        LExpr *test = loop_op(m, SOP_GE, product, loop_float(m, LT_F64, 0x1p57), NULL);
+        large = large ? either(fn, large, test) : test;
+    }
+    return large;
+}
+
 void lower_return_size(Fn *fn, Size size) {
-    loop_return(fn->lower->module, &fn->fn->body, size_expr(fn, size));
+    LoopModule *m = fn->lower->module;
+    LBlock *out = &fn->fn->body;
+    loop_return(m, &loop_if(m, out, out_of_range(fn))->body, loop_int(m, -1));
+    LExpr *large = lower_too_large(fn, size);
+    if (large) loop_return(m, &loop_if(m, out, large)->body, loop_int(m, -1));
+    loop_return(m, out, size_expr(fn, size));
 }
 
 int lower_finish(Fn *fn) {

@@ -180,7 +180,9 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
 int lower_arg(Fn *fn, ArgRole role, int slot);
 void lower_checks(Fn *fn, LBlock *out);
 void lower_lengths(Fn *fn, LBlock *out);
-void lower_return_size(Fn *fn, Size size);
+/* A mask: these bytes may be more than 63 bits hold; NULL: they never are. */
+LExpr *lower_too_large(Fn *fn, Size size);
+void lower_return_size(Fn *fn, Size size); /* -1 when an argument or the size is out of range */
 int lower_finish(Fn *fn); /* its number in interface->functions */
 const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step);
 
