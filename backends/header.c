@@ -52,16 +52,19 @@ static void print_example(Header *h, Text *text) {
     const Interface *in = h->in;
     const LFunction *forward = function_at(h, in->forward), *pack = function_at(h, in->pack);
     if (!forward && in->step < 0) return;
-    text_puts(text, "\n\nUse (memory is the caller's; what is packed, state or workspace is "
-                    "aligned to 64 bytes):\n");
+    text_puts(text, "\n\nUse (memory is the caller's; weights, state and workspace are aligned to "
+                    "64 bytes):\n");
     if (pack)
         text_printf(text, "    void *weights = aligned_alloc(64, %s_WEIGHT_BYTES);\n", h->upper);
     print_example_call(h, in->pack, "int32_t status = ", text);
-    print_example_call(h, in->forward_work, "int64_t forward_bytes = ", text);
+    print_example_call(h, in->forward_work, "int64_t work_bytes = ", text);
+    text_puts(text, "    void *work = ...; of work_bytes\n");
     print_example_call(h, in->forward, pack ? "status = " : "int32_t status = ", text);
     if (in->step >= 0) {
+        text_puts(text, "or, a step at a time:\n");
         print_example_call(h, in->state_bytes, "int64_t state_bytes = ", text);
-        print_example_call(h, in->step_work, "int64_t step_bytes = ", text);
+        print_example_call(h, in->step_work, "int64_t work_bytes = ", text);
+        text_puts(text, "    int64_t first = 0, count = batch;\n");
         print_example_call(h, in->reset, "status = ", text);
         print_example_call(h, in->step, "status = ", text);
     }

@@ -307,8 +307,9 @@ static Size make_forward(Lower *lower) {
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
     lower->interface_->forward = lower_finish(&fn);
 
-    Fn size = lower_function(lower, "forward_work_bytes", LT_I64,
-                             "Bytes of workspace that forward needs; -1 when an argument is out of its range.", false);
+    Fn size = lower_function(
+        lower, "forward_work_bytes", LT_I64,
+        "Bytes of workspace that forward needs; -1 when an argument is out of its range.", false);
     lower_arg(&size, ROLE_BATCH, 0);
     axis_arguments(&size, false);
     lower_return_size(&size, work);
@@ -358,8 +359,9 @@ static void make_step(Lower *lower) {
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
     lower->interface_->step = lower_finish(&fn);
 
-    Fn size = lower_function(lower, "step_work_bytes", LT_I64,
-                             "Bytes of workspace that step needs; -1 when an argument is out of its range.", true);
+    Fn size = lower_function(
+        lower, "step_work_bytes", LT_I64,
+        "Bytes of workspace that step needs; -1 when an argument is out of its range.", true);
     lower_arg(&size, ROLE_BATCH, 0);
     lower_return_size(&size, work);
     lower->interface_->step_work = lower_finish(&size);
@@ -417,8 +419,9 @@ Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
     lower_label(lower);
     find_axes(lower);
     layout_weights(lower);
+    int64_t line = 64 / loop_type_size(lower->real);
     interface_->weight_bytes =
-        (lower->weight_count ? lower->weight_count : 1) * loop_type_size(lower->real);
+        (lower->weight_count ? lower->weight_count : line) * loop_type_size(lower->real);
     interface_->no_step = lower_no_step(lower);
     lower_state_layout(lower, !interface_->no_step);
     lower_pack(lower);

@@ -95,8 +95,8 @@ static void input_place(Fn *fn, int slot, int arg) {
 /* A port that is called as one of our own arguments gets a tail. */
 static const char *port_name(Fn *fn, const char *name, const char *tail) {
     Lower *lower = fn->lower;
-    static const char *const own[] = {"params", "weights", "batch", "state",
-                                      "first",  "count",   "seed",  "work", "work_bytes"};
+    static const char *const own[] = {"params", "weights", "batch", "state",     "first",
+                                      "count",  "seed",    "work",  "work_bytes"};
     bool taken = false;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) taken = taken || !strcmp(name, own[i]);
     for (int a = 0; a < lower->graph->axes.count; a++) {
@@ -378,7 +378,8 @@ void lower_lengths(Fn *fn, LBlock *out) {
     }
 }
 
-/* In double and term by term: with it a size that does not fit is found before it is computed in integers. */
+/* In double and term by term: with it a size that does not fit is found before it is computed in
+ * integers. */
 LExpr *lower_too_large(Fn *fn, Size size) {
     LoopModule *m = fn->lower->module;
     LExpr *large = NULL;
@@ -388,7 +389,8 @@ LExpr *lower_too_large(Fn *fn, Size size) {
         for (int s = 0; s < MAX_SYMBOLS; s++)
             for (int p = 0; p < size.terms[i].power[s]; p++) {
                 LExpr *symbol = s ? fn->extent[s - 1] : fn->batch;
-                product = loop_op(m, SOP_MUL, product, loop_convert(m, SOP_CONVERT, LT_F64, symbol), NULL);
+                product = loop_op(m, SOP_MUL, product, loop_convert(m, SOP_CONVERT, LT_F64, symbol),
+                                  NULL);
                 symbols++;
             }
         if (symbols < 2) continue; /* a coefficient below 2^31 times one symbol below 2^31 fits */
