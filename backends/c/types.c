@@ -22,6 +22,9 @@ void c_use(EmitC *c, LoopType type, int lanes, unsigned use) {
     if (type == LT_M32) type = LT_I32;
     if (type == LT_M64) type = LT_I64;
     c->uses.of[type][level] |= use | (lanes > 1 ? (unsigned)USE_VECTOR : 0);
+    /* min and max of floats are written with masks. */
+    if (lanes > 1 && c_is_float(type) && (use & (USE_SELECT | USE_MIN | USE_MAX)))
+        c->uses.of[type == LT_F32 ? LT_I32 : LT_I64][level] |= USE_VECTOR;
 }
 
 /* The letters and width of a vector's element: f32, i64; masks are integers. */
