@@ -1,0 +1,141 @@
+/* Emitted C through the system's compilers: the bits of the Loop evaluator, at every optimisation level. All models of
+ * a target are one compilation. A compiler that is not installed, or code that this processor cannot run, is skipped with
+ * a message. */
+#include "numeric.h"
+
+#include <dlfcn.h>
+
+#include "list.h"
+
+enum { MOST = 400 };
+
+static const int64_t ragged[] = {5, 0, 3, 1, 4}, filled[] = {5, 1, 3, 4};
+
+static bool runs_here(const Target *target) {
+#if defined(__x86_64__)
+    if (target->lanes == 8) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (target->lanes == 16)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+#endif
+    return target->lanes == 1 && !target->fma;
+}
+
+/* Every model of the small programs; of a size that is swept only three values, of the real ones those that are lowered. */
+static int all_models(Test *test, Target target, LoopType real, Built **to) {
+    static Case list[MOST];
+    int count = list_folder(test->arena, "tests/numeric/programs", false, list, MOST), built = 0;
+    count += list_folder(test->arena, "tests/golden/programs", true, list + count, MOST - count);
+    for (int i = 0; i < count; i++) {
+        const Case *one = &list[i];
+        if (one->define_count && one->defines->value != 1 && one->defines->value != 17 && one->defines->value != 33) continue;
+        if (one->mode != MODE_INFER) continue;
+        Spec spec = {.file = one->file, .model = one->model, .real = real, .target = target,
+                     .prefix = arena_printf(test->arena, "m%d", i), .defines = one->defines, .define_count = one->define_count};
+        Built *model = model_build(test->arena, &spec);
+        if (model->result == BUILT) {
+            model->words = one->what;
+            to[built++] = model;
+        }
+    }
+    return built;
+}
+
+/* A compiler gets one model in `every`, or with NUMERIC_ALL=1 in the environment all: compiling is what costs. */
+typedef struct Choice_ {
+    Compiler compiler;
+    int every;
+} Choice_;
+
+typedef struct Expected {
+    Data *data[3];
+    Outcome *outcome[3];
+} Expected;
+
+static void run_compiler(Test *test, const Choice_ *choice, const char *what, Built *const *all, int count, Expected *expected) {
+    const Compiler *compiler = &choice->compiler;
+    bool missing;
+    const char *error;
+    Built **models = ARENA_ARRAY(test->arena, count + 1, Built *);
+    int *number = ARENA_ARRAY(test->arena, count + 1, int), taken = 0;
+    for (int m = 0; m < count; m++)
+        if (getenv("NUMERIC_ALL") || (m + choice->every / 2) % choice->every == 0) {
+            number[taken] = m;
+            models[taken++] = all[m];
+        }
+    Engine *engine = compiled_engine(test->arena, compiler, models, taken, &missing, &error);
+    if (missing) {
+        print_message("skipped: %s is not installed\n", compiler->program);
+        return;
+    }
+    if (!test_expect(test, what, error)) return;
+    for (int n = 0; n < taken; n++)
+        for (int z = 0; z < 3; z++) {
+            int m = number[n];
+            Outcome *got = run_forward(engine, test->arena, all[m], expected[m].data[z], NULL);
+            const char *name = arena_printf(test->arena, "%s, %s, case %d", what, all[m]->words, z);
+            if (!test_expect(test, name, compare_exact(test->arena, expected[m].data[z], got, expected[m].outcome[z]))) break;
+        }
+    dlclose(engine->handle);
+}
+
+static void run_target(Target target, LoopType real, const Choice_ *compilers, int compiler_count) {
+    Test test;
+    static Built *models[MOST];
+    if (!runs_here(&target)) {
+        print_message("skipped: this processor does not run %s\n", target.name);
+        return;
+    }
+    TEST_OPEN(&test);
+    int count = all_models(&test, target, real, models);
+    Expected *expected = ARENA_ARRAY(test.arena, count, Expected);
+    for (int m = 0; m < count; m++)
+        for (int z = 0; z < 3; z++) {
+            Data *data = data_new(test.arena, models[m]->graph, z == 0 ? 1 : z == 1 ? 4 : 9, 5, z == 1 ? ragged : filled,
+                                  z == 0 ? 0 : z == 1 ? 5 : 4, 77);
+            expected[m].data[z] = data_poisoned(test.arena, data);
+            expected[m].outcome[z] = run_forward(&evaluator, test.arena, models[m], data, NULL);
+        }
+    for (int c = 0; c < compiler_count; c++)
+        run_compiler(&test, &compilers[c],
+                     arena_printf(test.arena, "%s %s, %s %s", compilers[c].compiler.program, compilers[c].compiler.flags[0], target.name,
+                                  loop_type_text(real)),
+                     models, count, expected);
+    test_close(&test);
+}
+
+static const char *const o0_plain[] = {"-O0", "-std=c99", NULL}, *const o3_plain[] = {"-O3", "-std=c99", NULL},
+                        *const tcc_flags[] = {"-w", NULL},
+                        *const o0_avx2[] = {"-O0", "-std=c99", "-mavx2", "-mfma", NULL},
+                        *const o3_avx2[] = {"-O3", "-std=gnu99", "-mavx2", "-mfma", NULL},
+                        *const o1_avx512[] = {"-O1", "-std=c99", "-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL};
+
+static void generic(void **state) {
+    (void)state;
+    const Choice_ list[] = {{{"tcc", tcc_flags}, 1}, {{"gcc", o0_plain}, 4}, {{"clang", o3_plain}, 9}};
+    run_target(target_generic, LT_F32, list, 3);
+}
+
+static void avx2(void **state) {
+    (void)state;
+    const Choice_ list[] = {{{"clang", o0_avx2}, 3}, {{"gcc", o3_avx2}, 11}};
+    run_target(target_8, LT_F32, list, 2);
+}
+
+static void avx512(void **state) {
+    (void)state;
+    const Choice_ list[] = {{{"clang", o1_avx512}, 7}};
+    run_target(target_16, LT_F32, list, 1);
+}
+
+static void doubles(void **state) {
+    (void)state;
+    const Choice_ list[] = {{{"clang", o3_avx2}, 7}};
+    run_target(target_8, LT_F64, list, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(generic), cmocka_unit_test(avx2), cmocka_unit_test(avx512),
+                                       cmocka_unit_test(doubles)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
