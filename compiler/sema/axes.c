@@ -37,7 +37,9 @@ static int axis_new(const Ctx *c, Name name, Span span) {
 
 static const Stmt *time_in(const StmtList *body, Name name) {
     for (int i = 0; i < body->count; i++)
-        if (body->at[i]->kind == STMT_TIME_IN && body->at[i]->name == name) return body->at[i];
+        if (body->at[i]->kind == STMT_TIME_IN && body->at[i]->name == name &&
+            (body->at[i]->names.count == 0 || body->at[i]->names.at[0].name != name))
+            return body->at[i];
     return NULL;
 }
 
@@ -243,6 +245,12 @@ void body_times(const Ctx *c, const Eq *caller) {
             if (stmt->kind != STMT_TIME_IN || done[i] || stmt->names.count == 0) continue;
             const IndexName *base = find_index(c, stmt->names.at[0].name);
             if (base == NULL) continue;
+            if (base->name == stmt->name) {
+                sema_error(c, "E-TIME", stmt->span, "'%s' is made an index of its own axis",
+                           stmt->name);
+                done[i] = true;
+                continue;
+            }
             const Base *old = find_base(c, stmt->name);
             if (old != NULL && !is_header(c, stmt->name, false) &&
                 !is_header(c, stmt->name, true)) {

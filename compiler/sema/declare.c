@@ -175,11 +175,23 @@ static void set_type(const Ctx *c, Var *var, const TypeExpr *type, const Stmt *s
     var->type_span = type->span;
 }
 
+/* `x[t]: [t]`: a name of the header is an index or a size; that it is both was reported. */
+static bool size_as_index(const Ctx *c, const Decl *decl) {
+    const Model *model = c->inst->model;
+    for (int i = 0; i < decl->indices.count; i++)
+        for (int h = 0; h < model->header.count; h++)
+            if (decl->indices.at[i]->kind == EXPR_NAME &&
+                decl->indices.at[i]->name == model->header.at[h])
+                return true;
+    return false;
+}
+
 static void declare_ports(const Ctx *c, const PortList *ports, bool output) {
     for (int i = 0; i < ports->count; i++) {
         const Port *port = &ports->at[i];
         bool fresh;
         int index[MAX_DOMAIN], times;
+        if (port->decl.name != NULL && size_as_index(c, &port->decl)) continue;
         if (port->decl.name != NULL && split_entries(c, &port->decl, index, &times) > 0) {
             sema_error(c, "E-INDEX", port->decl.span,
                        "'%s' has a family index in the header, where only time indices stand; give "

@@ -36,8 +36,8 @@ static void random_initial(const Ctx *c, const Expr *expr, GraphParam *to) {
     }
     int given = expr->kind == EXPR_CALL ? expr->args.count : 0;
     if (given != arguments[kind]) {
-        sema_error(c, "E-SHAPE", expr->span, "%s takes %d arguments, not %d", names[kind],
-                   arguments[kind], given);
+        sema_error(c, "E-SHAPE", expr->span, "%s takes %s, not %d", names[kind],
+                   counted(c, arguments[kind], "argument", "arguments"), given);
         return;
     }
     to->initial = (InitialKind)kind;

@@ -24,7 +24,8 @@ static bool run_time_name(const Ctx *c, const Expr *expr) {
 }
 
 static bool constant_part(const Ctx *c, const Expr *expr, Linear *to) {
-    if (run_time_name(c, expr)) return false;
+    Span none = {0}, last = find_name_in(expr, sema_name(c, "last"), none);
+    if (run_time_name(c, expr) || last.source != NULL) return false;
     const Value *value = elab(c, expr);
     *to = (Linear){.index = -1};
     if (value->type.unknown || value->num.kind == NUM_OPEN) {

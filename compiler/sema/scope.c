@@ -180,7 +180,8 @@ void name_error(const Ctx *c, Name name, Span span) {
     const char **names = ARENA_ARRAY(c->e->arena, room, const char *);
     int count = 0;
     for (int i = 0; i < used; i++) add_keys(c->e->arena, maps[i], names, &count);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) names[count++] = known[i];
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], name) != 0) names[count++] = known[i]; /* not where it would stand */
     /* The order of a map depends on addresses; the suggestion must not. */
     for (int i = 1; i < count; i++)
         for (int j = i; j > 0 && strcmp(names[j - 1], names[j]) > 0; j--) {
