@@ -200,6 +200,9 @@ static void find_axes(Lower *lower) {
             mark_axis(lower, graph->indices.at[value->domain[d]].axis);
         if (value->kind == VALUE_LEAF && value->op == OP_LENGTH)
             mark_axis(lower, value->attr->slot);
+        bool reduces = value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TCONCAT;
+        if (value->kind == VALUE_ROW && reduces)
+            mark_axis(lower, graph->indices.at[value->attr->index].axis);
     }
     for (int i = 0; i < graph->outputs.count; i++)
         for (int d = 0; d < graph->outputs.at[i].index_count; d++)
