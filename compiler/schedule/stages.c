@@ -305,7 +305,7 @@ void stage_blocks(Schedule *schedule) {
                      .prologue =
                          ARENA_ARRAY(schedule->arena, 4 * schedule->values.count + 1024, bool)};
         find_stages(&s);
-        stage_sink(&s);
+        if (!schedule->choices.off[CHOICE_sink]) stage_sink(&s);
         int n = block->values.count;
         int *order = arena_copy(schedule->arena, block->values.at, (size_t)n * sizeof(int));
         for (int i = 0; i < n; i++) {
