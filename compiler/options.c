@@ -305,7 +305,8 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
         return true;
     case ID_BACKEND:
         if ((word = choose(p, row, value, backends)) < 0) return false;
-        o->backend = word == 0 ? RUN_INTERP : RUN_C; /* llvm: where it is built in, else c */
+        o->backend = word == 0 ? RUN_INTERP : RUN_C;
+        o->without_llvm = word == 2;
         return true;
     case ID_WEIGHTS: return take_once(p, row, value, &o->weights);
     case ID_IN: return take_named(p, row, value, &o->in);
@@ -404,6 +405,20 @@ static bool check_whole(Parser *p) {
     return true;
 }
 
+/* Two words that are no options: two files, or a command that is misspelt. */
+static bool second_word(Parser *p, const char *argument) {
+    static const char *const commands[] = {"check",  "run",   "fmt",  "grad",  "train",
+                                           "verify", "bench", "tune", "import"};
+    const char *first = p->options->file;
+    const char *near =
+        strpbrk(first, "./") ? NULL
+                             : name_nearest(first, commands, (int)(sizeof commands / sizeof *commands));
+    if (near && p->options->command == COMMAND_COMPILE)
+        return fail(p, arena_printf(p->arena, "there is no command '%s', did you mean '%s'?", first,
+                                    near));
+    return fail(p, arena_printf(p->arena, "two files are given, '%s' and '%s'", first, argument));
+}
+
 const Options *options_parse(Arena *arena, int argc, char **argv, const char **why) {
     Options *o = ARENA_NEW(arena, Options);
     Parser p = {.arena = arena, .options = o, .why = why};
@@ -417,9 +432,7 @@ const Options *options_parse(Arena *arena, int argc, char **argv, const char **w
             if (command_open && options_open && !take_command(&p, argument, &is_command)) return NULL;
             command_open = false;
             if (is_command) continue;
-            if (o->file)
-                return fail(&p, arena_printf(arena, "two files are given, '%s' and '%s'", o->file,
-                                             argument)), NULL;
+            if (o->file) return second_word(&p, argument), NULL;
             o->file = argument;
             continue;
         }

@@ -60,6 +60,7 @@ typedef struct Options {
 
     /* run */
     RunBackend backend;
+    bool without_llvm; /* llvm was asked for, which is not built in: it runs as c, and says so */
     const char *weights, *state_in, *state_out, *loss;
     NamedList in, out_tensors, lengths, out_lengths;
     bool batch_first, reduce_sum;

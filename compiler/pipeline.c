@@ -21,6 +21,8 @@ Compilation *compilation_new(Arena *arena, const Options *options) {
     c->diags = diags_new(arena);
     c->log = text_new(arena);
     c->prefix = options->prefix;
+    if (options->without_llvm)
+        text_puts(&c->log, "rnnc: note: LLVM is not built in, --backend=llvm runs as c\n");
     return c;
 }
 

@@ -31,6 +31,6 @@ bool choice_decides_bits(Choice choice) {
 
 void choice_list(Text *out) {
     for (int i = 0; i < CHOICE_COUNT; i++)
-        text_printf(out, "%-11s %-12s %s\n", table[i].name,
+        text_printf(out, "%-11s %-13s %s\n", table[i].name,
                     table[i].switchable == BITS ? "decides bits" : "free", table[i].about);
 }
