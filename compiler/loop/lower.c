@@ -332,17 +332,7 @@ static void make_step(Lower *lower) {
     lower_arg(&fn, ROLE_STATE, 0);
     int work_arg = lower_arg(&fn, ROLE_WORK, 0), bytes_arg = lower_arg(&fn, ROLE_WORK_BYTES, 0);
     lower_state_header(&fn);
-    for (int k = 0; k < lower->kept.count; k++) {
-        const Kept *kept = &lower->kept.at[k];
-        const Value *value = lower->schedule->values.at[kept->value];
-        RowPlace *places = kept->kind == KEPT_FIRST ? fn.firsts : fn.places;
-        places[value->id] = (RowPlace){.buffer = lower_state_buffer(&fn, kept),
-                                       .type = lower_type(lower, value),
-                                       .stride = lower_stride(lower, value),
-                                       .padded = value->count > 1,
-                                       .batched = true,
-                                       .ring = kept->ring};
-    }
+    lower_kept_places(&fn);
     Size work = place_values(&fn, work_arg);
     LBlock *out = &fn.fn->body;
     lower_checks(&fn, out);

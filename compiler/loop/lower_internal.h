@@ -191,6 +191,7 @@ void lower_state_layout(Lower *lower, bool step);
 void lower_state_functions(Lower *lower);
 int lower_state_buffer(Fn *fn, const Kept *kept);
 void lower_state_header(Fn *fn); /* clock and positions */
+void lower_kept_places(Fn *fn);  /* the rows of a step that the state holds */
 /* Element index of lag j of a kept variable, sequence b. */
 LExpr *lower_state_row(Fn *fn, const Kept *kept, int lag, LExpr *b);
 void lower_save_state(Fn *fn, LBlock *out);

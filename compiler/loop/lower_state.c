@@ -95,6 +95,21 @@ void lower_state_header(Fn *fn) {
     (void)clock;
 }
 
+void lower_kept_places(Fn *fn) {
+    Lower *lower = fn->lower;
+    for (int k = 0; k < lower->kept.count; k++) {
+        const Kept *kept = &lower->kept.at[k];
+        const Value *value = lower->schedule->values.at[kept->value];
+        RowPlace *places = kept->kind == KEPT_FIRST ? fn->firsts : fn->places;
+        places[value->id] = (RowPlace){.buffer = lower_state_buffer(fn, kept),
+                                       .type = lower_type(lower, value),
+                                       .stride = lower_stride(lower, value),
+                                       .padded = value->count > 1,
+                                       .batched = true,
+                                       .ring = kept->ring};
+    }
+}
+
 static int clock_buffer(const Fn *fn) {
     return fn->positions - 1; /* lower_state_header makes both, one after the other */
 }
@@ -165,7 +180,8 @@ static void make_reset(Lower *lower) {
     LoopModule *m = lower->module;
     Fn fn = lower_function(lower, "reset", LT_I32,
                            "Puts sequences [first, first + count) of a state to their beginning.\n"
-                           "A new state is reset whole (first 0, count batch) before it is used.",
+                           "A new state is reset whole (first 0, count batch) before it is used.\n"
+                           "A workspace, where it asks for one, is that of step.",
                            true);
     lower_arg(&fn, ROLE_WEIGHTS, 0);
     lower_arg(&fn, ROLE_BATCH, 0);
@@ -187,6 +203,7 @@ static void make_reset(Lower *lower) {
     int work_arg = computed ? lower_arg(&fn, ROLE_WORK, 0) : -1;
     int bytes_arg = computed ? lower_arg(&fn, ROLE_WORK_BYTES, 0) : -1;
     lower_state_header(&fn);
+    if (computed) lower_kept_places(&fn); /* then its workspace is that of a step */
     Size work = computed ? place_values(&fn, work_arg) : size_constant(0);
     LBlock *out = &fn.fn->body;
     LExpr *first = loop_var(m, fn.fn, fn.fn->args.at[first_arg].var),

@@ -86,6 +86,7 @@ static void check_use(void *user, const Use *use, bool boundary) {
         if (at->kind == AT_INDEX && at->offset > 0) how = "ahead";
         else if (at->kind == AT_INDEX && at->index != source->domain[d]) how = "at other positions";
         else if (at->kind == AT_SCALE || at->kind == AT_DIV) how = "across rates";
+        else if (at->kind == AT_LAST && timed(s->reader)) how = "at the end";
         if (how)
             s->why = arena_printf(lower->arena, "%s reads %s %s", place_text(lower, s->reader),
                                   place_text(lower, source), how);
