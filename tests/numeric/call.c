@@ -24,7 +24,7 @@ typedef struct Call {
     const CallOptions *options;
     VEC(Array) blocks;
     int weights, state, work; /* blocks, or -1 */
-    int64_t state_bytes, work_bytes;
+    int64_t state_bytes, work_bytes, reset_bytes;
     Outcome *out;
 } Call;
 
@@ -205,17 +205,27 @@ static Call begin(Engine *engine, Arena *arena, const Built *built, const Data *
     int size = step ? in->step_work : in->forward_work;
     if (!c.out->error) c.work_bytes = invoke(&c, size, &all, NULL, NULL);
     if (c.out->error) return c;
+    if (in->step_work >= 0) { /* a reset may need that of a step */
+        int64_t other = invoke(&c, in->step_work, &all, NULL, NULL);
+        if (c.out->error) return c;
+        c.reset_bytes = other > c.work_bytes ? other : c.work_bytes;
+    }
+    if (c.work_bytes == -1) c.work_bytes = 4096; /* arguments out of range: to be refused for that */
     if (c.work_bytes < 0 || c.work_bytes > 1 << 28) {
         c.out->error = arena_printf(arena, "%lld bytes of workspace", (long long)c.work_bytes);
         return c;
     }
+    int64_t own = c.work_bytes;
+    bool resets = in->state_bytes >= 0 && (step || options->with_state);
+    if (resets && c.reset_bytes > own) c.work_bytes = c.reset_bytes;
     c.work = block(&c, "work", (size_t)(c.work_bytes + options->work_shift), 0, options->fill, true);
-    if (in->state_bytes >= 0 && (step || options->with_state)) {
+    if (resets) {
         c.state_bytes = invoke(&c, in->state_bytes, &all, NULL, NULL);
         if (c.out->error) return c;
         c.state = block(&c, "state", (size_t)c.state_bytes, 0, options->fill, true);
         int64_t status = invoke(&c, in->reset, &all, NULL, NULL);
         if (status != LOOP_OK && !c.out->error) c.out->error = "reset refused";
+        c.work_bytes = own;
     }
     return c;
 }

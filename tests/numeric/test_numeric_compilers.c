@@ -52,6 +52,30 @@ typedef struct Expected {
     Outcome *outcome[3];
 } Expected;
 
+static void refuse(Test *test, Engine *engine, const char *what, const Built *built, const Data *data, const CallOptions *options) {
+    Outcome *got = run_forward(engine, test->arena, built, data, options);
+    test_expect(test, what, got->error ? got->error : got->status == LOOP_BAD_POINTER ? NULL : arena_printf(test->arena, "status %lld", (long long)got->status));
+}
+
+/* NULL where an array is needed, a workspace that is not aligned: a status, and nothing is written. */
+static void refuse_pointers(Test *test, Engine *engine, const char *what, const Built *built, const Data *data) {
+    const InterfaceFunction *described = &built->in->functions.at[built->in->forward];
+    const LFunction *function = built->in->module->functions.at[described->function];
+    const CallOptions shifted = {.fill = 0x5A, .work_shift = 8};
+    bool aligned = false; /* single elements alone need no more than their own alignment */
+    for (int i = 0; i < function->buffers.count; i++) {
+        const LBuffer *buffer = &function->buffers.at[i];
+        if (buffer->base == LB_ARG && described->args.at[buffer->arg].role == ROLE_WORK) aligned = aligned || buffer->align == 64;
+    }
+    if (aligned) refuse(test, engine, arena_printf(test->arena, "%s, workspace misaligned", what), built, data, &shifted);
+    for (int i = 0; i < described->args.count; i++) {
+        const CallOptions null = {.fill = 0x5A, .null_arg = i + 1};
+        if (described->args.at[i].role == ROLE_WEIGHTS && !built->in->param_count) continue; /* nothing is read */
+        if (function->args.at[i].pointer && !function->args.at[i].nullable)
+            refuse(test, engine, arena_printf(test->arena, "%s, %s is NULL", what, function->args.at[i].name), built, data, &null);
+    }
+}
+
 static void run_compiler(Test *test, const Choice_ *choice, const char *what, Built *const *all, int count, Expected *expected) {
     const Compiler *compiler = &choice->compiler;
     bool missing;
@@ -76,6 +100,7 @@ static void run_compiler(Test *test, const Choice_ *choice, const char *what, Bu
             const char *name = arena_printf(test->arena, "%s, %s, case %d", what, all[m]->words, z);
             if (!test_expect(test, name, compare_exact(test->arena, expected[m].data[z], got, expected[m].outcome[z]))) break;
         }
+    for (int n = 0; n < taken; n++) refuse_pointers(test, engine, arena_printf(test->arena, "%s, %s", what, all[number[n]]->words), models[n], expected[number[n]].data[0]);
     dlclose(engine->handle);
 }
 
