@@ -83,6 +83,16 @@ static bool fold(Op op, double x, double *to) {
         *to = cos(x);
     else if (op == OP_SIGN)
         *to = x > 0 ? 1 : x < 0 ? -1 : 0;
+    else if (op == OP_ERF)
+        *to = erf(x);
+    else if (op == OP_TANH)
+        *to = tanh(x);
+    else if (op == OP_SIGMOID)
+        *to = 1 / (1 + exp(-x));
+    else if (op == OP_SOFTPLUS)
+        *to = (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
+    else if (op == OP_RELU)
+        *to = x < 0 ? 0 : x;
     else
         return false;
     return true;
@@ -166,9 +176,16 @@ static const Value *clip(const Ctx *c, const Expr *expr) {
     if (!call_args(c, expr, 3, 3, names)) return unknown_value(c);
     const Value *in[3];
     Ty type = ty_float();
+    bool numbers = true;
+    double x[3] = {0};
+    for (int i = 0; i < 3; i++) {
+        in[i] = elab(c, call_arg(expr, i, names[i]));
+        numbers &= in[i]->type.pointer == PTR_NONE && num_double(&in[i]->num, &x[i]);
+    }
+    if (numbers) return number_or_integer(c, x[0] < x[1] ? x[1] : x[0] > x[2] ? x[2] : x[0]);
     for (int i = 0; i < 3; i++) {
         const Expr *arg = call_arg(expr, i, names[i]);
-        in[i] = float_operand(c, elab(c, arg), "clip", arg->span);
+        in[i] = float_operand(c, in[i], "clip", arg->span);
         if (in[i]->type.unknown) return in[i];
         if (i == 0)
             type = ty_shaped(type, &in[i]->type);

@@ -99,10 +99,16 @@ static Var *declare_var(const Ctx *c, const Decl *decl, bool *fresh) {
         return NULL;
     Base *base = find_base(c, decl->name);
     if (base->declared && base->family != family) {
-        Diag *diag = sema_error(c, "E-INDEX", decl->span,
-                                "'%s' has %d family indices here and %d "
-                                "elsewhere",
-                                decl->name, family, base->family);
+        for (int i = 0; i < family; i++) {
+            const Expr *entry = decl->indices.at[i];
+            Num num;
+            if (entry->kind != EXPR_NAME || find_number(c, entry->name, &num)) continue;
+            name_error(c, entry->name, entry->span);
+            return NULL;
+        }
+        Diag *diag =
+            sema_error(c, "E-INDEX", decl->span, "'%s' has %s here and %d elsewhere", decl->name,
+                       counted(c, family, "family index", "family indices"), base->family);
         sema_note(c, diag, base->span, "'%s' is declared here", decl->name);
         return NULL;
     }

@@ -266,6 +266,8 @@ IndexName *find_index(const Ctx *c, Name name);
 void name_error(const Ctx *c, Name name, Span span);
 /* Whether the language has a function of this name. */
 bool is_function(Name name);
+/* E-DUP for `first`, `int` and their like. */
+void refuse_predefined(const Ctx *c, Name name, Span span);
 /* Registers a name of a body; E-DUP when it has another meaning. */
 bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries);
 /* The key of a family member: `h`, `h.0.1`; NULL when an entry is no integer (reported). */

@@ -140,7 +140,8 @@ const Value *value_as(const Ctx *c, const Value *value, DType dtype, Span span) 
     if (value->num.kind != NUM_NONE) {
         double number = 0;
         Ty type = {.dtype = dtype};
-        num_double(&value->num, &number);
+        if (!num_double(&value->num, &number) && c->e->emit && c->e->diags->errors == 0)
+            sema_error(c, "internal", span, "a number that no definition left open is open");
         if (dtype == DT_INT) type.number = true;
         return emit_constant(c, number, &type, span);
     }

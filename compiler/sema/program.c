@@ -102,6 +102,8 @@ static void scan_ports(Elab *e, Model *model, const PortList *ports) {
 }
 
 static void add_bind(Elab *e, File *file, const Bind *bind, bool size) {
+    Ctx c = {.e = e};
+    refuse_predefined(&c, bind->name, bind->name_span);
     FileBind *old = map_get(&file->binds, bind->name);
     if (old != NULL) {
         Diag *diag =
@@ -116,6 +118,8 @@ static void add_bind(Elab *e, File *file, const Bind *bind, bool size) {
 }
 
 static void add_model(Elab *e, File *file, const Item *item) {
+    Ctx c = {.e = e};
+    refuse_predefined(&c, item->name, item->name_span);
     Model *old = map_get(&file->models, item->name);
     if (old != NULL) {
         Diag *diag = diag_error(e->diags, "E-DUP", item->name_span, "model '%s' is declared twice",

@@ -332,6 +332,7 @@ static const Value *over_range(const Ctx *c, const Expr *expr, Name name, const 
     const Poly *low = elab_size(c, entry->a, "the range of a reduction");
     const Poly *high = elab_size(c, entry->b, "the range of a reduction");
     const Base *base = find_base(c, entry->name);
+    refuse_predefined(c, entry->name, entry->span);
     if (base != NULL && base->kind != BASE_LOOP) {
         Diag *diag =
             sema_error(c, "E-DUP", entry->span, "'%s' is declared in this model", entry->name);
@@ -353,12 +354,14 @@ static const Value *over_range(const Ctx *c, const Expr *expr, Name name, const 
     Env env = {c->env, entry->name, {.kind = NUM_INT}};
     Ctx inner = *c;
     inner.env = &env;
-    if (!c->e->emit) {
+    int64_t from, to;
+    bool known = poly_value(low, &from) && poly_value(high, &to);
+    /* Sizes and constants of a file are computed once, before any instance. */
+    if (!c->e->emit && (c->body != NULL || c->inst != NULL || !known)) {
         env.num.integer = poly_name(c->e->arena, entry->name, false);
         return symbolic(&inner, expr, name, low, high);
     }
-    int64_t from, to;
-    if (!poly_value(low, &from) || !poly_value(high, &to)) return unknown_value(c);
+    if (!known) return unknown_value(c);
     VEC(const Value *) values = {0};
     for (int64_t i = from; i < to; i++) {
         if (++c->e->equations > MAX_EQUATIONS) {

@@ -182,13 +182,6 @@ void name_error(const Ctx *c, Name name, Span span) {
     for (int i = 0; i < used; i++) add_keys(c->e->arena, maps[i], names, &count);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i], name) != 0) names[count++] = known[i]; /* not where it would stand */
-    /* The order of a map depends on addresses; the suggestion must not. */
-    for (int i = 1; i < count; i++)
-        for (int j = i; j > 0 && strcmp(names[j - 1], names[j]) > 0; j--) {
-            const char *swap = names[j];
-            names[j] = names[j - 1];
-            names[j - 1] = swap;
-        }
     const char *near = name_nearest(name, names, count);
     if (near != NULL)
         sema_error(c, "E-NAME", span, "nothing is called '%s'; did you mean '%s'?", name, near);
@@ -208,15 +201,18 @@ static const char *base_kind(BaseKind kind) {
     return "name";
 }
 
-bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
+void refuse_predefined(const Ctx *c, Name name, Span span) {
     static const char *const predefined[] = {"int",        "bool",  "past",   "pos",
                                              "reverse",    "carry", "frozen", "training",
                                              "generating", "first", "last",   "inf"};
-    for (size_t i = 0; i < sizeof predefined / sizeof *predefined; i++)
-        if (strcmp(name, predefined[i]) == 0) {
-            /* Declared all the same, so that its uses give no errors of their own. */
+    for (size_t i = 0; name != NULL && i < sizeof predefined / sizeof *predefined; i++)
+        if (strcmp(name, predefined[i]) == 0)
             sema_error(c, "E-DUP", span, "'%s' is predefined and cannot be declared", name);
-        }
+}
+
+bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
+    /* Declared all the same, so that its uses give no errors of their own. */
+    refuse_predefined(c, name, span);
     Base *old = map_get(&c->body->bases, name);
     if (old == NULL) {
         Base *base = ARENA_NEW(c->e->arena, Base);

@@ -379,6 +379,12 @@ static void test_sizes(void **state) {
     assert_int_equal(graph->outputs.at[0].type.shape.dim[1], 11);
     assert_int_equal(graph->inputs.at[0].type.shape.dim[0], 7);
     case_close(&c);
+    /* Reductions over a range, choices and functions of numbers are numbers. */
+    same("size n = sum[j in 0:4](j) / 2, m = max[j in 0:n](j)\n"
+         "const k = sum[j in 0:3](j * 2) + tanh(0.0) + clip(5, 0, m) + (if m > 1 then 1 else 0)\n"
+         "model A(x[t]: [3]) -> y[t]: [3] { y[t] = k * x[t] * ones[n] }\n"
+         "model B(x[t]: [3]) -> y[t]: [3] { y[t] = 9 * x[t] }\n",
+         MODE_INFER, false);
 }
 
 int main(void) {
