@@ -118,6 +118,8 @@ void interp_elementwise(Run *run, const Plan *plan, const double *const *in, dou
                    : class_ == CLASS_BINARY ? binary(node->op, plan->narrow, x[0], x[1])
                    : node->op == OP_SELECT  ? (x[0] != 0 ? x[1] : x[2])
                                             : clip(x[0], x[1], x[2]);
+        /* Integers have no -0, and modulo what is not positive they are 0. */
+        if (node->type.dtype == DT_INT) y = node->op == OP_MOD && !(x[1] > 0) ? 0 : y + 0.0;
         out[i] = interp_round(plan->narrow, y);
     }
 }

@@ -235,6 +235,8 @@ LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row) {
 }
 
 LExpr *lower_length(Fn *fn, int axis, LExpr *b) {
+    int64_t fixed = fn->lower->graph->axes.at[axis].fixed;
+    if (fixed) return loop_int(fn->lower->module, fixed);
     if (fn->step) /* of the sequence so far */
         return loop_add(fn->lower->module,
                         loop_load(fn->lower->module, fn->fn, fn->positions, b, 1, false),

@@ -211,10 +211,11 @@ static LExpr *compare(Lower *lower, ScalarOp op, LExpr *a, LExpr *b) {
     return lower_op(lower, op, a, b);
 }
 
-/* a % b for integers, b positive: in 0 … b-1 for negative a too. */
+/* a % b for integers: in 0 … b-1 for negative a too; 0 when b is not positive. */
 static LExpr *int_mod(Fn *fn, LBlock *out, LExpr *a, LExpr *b) {
     Lower *lower = fn->lower;
     LExpr *zero = integer(lower, 0, a->type, a->lanes), *one = integer(lower, 1, a->type, a->lanes);
+    b = lower_let(fn, out, "modulus", lower_op(lower, SOP_MAX, b, one));
     LExpr *negative = lower_let(fn, out, "neg", lower_op(lower, SOP_LT, a, zero));
     LExpr *up = lower_op(lower, SOP_SUB, lower_op(lower, SOP_SUB, zero, a), one);
     LExpr *r = lower_let(fn, out, "rest",
@@ -271,7 +272,11 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
     case OP_ERF: return loop_op(m, SOP_ERF, a, NULL, NULL);
     case OP_SIN: return loop_op(m, SOP_SIN, a, NULL, NULL);
     case OP_COS: return loop_op(m, SOP_COS, a, NULL, NULL);
-    case OP_RELU: return lower_op(lower, SOP_MAX, a, lower_real(lower, 0, a->lanes));
+    case OP_RELU: {
+        LExpr *zero = want == WANT_REAL ? lower_real(lower, 0, a->lanes)
+                                        : integer(lower, 0, a->type, a->lanes);
+        return lower_op(lower, SOP_MAX, a, zero);
+    }
     case OP_SIGN: {
         bool real = want == WANT_REAL;
         LExpr *zero = real ? lower_real(lower, 0, a->lanes) : integer(lower, 0, a->type, a->lanes);

@@ -85,10 +85,35 @@ int expand_time(Expand *e, const Node *node) {
     return id;
 }
 
+/* What outputs, losses and stops are made from: nothing else asks for a length. */
+static bool *reached(const Graph *graph) {
+    bool *live = ARENA_ARRAY(graph->arena, graph->nodes.count + 1, bool);
+    VEC(int) pending = {0};
+    for (int i = 0; i < graph->outputs.count; i++)
+        vec_push(graph->arena, &pending, graph->outputs.at[i].node);
+    for (int i = 0; i < graph->losses.count; i++) {
+        vec_push(graph->arena, &pending, graph->losses.at[i].node);
+        if (graph->losses.at[i].per >= 0)
+            vec_push(graph->arena, &pending, graph->losses.at[i].per);
+    }
+    for (int i = 0; i < graph->stops.count; i++)
+        vec_push(graph->arena, &pending, graph->stops.at[i].node);
+    for (int i = 0; i < pending.count; i++) {
+        const Node *node = graph->nodes.at[pending.at[i]];
+        if (live[node->id]) continue;
+        live[node->id] = true;
+        for (int k = 0; k < node->in_count; k++)
+            if (node->in[k] >= 0 && !live[node->in[k]]) vec_push(graph->arena, &pending, node->in[k]);
+    }
+    return live;
+}
+
 void passes_axes_needed(const Graph *graph, bool *needed) {
+    const bool *live = reached(graph);
     for (int i = 0; i < graph->axes.count; i++) needed[i] = false;
     for (int i = 0; i < graph->nodes.count; i++) {
         const Node *node = graph->nodes.at[i];
+        if (!live[i]) continue;
         const Attr *attr = &node->attr;
         bool takes = node->op == OP_TMEAN || node->op == OP_TMAX || node->op == OP_TARGMAX ||
                      node->op == OP_TSOFTMAX;
