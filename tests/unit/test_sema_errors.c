@@ -75,7 +75,81 @@ static void test_torn(void **state) {
     torn("tests/golden/programs/cells.rnn");
 }
 
+/* The words of a source, in order: names, numbers, and the rest by single characters. */
+typedef struct Word {
+    uint32_t at;
+    int length, kind;
+} Word;
+
+static int words_of(const Source *source, Word *words, int most) {
+    int count = 0;
+    for (uint32_t i = 0; i < source->length && count < most;) {
+        const char *text = source->text + i;
+        if (*text == '#') {
+            i += (uint32_t)strcspn(text, "\n");
+            continue;
+        }
+        int kind = *text >= '0' && *text <= '9'                   ? 1
+                   : strchr("+-*/%@^<>=~", *text) != NULL         ? 2
+                   : strchr("[](){},:.", *text) != NULL           ? 3
+                   : strchr(" \t\r\n\";", *text) == NULL && *text ? 0
+                                                                  : -1;
+        size_t length = kind == 0
+                            ? strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "_0123456789")
+                        : kind == 1 ? strspn(text, "0123456789.")
+                                    : 1;
+        if (length == 0) length = 1;
+        if (kind >= 0) words[count++] = (Word){i, (int)length, kind};
+        i += (uint32_t)length;
+    }
+    return count;
+}
+
+/* One word replaced by another of its kind, from the same file: the errors lie deeper than syntax.
+ * Whatever comes of it, there is a diagnosis or a graph that the verifier passes. */
+static void swapped(const char *path, uint32_t seed, int rounds) {
+    Case c;
+    static Word words[4000];
+    case_open(&c, case_file_source, path, NULL, NULL, 0);
+    const Source *whole = c.ast->source;
+    int count = words_of(whole, words, 4000);
+    for (int round = 0; round < rounds; round++) {
+        uint32_t draw[2];
+        for (int k = 0; k < 2; k++) draw[k] = (seed = seed * 1664525u + 1013904223u) >> 8;
+        const Word *from = &words[draw[0] % (uint32_t)count], *to = from;
+        for (int k = 0; k < 200 && (to == from || to->kind != from->kind); k++)
+            to = &words[(draw[1] + (uint32_t)k) % (uint32_t)count];
+        char *text = arena_printf(c.arena, "%.*s%.*s%s", (int)from->at, whole->text, to->length,
+                                  whole->text + to->at, whole->text + from->at + from->length);
+        Case d;
+        case_open(&d, case_text_source, text, "grammar/prelude.rnn", NULL, 0);
+        for (int m = 0; m < d.ast->items.count; m++)
+            for (int mode = 0; mode < 3 && d.diags->errors == 0; mode++) {
+                const Item *item = d.ast->items.at[m];
+                if (item->kind != ITEM_MODEL) break;
+                Graph *graph = sema_graph(d.program, item->name, (Mode)mode, d.diags);
+                if (graph != NULL) graph_verify(graph, "sema", d.diags);
+                if (graph == NULL && d.diags->errors == 0)
+                    fail_msg("no graph, no error:\n%s", text);
+            }
+        if (strstr(case_diags(&d), "[internal]") != NULL) fail_msg("%s\n%s", text, case_diags(&d));
+        case_close(&d);
+    }
+    case_close(&c);
+}
+
+static void test_swapped(void **state) {
+    (void)state;
+    swapped("tests/golden/programs/04_clockwork.rnn", 1, 150);
+    swapped("tests/golden/programs/10_charlm.rnn", 2, 100);
+    swapped("tests/golden/programs/cells.rnn", 3, 300);
+    swapped("tests/golden/sema/modes.rnn", 4, 150);
+    swapped("tests/golden/sema/clocks.rnn", 5, 150);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_errors), cmocka_unit_test(test_torn)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_errors), cmocka_unit_test(test_torn),
+                                       cmocka_unit_test(test_swapped)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
