@@ -1,5 +1,5 @@
-/* One call of a model: by the interpreter, or of its functions by the roles of loop/interface.h, with guards around
- * everything that they may write. */
+/* One call of a model: by the interpreter, or of its functions by the roles of loop/interface.h,
+ * with guards around everything that they may write. */
 #include "numeric.h"
 
 #include <math.h>
@@ -46,7 +46,8 @@ static const char *check_guards(Call *c) {
         size_t total = b->bytes + 2 * GUARD + 128, low = (size_t)(b->at - b->base);
         for (size_t k = 0; k < total; k++)
             if ((k < low || k >= low + b->bytes) && b->base[k] != 0xA5)
-                return arena_printf(c->arena, "%s was written %s its bounds", b->name, k < low ? "before" : "behind");
+                return arena_printf(c->arena, "%s was written %s its bounds", b->name,
+                                    k < low ? "before" : "behind");
         if (b->before && memcmp(b->before, b->at, b->bytes) != 0)
             return arena_printf(c->arena, "%s was changed", b->name);
     }
@@ -66,7 +67,10 @@ static void narrow(LoopType type, const double *from, int64_t count, void *to) {
         case LT_I8: ((int8_t *)to)[i] = (int8_t)from[i]; break;
         case LT_I32: ((int32_t *)to)[i] = (int32_t)from[i]; break;
         case LT_I64: ((int64_t *)to)[i] = (int64_t)from[i]; break;
-        case LT_U16: case LT_M32: case LT_M64: case LT_VOID: break;
+        case LT_U16:
+        case LT_M32:
+        case LT_M64:
+        case LT_VOID: break;
         }
 }
 
@@ -78,7 +82,10 @@ static double *widen(Arena *arena, LoopType type, const void *from, int64_t coun
         case LT_I8: to[i] = ((const int8_t *)from)[i]; break;
         case LT_I32: to[i] = ((const int32_t *)from)[i]; break;
         case LT_I64: to[i] = (double)((const int64_t *)from)[i]; break;
-        case LT_U16: case LT_M32: case LT_M64: case LT_VOID: break;
+        case LT_U16:
+        case LT_M32:
+        case LT_M64:
+        case LT_VOID: break;
         }
     return to;
 }
@@ -97,7 +104,8 @@ static int64_t elements(const Call *c, const GraphPort *port, const Rows *rows) 
     return rows->step ? c->data->batch * shape_count(port->type.shape) : port_count(c->data, port);
 }
 
-/* Calls function `index`; outputs are blocks out_block[slot] (-1: none), lengths found in found_block[axis]. */
+/* Calls function `index`; outputs are blocks out_block[slot] (-1: none), lengths found in
+ * found_block[axis]. */
 static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int *found_block) {
     const Interface *in = c->built->in;
     const InterfaceFunction *described = &in->functions.at[index];
@@ -114,7 +122,8 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
         int b = -1;
         switch (arg->role) {
         case ROLE_PARAMS: {
-            b = block(c, "params", (size_t)(in->param_count * loop_type_size(formal->type)), (size_t)loop_type_size(formal->type), 0, false);
+            b = block(c, "params", (size_t)(in->param_count * loop_type_size(formal->type)),
+                      (size_t)loop_type_size(formal->type), 0, false);
             for (int p = 0; p < graph->params.count; p++)
                 narrow(formal->type, c->data->params[p], shape_count(graph->params.at[p].shape),
                        c->blocks.at[b].at + in->param_offsets.at[p] * loop_type_size(formal->type));
@@ -127,7 +136,8 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
             if (!c->data->lengths[arg->slot] || o->lengths_missing) break;
             b = block(c, "lengths", (size_t)c->data->batch * 4, 4, 0, false);
             for (int64_t s = 0; s < c->data->batch; s++)
-                ((int32_t *)(void *)c->blocks.at[b].at)[s] = (int32_t)c->data->lengths[arg->slot][s];
+                ((int32_t *)(void *)c->blocks.at[b].at)[s] =
+                    (int32_t)c->data->lengths[arg->slot][s];
             break;
         case ROLE_OUT_LENGTHS:
             b = block(c, "out lengths", (size_t)c->data->batch * 4, 4, o->fill, true);
@@ -137,7 +147,8 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
             if (transfer) {
                 const InterfaceState *state = &in->states.at[arg->slot];
                 int64_t n = state->lags * c->data->batch * state->count;
-                b = block(c, "state row", (size_t)(n * loop_type_size(formal->type)), (size_t)loop_type_size(formal->type), 0, false);
+                b = block(c, "state row", (size_t)(n * loop_type_size(formal->type)),
+                          (size_t)loop_type_size(formal->type), 0, false);
                 narrow(formal->type, rows->import[arg->slot], n, c->blocks.at[b].at);
                 break;
             }
@@ -146,15 +157,18 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
             if (!from) break;
             int64_t n = elements(c, port, rows);
             if (rows->step && port->index_count) from += rows->at * n;
-            b = block(c, port->name, (size_t)(n * loop_type_size(formal->type)), (size_t)loop_type_size(formal->type), 0, false);
+            b = block(c, port->name, (size_t)(n * loop_type_size(formal->type)),
+                      (size_t)loop_type_size(formal->type), 0, false);
             narrow(formal->type, from, n, c->blocks.at[b].at);
             break;
         }
         case ROLE_OUTPUT: {
-            int64_t n = transfer ? in->states.at[arg->slot].lags * c->data->batch * in->states.at[arg->slot].count
+            int64_t n = transfer ? in->states.at[arg->slot].lags * c->data->batch *
+                                       in->states.at[arg->slot].count
                                  : elements(c, &graph->outputs.at[arg->slot], rows);
             if (o->no_outputs && spoilt) break;
-            b = block(c, transfer ? "state row" : graph->outputs.at[arg->slot].name, (size_t)(n * loop_type_size(formal->type)),
+            b = block(c, transfer ? "state row" : graph->outputs.at[arg->slot].name,
+                      (size_t)(n * loop_type_size(formal->type)),
                       (size_t)loop_type_size(formal->type), o->fill, true);
             if (out_block) out_block[arg->slot] = b;
             break;
@@ -169,16 +183,19 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
         case ROLE_WORK: b = c->work; break;
         case ROLE_WORK_BYTES: args[i].integer = c->work_bytes - o->work_less; break;
         }
-        if (b >= 0) args[i] = (LoopValue){.pointer = c->blocks.at[b].at, .bytes = c->blocks.at[b].bytes};
+        if (b >= 0)
+            args[i] = (LoopValue){.pointer = c->blocks.at[b].at, .bytes = c->blocks.at[b].bytes};
         if (b >= 0 && arg->role == ROLE_WORK && spoilt && o->work_shift)
-            args[i] = (LoopValue){.pointer = c->blocks.at[b].at + o->work_shift, .bytes = c->blocks.at[b].bytes - (size_t)o->work_shift};
+            args[i] = (LoopValue){.pointer = c->blocks.at[b].at + o->work_shift,
+                                  .bytes = c->blocks.at[b].bytes - (size_t)o->work_shift};
         if (spoilt && o->null_arg == i + 1 && formal->pointer) args[i] = (LoopValue){0};
     }
     for (int b = first_block; b < c->blocks.count; b++)
         if (!c->blocks.at[b].written) remember(c, b);
     int64_t result = -1;
     const char *error = NULL;
-    if (!c->engine->call(c->engine, c->arena, c->built, index, args, described->args.count, &result, &error))
+    if (!c->engine->call(c->engine, c->arena, c->built, index, args, described->args.count, &result,
+                         &error))
         c->out->error = arena_printf(c->arena, "%s: %s", function->name, error);
     if (!c->out->error) {
         error = check_guards(c);
@@ -188,15 +205,25 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
         for (int b = first_block; b < c->blocks.count; b++)
             for (size_t k = 0; c->blocks.at[b].written && k < c->blocks.at[b].bytes; k++)
                 if (c->blocks.at[b].at[k] != (unsigned char)o->fill) {
-                    c->out->error = arena_printf(c->arena, "%s returned %lld and has written to %s", function->name, (long long)result, c->blocks.at[b].name);
+                    c->out->error =
+                        arena_printf(c->arena, "%s returned %lld and has written to %s",
+                                     function->name, (long long)result, c->blocks.at[b].name);
                     return result;
                 }
     return result;
 }
 
-static Call begin(Engine *engine, Arena *arena, const Built *built, const Data *data, const CallOptions *options, bool step) {
+static Call begin(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                  const CallOptions *options, bool step) {
     const Interface *in = built->in;
-    Call c = {.engine = engine, .arena = arena, .built = built, .data = data, .options = options, .weights = -1, .state = -1, .work = -1,
+    Call c = {.engine = engine,
+              .arena = arena,
+              .built = built,
+              .data = data,
+              .options = options,
+              .weights = -1,
+              .state = -1,
+              .work = -1,
               .out = ARENA_NEW(arena, Outcome)};
     const Rows all = {.count = data->batch};
     c.weights = block(&c, "weights", (size_t)in->weight_bytes, 0, options->fill, true);
@@ -210,7 +237,8 @@ static Call begin(Engine *engine, Arena *arena, const Built *built, const Data *
         if (c.out->error) return c;
         c.reset_bytes = other > c.work_bytes ? other : c.work_bytes;
     }
-    if (c.work_bytes == -1) c.work_bytes = 4096; /* arguments out of range: to be refused for that */
+    if (c.work_bytes == -1)
+        c.work_bytes = 4096; /* arguments out of range: to be refused for that */
     if (c.work_bytes < 0 || c.work_bytes > 1 << 28) {
         c.out->error = arena_printf(arena, "%lld bytes of workspace", (long long)c.work_bytes);
         return c;
@@ -218,7 +246,8 @@ static Call begin(Engine *engine, Arena *arena, const Built *built, const Data *
     int64_t own = c.work_bytes;
     bool resets = in->state_bytes >= 0 && (step || options->with_state);
     if (resets && c.reset_bytes > own) c.work_bytes = c.reset_bytes;
-    c.work = block(&c, "work", (size_t)(c.work_bytes + options->work_shift), 0, options->fill, true);
+    c.work =
+        block(&c, "work", (size_t)(c.work_bytes + options->work_shift), 0, options->fill, true);
     if (resets) {
         c.state_bytes = invoke(&c, in->state_bytes, &all, NULL, NULL);
         if (c.out->error) return c;
@@ -255,7 +284,8 @@ static int *none(Arena *arena, int count) {
     return list;
 }
 
-Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Data *data, const CallOptions *options) {
+Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                     const CallOptions *options) {
     static const CallOptions plain = {.fill = 0xFF};
     if (!options) options = &plain;
     const Interface *in = built->in;
@@ -264,7 +294,9 @@ Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Dat
     Outcome *out = c.out;
     if (out->error) return out;
     Rows rows = {.count = data->batch, .import = options->states};
-    if (options->states && invoke(&c, in->import_state, &rows, NULL, NULL) != LOOP_OK && !out->error) out->error = "import_state refused";
+    if (options->states && invoke(&c, in->import_state, &rows, NULL, NULL) != LOOP_OK &&
+        !out->error)
+        out->error = "import_state refused";
     if (out->error) return out;
     int *outputs = none(arena, graph->outputs.count), *found = none(arena, graph->axes.count);
     out->status = invoke(&c, in->forward, &rows, outputs, found);
@@ -273,14 +305,17 @@ Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Dat
     out->outputs = ARENA_ARRAY(arena, graph->outputs.count + 1, double *);
     for (int o = 0; o < graph->outputs.count; o++)
         if (outputs[o] >= 0)
-            out->outputs[o] = widen(arena, argument_type(in, in->forward, ROLE_OUTPUT, o), c.blocks.at[outputs[o]].at,
-                                    port_count(data, &graph->outputs.at[o]));
+            out->outputs[o] =
+                widen(arena, argument_type(in, in->forward, ROLE_OUTPUT, o),
+                      c.blocks.at[outputs[o]].at, port_count(data, &graph->outputs.at[o]));
     if (options->with_state && in->export_state >= 0) {
         int *states = none(arena, in->states.count);
-        if (invoke(&c, in->export_state, &rows, states, NULL) != LOOP_OK && !out->error) out->error = "export_state refused";
+        if (invoke(&c, in->export_state, &rows, states, NULL) != LOOP_OK && !out->error)
+            out->error = "export_state refused";
         out->states = ARENA_ARRAY(arena, in->states.count + 1, double *);
         for (int s = 0; s < in->states.count && !out->error; s++)
-            out->states[s] = widen(arena, argument_type(in, in->export_state, ROLE_OUTPUT, s), c.blocks.at[states[s]].at,
+            out->states[s] = widen(arena, argument_type(in, in->export_state, ROLE_OUTPUT, s),
+                                   c.blocks.at[states[s]].at,
                                    in->states.at[s].lags * data->batch * in->states.at[s].count);
     }
     return out;
@@ -303,14 +338,17 @@ Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data 
     for (int64_t t = 0; t < steps; t++) {
         Rows rows = {.step = true, .at = t};
         int *outputs = none(arena, graph->outputs.count);
-        memset(c.blocks.at[c.work].at, fill, c.blocks.at[c.work].bytes); /* nothing lives in it between calls */
+        memset(c.blocks.at[c.work].at, fill,
+               c.blocks.at[c.work].bytes); /* nothing lives in it between calls */
         out->status = invoke(&c, in->step, &rows, outputs, NULL);
         if (out->error || out->status != LOOP_OK) return out;
         for (int o = 0; o < graph->outputs.count; o++) {
             const GraphPort *port = &graph->outputs.at[o];
             int64_t n = data->batch * shape_count(port->type.shape);
-            double *row = widen(arena, argument_type(in, in->step, ROLE_OUTPUT, o), c.blocks.at[outputs[o]].at, n);
-            memcpy(out->outputs[o] + (port->index_count ? t * n : 0), row, (size_t)n * sizeof(double));
+            double *row = widen(arena, argument_type(in, in->step, ROLE_OUTPUT, o),
+                                c.blocks.at[outputs[o]].at, n);
+            memcpy(out->outputs[o] + (port->index_count ? t * n : 0), row,
+                   (size_t)n * sizeof(double));
         }
     }
     return out;
@@ -321,7 +359,8 @@ Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data 
 static int64_t longest_of(const Data *data, int64_t *const *lengths, int a) {
     const Axis *axis = &data->graph->axes.at[a];
     int64_t most = 0;
-    if (axis->kind == AXIS_SLOW) return (longest_of(data, lengths, axis->base) + axis->every - 1) / axis->every;
+    if (axis->kind == AXIS_SLOW)
+        return (longest_of(data, lengths, axis->base) + axis->every - 1) / axis->every;
     if (!lengths[a]) return data->extent[a];
     for (int64_t b = 0; b < data->batch; b++)
         if (lengths[a][b] > most) most = lengths[a][b];
@@ -329,8 +368,8 @@ static int64_t longest_of(const Data *data, int64_t *const *lengths, int a) {
 }
 
 /* Copies the rows that two arrays have in common. */
-static void copy_rows(const Data *data, const GraphPort *port, const double *from, const int64_t *from_extent, double *to,
-                      const int64_t *to_extent) {
+static void copy_rows(const Data *data, const GraphPort *port, const double *from,
+                      const int64_t *from_extent, double *to, const int64_t *to_extent) {
     int64_t at[MAX_DOMAIN] = {0}, n = data->batch * shape_count(port->type.shape);
     for (int d = 0; d < port->index_count; d++) {
         int a = data->graph->indices.at[port->indices[d]].axis;
@@ -369,7 +408,10 @@ Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, boo
         copy_rows(data, port, data->inputs[i], data->extent, rows, longest);
         inputs[i] = rows;
     }
-    InterpCall call = {.single = single, .batch = data->batch, .lengths = data->lengths, .inputs = inputs,
+    InterpCall call = {.single = single,
+                       .batch = data->batch,
+                       .lengths = data->lengths,
+                       .inputs = inputs,
                        .params = (const double **)data->params};
     InterpResult *result = interpret(arena, graph, &call);
     switch (result->status) {
@@ -377,12 +419,15 @@ Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, boo
     case INTERP_LENGTH: out->status = LOOP_BAD_LENGTH; break;
     case INTERP_VALUE: out->status = LOOP_BAD_VALUE; break;
     case INTERP_PER: out->status = LOOP_BAD_LOSS; break;
-    case INTERP_CYCLE: case INTERP_MISSING: case INTERP_MEMORY: out->error = result->message; break;
+    case INTERP_CYCLE:
+    case INTERP_MISSING:
+    case INTERP_MEMORY: out->error = result->message; break;
     }
     if (result->status != INTERP_OK) return out;
     out->lengths = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t *);
     for (int a = 0; a < graph->axes.count; a++) {
-        if (graph->axes.at[a].generated && graph->axes.at[a].kind == AXIS_RUN) out->lengths[a] = result->lengths[a];
+        if (graph->axes.at[a].generated && graph->axes.at[a].kind == AXIS_RUN)
+            out->lengths[a] = result->lengths[a];
         longest[a] = longest_of(data, result->lengths, a);
     }
     out->outputs = ARENA_ARRAY(arena, graph->outputs.count + 1, double *);
@@ -396,11 +441,12 @@ Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, boo
 
 /* ---- the evaluator ---- */
 
-static bool evaluate(Engine *engine, Arena *arena, const Built *built, int index, const LoopValue *args, int count,
-                     int64_t *result, const char **error) {
+static bool evaluate(Engine *engine, Arena *arena, const Built *built, int index,
+                     const LoopValue *args, int count, int64_t *result, const char **error) {
     const Interface *in = built->in;
     (void)engine;
-    return loop_program_call(built->program, arena, in->module->functions.at[in->functions.at[index].function]->name, args,
+    return loop_program_call(built->program, arena,
+                             in->module->functions.at[in->functions.at[index].function]->name, args,
                              count, result, error);
 }
 

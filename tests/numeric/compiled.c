@@ -1,6 +1,6 @@
-/* Many models as one shared object, made by a C compiler of the system, in a folder that is gone afterwards. A few lines
- * of C behind each model turn its functions into ones that take an array of pointers, so that no calling convention is
- * guessed here. */
+/* Many models as one shared object, made by a C compiler of the system, in a folder that is gone
+ * afterwards. A few lines of C behind each model turn its functions into ones that take an array of
+ * pointers, so that no calling convention is guessed here. */
 #define _XOPEN_SOURCE 700
 
 #include "numeric.h"
@@ -23,14 +23,19 @@ static void add_trampolines(const Interface *in, Text *out) {
     for (int f = 0; f < in->functions.count; f++) {
         const LFunction *function = in->module->functions.at[in->functions.at[f].function];
         if (!function->exported) continue;
-        text_printf(out, "int64_t %s_call_%d(void *const *a);\nint64_t %s_call_%d(void *const *a) {\n    (void)a;\n    %s%s(",
-                    in->module->prefix, f, in->module->prefix, f, function->result == LT_VOID ? "" : "return ",
+        text_printf(out,
+                    "int64_t %s_call_%d(void *const *a);\nint64_t %s_call_%d(void *const *a) {\n   "
+                    " (void)a;\n    %s%s(",
+                    in->module->prefix, f, in->module->prefix, f,
+                    function->result == LT_VOID ? "" : "return ",
                     identifier_symbol(in->module, function->name));
         for (int i = 0; i < function->args.count; i++) {
             const LArg *arg = &function->args.at[i];
             if (i) text_puts(out, ", ");
-            if (arg->pointer) text_printf(out, "a[%d]", i);
-            else text_printf(out, "(%s)*(const int64_t *)a[%d]", identifier_type(arg->type), i);
+            if (arg->pointer)
+                text_printf(out, "a[%d]", i);
+            else
+                text_printf(out, "(%s)*(const int64_t *)a[%d]", identifier_type(arg->type), i);
         }
         text_printf(out, ");\n%s}\n", function->result == LT_VOID ? "    return 0;\n" : "");
     }
@@ -43,8 +48,8 @@ static bool write_file(const char *path, const Text *text) {
     return fclose(file) == 0 && good;
 }
 
-static bool call_compiled(Engine *engine, Arena *arena, const Built *built, int index, const LoopValue *args, int count,
-                          int64_t *result, const char **error) {
+static bool call_compiled(Engine *engine, Arena *arena, const Built *built, int index,
+                          const LoopValue *args, int count, int64_t *result, const char **error) {
     const Interface *in = built->in;
     const LFunction *function = in->module->functions.at[in->functions.at[index].function];
     const char *name = arena_printf(arena, "%s_call_%d", in->module->prefix, index);
@@ -90,8 +95,8 @@ static const char *beginning(Arena *arena, const char *path) {
     return arena_strndup(arena, text, n);
 }
 
-Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count, bool *missing,
-                        const char **error) {
+Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
+                        bool *missing, const char **error) {
     const char *base = getenv("TMPDIR");
     char *folder = arena_printf(arena, "%s/rnnc-numeric-XXXXXX", base && *base ? base : "/tmp");
     VEC(char *) words = {0};
@@ -102,9 +107,11 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
         *error = "cannot make a folder";
         return NULL;
     }
-    char *object = arena_printf(arena, "%s/models.so", folder), *log = arena_printf(arena, "%s/log", folder);
+    char *object = arena_printf(arena, "%s/models.so", folder),
+         *log = arena_printf(arena, "%s/log", folder);
     vec_push(arena, &words, arena_printf(arena, "%s", compiler->program));
-    for (int i = 0; compiler->flags[i]; i++) vec_push(arena, &words, arena_printf(arena, "%s", compiler->flags[i]));
+    for (int i = 0; compiler->flags[i]; i++)
+        vec_push(arena, &words, arena_printf(arena, "%s", compiler->flags[i]));
     vec_push(arena, &words, arena_printf(arena, "-fPIC"));
     vec_push(arena, &words, arena_printf(arena, "-shared"));
     vec_push(arena, &words, arena_printf(arena, "-o"));
@@ -112,8 +119,10 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
     for (int m = 0; m < count && !*error; m++) {
         Text code = text_new(arena), header = text_new(arena);
         const char *prefix = models[m]->in->module->prefix;
-        BackendOptions options = {.header_name = arena_printf(arena, "%s.h", prefix), .version = "test"};
-        char *c = arena_printf(arena, "%s/%s.c", folder, prefix), *h = arena_printf(arena, "%s/%s.h", folder, prefix);
+        BackendOptions options = {.header_name = arena_printf(arena, "%s.h", prefix),
+                                  .version = "test"};
+        char *c = arena_printf(arena, "%s/%s.c", folder, prefix),
+             *h = arena_printf(arena, "%s/%s.h", folder, prefix);
         if (!backend_find("c")->emit(models[m]->in, &options, &code, models[m]->c->diags) ||
             !backend_header(models[m]->in, &options, &header, models[m]->c->diags)) {
             *error = "the backend reports a defect";
@@ -129,8 +138,10 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
     Engine *engine = NULL;
     if (!*error) {
         int status = start(arena, compiler, words.at, log);
-        if (status < 0) *missing = true;
-        else if (status) *error = beginning(arena, log);
+        if (status < 0)
+            *missing = true;
+        else if (status)
+            *error = beginning(arena, log);
     }
     if (!*error && !*missing) {
         engine = ARENA_NEW(arena, Engine);

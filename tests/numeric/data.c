@@ -16,7 +16,8 @@ static void slow_extents(const Graph *graph, int64_t *extent) {
     for (int round = 0; round < graph->axes.count; round++)
         for (int a = 0; a < graph->axes.count; a++) {
             const Axis *axis = &graph->axes.at[a];
-            if (axis->kind == AXIS_SLOW) extent[a] = (extent[axis->base] + axis->every - 1) / axis->every;
+            if (axis->kind == AXIS_SLOW)
+                extent[a] = (extent[axis->base] + axis->every - 1) / axis->every;
         }
 }
 
@@ -26,16 +27,20 @@ static double scale_of(Shape shape) {
     return shape.rank > 1 ? sqrt(2.0 / (double)last) : 0.6;
 }
 
-Data *data_new(Arena *arena, const Graph *graph, int64_t batch, int64_t steps, const int64_t *lengths, int count,
-               uint64_t seed) {
+Data *data_new(Arena *arena, const Graph *graph, int64_t batch, int64_t steps,
+               const int64_t *lengths, int count, uint64_t seed) {
     Data *data = ARENA_NEW(arena, Data);
-    *data = (Data){.graph = graph, .batch = batch, .extent = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t),
+    *data = (Data){.graph = graph,
+                   .batch = batch,
+                   .extent = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t),
                    .lengths = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t *),
                    .inputs = ARENA_ARRAY(arena, graph->inputs.count + 1, double *),
                    .params = ARENA_ARRAY(arena, graph->params.count + 1, double *)};
     for (int a = 0; a < graph->axes.count; a++) {
         const Axis *axis = &graph->axes.at[a];
-        data->extent[a] = axis->fixed ? axis->fixed : axis->most && axis->most < steps ? axis->most : steps;
+        data->extent[a] = axis->fixed                        ? axis->fixed
+                          : axis->most && axis->most < steps ? axis->most
+                                                             : steps;
     }
     slow_extents(graph, data->extent);
     for (int a = 0; a < graph->axes.count; a++) {
@@ -54,7 +59,8 @@ Data *data_new(Arena *arena, const Graph *graph, int64_t batch, int64_t steps, c
             double u = rt_uniform(seed, (uint64_t)(1000 + i), 0, NULL, 0, (uint64_t)e);
             int64_t bound = port->type.bound ? port->type.bound : 1;
             data->inputs[i][e] = port->type.dtype == DT_FLOAT ? (double)(float)(2 * u - 1)
-                                 : port->type.dtype == DT_INT ? floor(u * (double)bound) : u < 0.5;
+                                 : port->type.dtype == DT_INT ? floor(u * (double)bound)
+                                                              : u < 0.5;
         }
     }
     for (int i = 0; i < graph->params.count; i++) {
@@ -101,16 +107,19 @@ static void walk_next(Walk *w) {
 static int64_t length_on(const Data *data, int a, int64_t b) {
     const Axis *axis = &data->graph->axes.at[a];
     if (data->lengths[a]) return data->lengths[a][b];
-    if (axis->kind == AXIS_SLOW) return (length_on(data, axis->base, b) + axis->every - 1) / axis->every;
+    if (axis->kind == AXIS_SLOW)
+        return (length_on(data, axis->base, b) + axis->every - 1) / axis->every;
     return data->extent[a];
 }
 
-Data *data_part(Arena *arena, const Data *data, int64_t first, int64_t count, int axis, int64_t from, int64_t steps) {
+Data *data_part(Arena *arena, const Data *data, int64_t first, int64_t count, int axis,
+                int64_t from, int64_t steps) {
     const Graph *graph = data->graph;
     Data *part = ARENA_NEW(arena, Data);
     *part = *data;
     part->batch = count;
-    part->extent = arena_copy(arena, data->extent, (size_t)(graph->axes.count + 1) * sizeof(int64_t));
+    part->extent =
+        arena_copy(arena, data->extent, (size_t)(graph->axes.count + 1) * sizeof(int64_t));
     if (axis >= 0) part->extent[axis] = steps;
     slow_extents(graph, part->extent);
     part->lengths = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t *);
@@ -132,9 +141,11 @@ Data *data_part(Arena *arena, const Data *data, int64_t first, int64_t count, in
         for (Walk w = walk_first(part, port); !w.done; walk_next(&w)) {
             int64_t row = 0;
             for (int d = 0; d < port->index_count; d++)
-                row = row * data->extent[walk_axis(&w, d)] + w.at[d] + (walk_axis(&w, d) == axis ? from : 0);
+                row = row * data->extent[walk_axis(&w, d)] + w.at[d] +
+                      (walk_axis(&w, d) == axis ? from : 0);
             row = row * data->batch + first + w.b;
-            memcpy(part->inputs[i] + w.row * n, data->inputs[i] + row * n, (size_t)n * sizeof(double));
+            memcpy(part->inputs[i] + w.row * n, data->inputs[i] + row * n,
+                   (size_t)n * sizeof(double));
         }
     }
     return part;
@@ -148,15 +159,17 @@ Data *data_poisoned(Arena *arena, const Data *data) {
         const GraphPort *port = &data->graph->inputs.at[i];
         int64_t n = shape_count(port->type.shape);
         if (!data->inputs[i]) continue;
-        bad->inputs[i] = arena_copy(arena, data->inputs[i], (size_t)port_count(data, port) * sizeof(double));
+        bad->inputs[i] =
+            arena_copy(arena, data->inputs[i], (size_t)port_count(data, port) * sizeof(double));
         for (Walk w = walk_first(data, port); !w.done; walk_next(&w)) {
             bool inside = true;
             for (int d = 0; d < port->index_count; d++)
                 inside = inside && w.at[d] < length_on(data, walk_axis(&w, d), w.b);
             for (int64_t e = 0; !inside && e < n; e++)
                 bad->inputs[i][w.row * n + e] = port->type.dtype == DT_FLOAT ? (double)NAN
-                                                : port->type.dtype == DT_INT ? (e + w.row) % 2 ? 2147483647.0 : -2147483648.0
-                                                                             : 77;
+                                                : port->type.dtype == DT_INT
+                                                    ? (e + w.row) % 2 ? 2147483647.0 : -2147483648.0
+                                                    : 77;
         }
     }
     return bad;
@@ -176,15 +189,16 @@ const char *compare_padding(Arena *arena, const Data *data, const Outcome *a) {
                 inside = inside && w.at[d] < length_on(&found, walk_axis(&w, d), w.b);
             for (int64_t e = 0; !inside && e < n; e++)
                 if (a->outputs[o][w.row * n + e] != 0)
-                    return arena_printf(arena, "%s is %g behind the end of sequence %lld", port->name,
-                                        a->outputs[o][w.row * n + e], (long long)w.b);
+                    return arena_printf(arena, "%s is %g behind the end of sequence %lld",
+                                        port->name, a->outputs[o][w.row * n + e], (long long)w.b);
         }
     }
     return NULL;
 }
 
-const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *whole, const Data *part_data,
-                         const Outcome *part, int64_t first, int axis, int64_t from, double tolerance) {
+const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *whole,
+                         const Data *part_data, const Outcome *part, int64_t first, int axis,
+                         int64_t from, double tolerance) {
     for (int o = 0; o < whole_data->graph->outputs.count; o++) {
         const GraphPort *port = &whole_data->graph->outputs.at[o];
         int64_t n = shape_count(port->type.shape);
@@ -200,10 +214,13 @@ const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *wh
             for (int64_t e = 0; inside && e < n; e++) {
                 double x = part->outputs[o][w.row * n + e], y = whole->outputs[o][row * n + e];
                 bool same = tolerance == 0 ? memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y))
-                                           : x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * fmax(1, fabs(y));
+                                           : x == y || (isnan(x) && isnan(y)) ||
+                                                 fabs(x - y) <= tolerance * fmax(1, fabs(y));
                 if (!same)
-                    return arena_printf(arena, "%s row %lld (sequence %lld), element %lld: %.9g, and %.9g in the whole", port->name,
-                                        (long long)w.row, (long long)(first + w.b), (long long)e, x, y);
+                    return arena_printf(
+                        arena,
+                        "%s row %lld (sequence %lld), element %lld: %.9g, and %.9g in the whole",
+                        port->name, (long long)w.row, (long long)(first + w.b), (long long)e, x, y);
             }
         }
     }
@@ -212,17 +229,20 @@ const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *wh
 
 /* ---- whole outcomes ---- */
 
-static const char *compare(Arena *arena, const Data *data, const Outcome *a, const Outcome *b, double tolerance) {
+static const char *compare(Arena *arena, const Data *data, const Outcome *a, const Outcome *b,
+                           double tolerance) {
     if (a->error) return a->error;
     if (b->error) return b->error;
     if (a->status != b->status)
-        return arena_printf(arena, "status %lld, should be %lld", (long long)a->status, (long long)b->status);
+        return arena_printf(arena, "status %lld, should be %lld", (long long)a->status,
+                            (long long)b->status);
     if (a->status != LOOP_OK) return NULL;
     for (int x = 0; x < data->graph->axes.count; x++)
         for (int64_t s = 0; a->lengths[x] && b->lengths[x] && s < data->batch; s++)
             if (a->lengths[x][s] != b->lengths[x][s])
-                return arena_printf(arena, "sequence %lld stops at %lld, should be %lld", (long long)s,
-                                    (long long)a->lengths[x][s], (long long)b->lengths[x][s]);
+                return arena_printf(arena, "sequence %lld stops at %lld, should be %lld",
+                                    (long long)s, (long long)a->lengths[x][s],
+                                    (long long)b->lengths[x][s]);
     for (int o = 0; o < data->graph->outputs.count; o++) {
         const GraphPort *port = &data->graph->outputs.at[o];
         int64_t n = port_count(data, port), wrong = 0, where = -1;
@@ -236,8 +256,10 @@ static const char *compare(Arena *arena, const Data *data, const Outcome *a, con
             if (where < 0) where = e;
         }
         if (wrong)
-            return arena_printf(arena, "%s differs at %lld of %lld, first element %lld: %.9g, should be %.9g", port->name,
-                                (long long)wrong, (long long)n, (long long)where, a->outputs[o][where], b->outputs[o][where]);
+            return arena_printf(
+                arena, "%s differs at %lld of %lld, first element %lld: %.9g, should be %.9g",
+                port->name, (long long)wrong, (long long)n, (long long)where, a->outputs[o][where],
+                b->outputs[o][where]);
     }
     return NULL;
 }
@@ -246,6 +268,7 @@ const char *compare_exact(Arena *arena, const Data *data, const Outcome *a, cons
     return compare(arena, data, a, b, 0);
 }
 
-const char *compare_near(Arena *arena, const Data *data, const Outcome *a, const Outcome *b, double tolerance) {
+const char *compare_near(Arena *arena, const Data *data, const Outcome *a, const Outcome *b,
+                         double tolerance) {
     return compare(arena, data, a, b, tolerance);
 }

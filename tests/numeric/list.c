@@ -37,19 +37,30 @@ int list_folder(Arena *arena, const char *folder, bool may_refuse, Case *list, i
         int models = model_names(arena, file, names, 200);
         const char *sweep = strncmp(source->text, "# sizes ", 8) == 0 ? source->text + 8 : NULL;
         bool all_modes = strstr(source->text, "# modes") != NULL;
+        Define *sizes = ARENA_ARRAY(arena, 16, Define);
+        int size_count = may_refuse ? model_small_sizes(arena, file, sizes, 16) : 0;
         for (int m = 0; m < models; m++) {
-            Case entry = {.file = file, .model = names[m], .may_refuse = may_refuse};
+            Case entry = {.file = file,
+                          .model = names[m],
+                          .defines = sizes,
+                          .define_count = size_count,
+                          .may_refuse = may_refuse};
             if (sweep) {
                 for (size_t s = 0; s < sizeof swept / sizeof *swept; s++) {
                     Define *define = ARENA_NEW(arena, Define);
                     *define = (Define){arena_strndup(arena, sweep, strcspn(sweep, "\n")), swept[s]};
                     entry.defines = define;
                     entry.define_count = 1;
-                    add(arena, list, &count, most, entry, arena_printf(arena, " %s=%d", define->name, swept[s]));
+                    entry.swept = true;
+                    add(arena, list, &count, most, entry,
+                        arena_printf(arena, " %s=%d", define->name, swept[s]));
                 }
                 continue;
             }
-            for (int mode = MODE_INFER; mode <= (may_refuse ? MODE_EVAL : all_modes ? MODE_TRAIN : MODE_INFER); mode++) {
+            for (int mode = MODE_INFER; mode <= (may_refuse  ? MODE_EVAL
+                                                 : all_modes ? MODE_TRAIN
+                                                             : MODE_INFER);
+                 mode++) {
                 entry.mode = (Mode)mode;
                 add(arena, list, &count, most, entry, modes[mode]);
             }

@@ -1,4 +1,5 @@
-/* Models of the numeric tests: through the pipeline, for the target and type that a test asks for. */
+/* Models of the numeric tests: through the pipeline, for the target and type that a test asks for.
+ */
 #include "numeric.h"
 
 #include "grammar/grammar.h"
@@ -30,7 +31,8 @@ Built *model_build(Arena *arena, const Spec *spec) {
     options->prefix = spec->prefix;
     options->optional_passes = options->verify_each = true;
     for (int i = 0; i < spec->define_count; i++)
-        vec_push(arena, &options->defines, (SemaDefine){spec->defines[i].name, spec->defines[i].value, false});
+        vec_push(arena, &options->defines,
+                 (SemaDefine){spec->defines[i].name, spec->defines[i].value, false});
     Compilation *c = compilation_new(arena, options);
     c->target.target = spec->target;
     built->c = c;
@@ -45,8 +47,10 @@ Built *model_build(Arena *arena, const Spec *spec) {
     built->graph = c->graph;
     built->in = c->interface_;
     const Graph *normal = built->in->graph;
-    if (normal->axes.count != c->graph->axes.count || normal->inputs.count != c->graph->inputs.count ||
-        normal->outputs.count != c->graph->outputs.count || normal->params.count != c->graph->params.count) {
+    if (normal->axes.count != c->graph->axes.count ||
+        normal->inputs.count != c->graph->inputs.count ||
+        normal->outputs.count != c->graph->outputs.count ||
+        normal->params.count != c->graph->params.count) {
         built->result = BROKEN;
         built->words = "the passes have changed axes, ports or parameters";
         return built;
@@ -60,11 +64,10 @@ Built *model_build(Arena *arena, const Spec *spec) {
     return built;
 }
 
-int model_names(Arena *arena, const char *file, const char **names, int most) {
+static const Ast *parse(Arena *arena, const char *file) {
     const char *why = NULL;
     const Source *source = input_source(arena, file, &why);
     Diags *diags = diags_new(arena);
-    int count = 0;
     if (!source) fail_msg("%s: %s", file, why);
     const Ast *ast = grammar_parse(arena, names_new(arena), source, diags);
     if (diags->errors) {
@@ -72,6 +75,26 @@ int model_names(Arena *arena, const char *file, const char **names, int most) {
         diags_render(diags, false, &text);
         fail_msg("%s", text_string(&text));
     }
+    return ast;
+}
+
+int model_small_sizes(Arena *arena, const char *file, Define *defines, int most) {
+    const Ast *ast = parse(arena, file);
+    int count = 0;
+    for (int i = 0; i < ast->items.count; i++) {
+        const Item *item = ast->items.at[i];
+        for (int b = 0; item->kind == ITEM_SIZE && b < item->binds.count && count < most; b++) {
+            const Bind *bind = &item->binds.at[b];
+            if (bind->value->kind == EXPR_NUMBER && bind->value->number > 24)
+                defines[count++] = (Define){bind->name, 18};
+        }
+    }
+    return count;
+}
+
+int model_names(Arena *arena, const char *file, const char **names, int most) {
+    const Ast *ast = parse(arena, file);
+    int count = 0;
     for (int i = 0; i < ast->items.count && count < most; i++)
         if (ast->items.at[i]->kind == ITEM_MODEL) names[count++] = ast->items.at[i]->name;
     return count;

@@ -1,6 +1,6 @@
-/* What the numeric tests share: a model of a file, compiled for one target; random data for it; and its functions
- * called through the interpreter, the Loop evaluator or compiled C, all with the same arguments, so that results can
- * be compared. Everything lives in the arena of the test. */
+/* What the numeric tests share: a model of a file, compiled for one target; random data for it; and
+ * its functions called through the interpreter, the Loop evaluator or compiled C, all with the same
+ * arguments, so that results can be compared. Everything lives in the arena of the test. */
 #ifndef RNNC_TEST_NUMERIC_H
 #define RNNC_TEST_NUMERIC_H
 
@@ -39,21 +39,25 @@ extern const Target target_generic, target_4, target_8, target_16;
 
 typedef enum Buildable {
     BUILT,
-    NOT_LOWERED,  /* E-LOWER, located */
-    NOT_CHECKED,  /* the model has sizes that only its user gives */
-    BROKEN        /* anything else: a defect; `words` says what */
+    NOT_LOWERED, /* E-LOWER, located */
+    NOT_CHECKED, /* the model has sizes that only its user gives */
+    BROKEN       /* anything else: a defect; `words` says what */
 } Buildable;
 
 typedef struct Built {
     Buildable result;
     const char *words; /* diagnostics */
     Compilation *c;
-    const Graph *graph;  /* as written, for the interpreter */
+    const Graph *graph; /* as written, for the interpreter */
     const Interface *in;
     LoopProgram *program;
 } Built;
 
 Built *model_build(Arena *arena, const Spec *spec);
+
+/* Sizes of a file that are large, as defines that make them small: arithmetic is the same, and the
+ * evaluator slow. Returns how many. */
+int model_small_sizes(Arena *arena, const char *file, Define *defines, int most);
 
 /* The names of the models of a file; returns how many. */
 int model_names(Arena *arena, const char *file, const char **names, int most);
@@ -69,13 +73,15 @@ typedef struct Data {
     double **params;
 } Data;
 
-/* Random inputs and parameters. `steps`: the extent of every axis that has none of its own; lengths of sequence b are
- * those of `lengths[b % count]`, at most the extent; count 0: all whole. */
-Data *data_new(Arena *arena, const Graph *graph, int64_t batch, int64_t steps, const int64_t *lengths, int count,
-               uint64_t seed);
+/* Random inputs and parameters. `steps`: the extent of every axis that has none of its own; lengths
+ * of sequence b are those of `lengths[b % count]`, at most the extent; count 0: all whole. */
+Data *data_new(Arena *arena, const Graph *graph, int64_t batch, int64_t steps,
+               const int64_t *lengths, int count, uint64_t seed);
 
-/* Sequences [first, first + count), positions of `extent` (NULL: those of data) from `from` on the axis `axis` (-1: none). */
-Data *data_part(Arena *arena, const Data *data, int64_t first, int64_t count, int axis, int64_t from, int64_t steps);
+/* Sequences [first, first + count), positions of `extent` (NULL: those of data) from `from` on the
+ * axis `axis` (-1: none). */
+Data *data_part(Arena *arena, const Data *data, int64_t first, int64_t count, int axis,
+                int64_t from, int64_t steps);
 
 /* The same, with NaN and integers out of range wherever a sequence has ended. */
 Data *data_poisoned(Arena *arena, const Data *data);
@@ -86,19 +92,19 @@ int64_t port_count(const Data *data, const GraphPort *port);
 /* ---- Runs (call.c) ---- */
 
 typedef struct Outcome {
-    int64_t status;      /* LoopStatus; the interpreter's as the nearest of them */
-    const char *error;   /* a defect: an index out of bounds, a guard that was written … ; NULL */
-    double **outputs;    /* [graph->outputs], widened, [extent…, batch, shape…] */
-    int64_t **lengths;   /* [axis][batch] as found; NULL where the axis is not generated */
-    double **states;     /* [in->states], by export_state, or NULL */
+    int64_t status;    /* LoopStatus; the interpreter's as the nearest of them */
+    const char *error; /* a defect: an index out of bounds, a guard that was written … ; NULL */
+    double **outputs;  /* [graph->outputs], widened, [extent…, batch, shape…] */
+    int64_t **lengths; /* [axis][batch] as found; NULL where the axis is not generated */
+    double **states;   /* [in->states], by export_state, or NULL */
 } Outcome;
 
 typedef struct Engine Engine;
 struct Engine {
     const char *name;
     /* Calls function `index` of the interface. False with a message on a defect. */
-    bool (*call)(Engine *engine, Arena *arena, const Built *built, int index, const LoopValue *args, int count,
-                 int64_t *result, const char **error);
+    bool (*call)(Engine *engine, Arena *arena, const Built *built, int index, const LoopValue *args,
+                 int count, int64_t *result, const char **error);
     void *handle; /* of dlopen */
 };
 
@@ -106,34 +112,39 @@ extern Engine evaluator;
 
 /* How a call is spoilt, to see it refused; and what is in the memory that it gets. */
 typedef struct CallOptions {
-    int fill;              /* byte that fills workspace and outputs before the call */
-    bool lengths_missing;  /* NULL for all lengths */
-    int64_t work_less;     /* bytes that the workspace is too small */
-    int64_t work_shift;    /* bytes that it is misaligned */
-    int null_arg;          /* 1 + argument that is NULL */
-    bool no_outputs;       /* NULL for all outputs */
+    int fill;                    /* byte that fills workspace and outputs before the call */
+    bool lengths_missing;        /* NULL for all lengths */
+    int64_t work_less;           /* bytes that the workspace is too small */
+    int64_t work_shift;          /* bytes that it is misaligned */
+    int null_arg;                /* 1 + argument that is NULL */
+    bool no_outputs;             /* NULL for all outputs */
     const double *const *states; /* what import_state gets before forward; NULL: reset */
-    bool with_state;       /* forward of a model that carries gets a state, which is exported after the call */
+    bool with_state; /* forward of a model that carries gets a state, which is exported after the
+                        call */
 } CallOptions;
 
 Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, bool single);
-Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Data *data, const CallOptions *options);
+Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                     const CallOptions *options);
 
 /* All positions of the one axis by `step`; the sequences must be of equal length. */
 Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data *data, int fill);
 
 /* ---- Comparisons (compare.c) ---- */
 
-/* NULL, or what differs, in words. Exact: bits, any NaN equals any NaN. `tolerance`: |a - b| <= tolerance * max(1, |b|). */
+/* NULL, or what differs, in words. Exact: bits, any NaN equals any NaN. `tolerance`: |a - b| <=
+ * tolerance * max(1, |b|). */
 const char *compare_exact(Arena *arena, const Data *data, const Outcome *a, const Outcome *b);
-const char *compare_near(Arena *arena, const Data *data, const Outcome *a, const Outcome *b, double tolerance);
+const char *compare_near(Arena *arena, const Data *data, const Outcome *a, const Outcome *b,
+                         double tolerance);
 
 /* Outputs beyond the lengths are zero. */
 const char *compare_padding(Arena *arena, const Data *data, const Outcome *a);
 
 /* The sequences [first, …) of `whole` are those of `part`. */
-const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *whole, const Data *part_data,
-                         const Outcome *part, int64_t first, int axis, int64_t from, double tolerance);
+const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *whole,
+                         const Data *part_data, const Outcome *part, int64_t first, int axis,
+                         int64_t from, double tolerance);
 
 /* ---- Compiled C (compiled.c) ---- */
 
@@ -142,10 +153,10 @@ typedef struct Compiler {
     const char *const *flags; /* NULL-terminated */
 } Compiler;
 
-/* Compiles the models of one target into one shared object. NULL when the program is not installed (*missing), or
- * with what it said in *error. */
-Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count, bool *missing,
-                        const char **error);
+/* Compiles the models of one target into one shared object. NULL when the program is not installed
+ * (*missing), or with what it said in *error. */
+Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
+                        bool *missing, const char **error);
 
 /* ---- A test: an arena, and failures collected ---- */
 
@@ -155,15 +166,16 @@ typedef struct Test {
     int failures, checks;
 } Test;
 
-#define TEST_OPEN(test)                                \
-    do {                                               \
-        (test)->failures = (test)->checks = 0;         \
-        if (setjmp((test)->oom)) fail_msg("out of memory"); \
-        (test)->arena = arena_new(&(test)->oom);       \
-        assert_non_null((test)->arena);                \
+#define TEST_OPEN(test)                                                                            \
+    do {                                                                                           \
+        (test)->failures = (test)->checks = 0;                                                     \
+        if (setjmp((test)->oom)) fail_msg("out of memory");                                        \
+        (test)->arena = arena_new(&(test)->oom);                                                   \
+        assert_non_null((test)->arena);                                                            \
     } while (0)
 
-/* Prints a failure and counts it; a NULL message counts a check that passed. True when it passed. */
+/* Prints a failure and counts it; a NULL message counts a check that passed. True when it passed.
+ */
 bool test_expect(Test *test, const char *what, const char *message);
 
 /* Frees the arena and fails when something failed. */

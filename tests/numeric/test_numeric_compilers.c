@@ -1,6 +1,6 @@
-/* Emitted C through the system's compilers: the bits of the Loop evaluator, at every optimisation level. All models of
- * a target are one compilation. A compiler that is not installed, or code that this processor cannot run, is skipped with
- * a message. */
+/* Emitted C through the system's compilers: the bits of the Loop evaluator, at every optimisation
+ * level. All models of a target are one compilation. A compiler that is not installed, or code that
+ * this processor cannot run, is skipped with a message. */
 #include "numeric.h"
 
 #include <dlfcn.h>
@@ -21,17 +21,25 @@ static bool runs_here(const Target *target) {
     return target->lanes == 1 && !target->fma;
 }
 
-/* Every model of the small programs; of a size that is swept only three values, of the real ones those that are lowered. */
+/* Every model of the small programs; of a size that is swept only three values, of the real ones
+ * those that are lowered. */
 static int all_models(Test *test, Target target, LoopType real, Built **to) {
     static Case list[MOST];
     int count = list_folder(test->arena, "tests/numeric/programs", false, list, MOST), built = 0;
     count += list_folder(test->arena, "tests/golden/programs", true, list + count, MOST - count);
     for (int i = 0; i < count; i++) {
         const Case *one = &list[i];
-        if (one->define_count && one->defines->value != 1 && one->defines->value != 17 && one->defines->value != 33) continue;
+        if (one->swept && one->defines->value != 1 && one->defines->value != 17 &&
+            one->defines->value != 33)
+            continue;
         if (one->mode != MODE_INFER) continue;
-        Spec spec = {.file = one->file, .model = one->model, .real = real, .target = target,
-                     .prefix = arena_printf(test->arena, "m%d", i), .defines = one->defines, .define_count = one->define_count};
+        Spec spec = {.file = one->file,
+                     .model = one->model,
+                     .real = real,
+                     .target = target,
+                     .prefix = arena_printf(test->arena, "m%d", i),
+                     .defines = one->defines,
+                     .define_count = one->define_count};
         Built *model = model_build(test->arena, &spec);
         if (model->result == BUILT) {
             model->words = one->what;
@@ -41,7 +49,8 @@ static int all_models(Test *test, Target target, LoopType real, Built **to) {
     return built;
 }
 
-/* A compiler gets one model in `every`, or with NUMERIC_ALL=1 in the environment all: compiling is what costs. */
+/* A compiler gets one model in `every`, or with NUMERIC_ALL=1 in the environment all: compiling is
+ * what costs. */
 typedef struct Choice_ {
     Compiler compiler;
     int every;
@@ -52,31 +61,45 @@ typedef struct Expected {
     Outcome *outcome[3];
 } Expected;
 
-static void refuse(Test *test, Engine *engine, const char *what, const Built *built, const Data *data, const CallOptions *options) {
+static void refuse(Test *test, Engine *engine, const char *what, const Built *built,
+                   const Data *data, const CallOptions *options) {
     Outcome *got = run_forward(engine, test->arena, built, data, options);
-    test_expect(test, what, got->error ? got->error : got->status == LOOP_BAD_POINTER ? NULL : arena_printf(test->arena, "status %lld", (long long)got->status));
+    test_expect(test, what,
+                got->error ? got->error
+                : got->status == LOOP_BAD_POINTER
+                    ? NULL
+                    : arena_printf(test->arena, "status %lld", (long long)got->status));
 }
 
-/* NULL where an array is needed, a workspace that is not aligned: a status, and nothing is written. */
-static void refuse_pointers(Test *test, Engine *engine, const char *what, const Built *built, const Data *data) {
+/* NULL where an array is needed, a workspace that is not aligned: a status, and nothing is written.
+ */
+static void refuse_pointers(Test *test, Engine *engine, const char *what, const Built *built,
+                            const Data *data) {
     const InterfaceFunction *described = &built->in->functions.at[built->in->forward];
     const LFunction *function = built->in->module->functions.at[described->function];
     const CallOptions shifted = {.fill = 0x5A, .work_shift = 8};
     bool aligned = false; /* single elements alone need no more than their own alignment */
     for (int i = 0; i < function->buffers.count; i++) {
         const LBuffer *buffer = &function->buffers.at[i];
-        if (buffer->base == LB_ARG && described->args.at[buffer->arg].role == ROLE_WORK) aligned = aligned || buffer->align == 64;
+        if (buffer->base == LB_ARG && described->args.at[buffer->arg].role == ROLE_WORK)
+            aligned = aligned || buffer->align == 64;
     }
-    if (aligned) refuse(test, engine, arena_printf(test->arena, "%s, workspace misaligned", what), built, data, &shifted);
+    if (aligned)
+        refuse(test, engine, arena_printf(test->arena, "%s, workspace misaligned", what), built,
+               data, &shifted);
     for (int i = 0; i < described->args.count; i++) {
         const CallOptions null = {.fill = 0x5A, .null_arg = i + 1};
-        if (described->args.at[i].role == ROLE_WEIGHTS && !built->in->param_count) continue; /* nothing is read */
+        if (described->args.at[i].role == ROLE_WEIGHTS && !built->in->param_count)
+            continue; /* nothing is read */
         if (function->args.at[i].pointer && !function->args.at[i].nullable)
-            refuse(test, engine, arena_printf(test->arena, "%s, %s is NULL", what, function->args.at[i].name), built, data, &null);
+            refuse(test, engine,
+                   arena_printf(test->arena, "%s, %s is NULL", what, function->args.at[i].name),
+                   built, data, &null);
     }
 }
 
-static void run_compiler(Test *test, const Choice_ *choice, const char *what, Built *const *all, int count, Expected *expected) {
+static void run_compiler(Test *test, const Choice_ *choice, const char *what, Built *const *all,
+                         int count, Expected *expected) {
     const Compiler *compiler = &choice->compiler;
     bool missing;
     const char *error;
@@ -98,9 +121,15 @@ static void run_compiler(Test *test, const Choice_ *choice, const char *what, Bu
             int m = number[n];
             Outcome *got = run_forward(engine, test->arena, all[m], expected[m].data[z], NULL);
             const char *name = arena_printf(test->arena, "%s, %s, case %d", what, all[m]->words, z);
-            if (!test_expect(test, name, compare_exact(test->arena, expected[m].data[z], got, expected[m].outcome[z]))) break;
+            if (!test_expect(
+                    test, name,
+                    compare_exact(test->arena, expected[m].data[z], got, expected[m].outcome[z])))
+                break;
         }
-    for (int n = 0; n < taken; n++) refuse_pointers(test, engine, arena_printf(test->arena, "%s, %s", what, all[number[n]]->words), models[n], expected[number[n]].data[0]);
+    for (int n = 0; n < taken; n++)
+        refuse_pointers(test, engine,
+                        arena_printf(test->arena, "%s, %s", what, all[number[n]]->words), models[n],
+                        expected[number[n]].data[0]);
     dlclose(engine->handle);
 }
 
@@ -116,28 +145,39 @@ static void run_target(Target target, LoopType real, const Choice_ *compilers, i
     Expected *expected = ARENA_ARRAY(test.arena, count, Expected);
     for (int m = 0; m < count; m++)
         for (int z = 0; z < 3; z++) {
-            Data *data = data_new(test.arena, models[m]->graph, z == 0 ? 1 : z == 1 ? 4 : 9, 5, z == 1 ? ragged : filled,
-                                  z == 0 ? 0 : z == 1 ? 5 : 4, 77);
+            Data *data = data_new(test.arena, models[m]->graph,
+                                  z == 0   ? 1
+                                  : z == 1 ? 4
+                                           : 9,
+                                  5, z == 1 ? ragged : filled,
+                                  z == 0   ? 0
+                                  : z == 1 ? 5
+                                           : 4,
+                                  77);
             expected[m].data[z] = data_poisoned(test.arena, data);
             expected[m].outcome[z] = run_forward(&evaluator, test.arena, models[m], data, NULL);
         }
     for (int c = 0; c < compiler_count; c++)
         run_compiler(&test, &compilers[c],
-                     arena_printf(test.arena, "%s %s, %s %s", compilers[c].compiler.program, compilers[c].compiler.flags[0], target.name,
+                     arena_printf(test.arena, "%s %s, %s %s", compilers[c].compiler.program,
+                                  compilers[c].compiler.flags[0], target.name,
                                   loop_type_text(real)),
                      models, count, expected);
     test_close(&test);
 }
 
-static const char *const o0_plain[] = {"-O0", "-std=c99", NULL}, *const o3_plain[] = {"-O3", "-std=c99", NULL},
-                        *const tcc_flags[] = {"-w", NULL},
-                        *const o0_avx2[] = {"-O0", "-std=c99", "-mavx2", "-mfma", NULL},
-                        *const o3_avx2[] = {"-O3", "-std=gnu99", "-mavx2", "-mfma", NULL},
-                        *const o1_avx512[] = {"-O1", "-std=c99", "-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL};
+static const char
+    *const o0_plain[] = {"-O0", "-std=c99", NULL},
+           *const o3_plain[] = {"-O3", "-std=c99", NULL}, *const tcc_flags[] = {"-w", NULL},
+           *const o0_avx2[] = {"-O0", "-std=c99", "-mavx2", "-mfma", NULL},
+           *const o3_avx2[] = {"-O3", "-std=gnu99", "-mavx2", "-mfma", NULL},
+           *const o1_avx512[] = {"-O1",        "-std=c99",   "-mavx2",     "-mfma", "-mavx512f",
+                                 "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL};
 
 static void generic(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"tcc", tcc_flags}, 1}, {{"gcc", o0_plain}, 4}, {{"clang", o3_plain}, 9}};
+    const Choice_ list[] = {
+        {{"tcc", tcc_flags}, 1}, {{"gcc", o0_plain}, 4}, {{"clang", o3_plain}, 9}};
     run_target(target_generic, LT_F32, list, 3);
 }
 
@@ -160,7 +200,7 @@ static void doubles(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(generic), cmocka_unit_test(avx2), cmocka_unit_test(avx512),
-                                       cmocka_unit_test(doubles)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(generic), cmocka_unit_test(avx2),
+                                       cmocka_unit_test(avx512), cmocka_unit_test(doubles)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,14 @@
-/* Every model of tests/golden/programs and tests/numeric/programs, lowered and evaluated, against the interpreter on the
- * equations as written; and what must not change bits: lanes, contents of workspace and padding, the other sequences of
- * a batch. What is not lowered must say so at its place. */
+/* Every model of tests/golden/programs and tests/numeric/programs, lowered and evaluated, against
+ * the interpreter on the equations as written; and what must not change bits: lanes, contents of
+ * workspace and padding, the other sequences of a batch. What is not lowered must say so at its
+ * place. */
 #include "numeric.h"
 
 #include "list.h"
 
-/* f64: sums of some tens of terms of order one, functions within a few ulp (2^-52), over some 6 steps that amplify little:
- * 1e-12 is 4,500 ulp of 1. f32 the same with 2^-23: 2e-5 is 170 ulp, where a term less or a wrong row shows as 1e-2. */
+/* f64: sums of some tens of terms of order one, functions within a few ulp (2^-52), over some 6
+ * steps that amplify little: 1e-12 is 4,500 ulp of 1. f32 the same with 2^-23: 2e-5 is 170 ulp,
+ * where a term less or a wrong row shows as 1e-2. */
 static const double tolerance_64 = 1e-12, tolerance_32 = 2e-5;
 
 static const int64_t whole[] = {7}, ragged[] = {6, 0, 3, 1, 7, 5, 2}, filled[] = {6, 1, 3, 7, 2, 5};
@@ -17,15 +19,21 @@ typedef struct Shape_ {
     int count;
 } Sizes;
 
-static const Sizes sizes[] = {
-    {1, 7, NULL, 0}, {1, 9, whole, 1}, {3, 6, NULL, 0}, {4, 7, ragged, 7}, {9, 8, filled, 6}, {5, 1, NULL, 0}, {2, 0, NULL, 0}};
+static const Sizes sizes[] = {{1, 7, NULL, 0},   {1, 9, whole, 1},  {3, 6, NULL, 0},
+                              {4, 7, ragged, 7}, {9, 8, filled, 6}, {5, 1, NULL, 0},
+                              {2, 0, NULL, 0}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 static const Target lanes_1 = {"lanes-1", 1, true, 32, 512 << 10};
 
 static Built *build(Test *test, const Case *entry, LoopType real, Target target, const char *what) {
-    Spec spec = {.file = entry->file, .model = entry->model, .mode = entry->mode, .real = real, .target = target,
-                 .defines = entry->defines, .define_count = entry->define_count};
+    Spec spec = {.file = entry->file,
+                 .model = entry->model,
+                 .mode = entry->mode,
+                 .real = real,
+                 .target = target,
+                 .defines = entry->defines,
+                 .define_count = entry->define_count};
     Built *built = model_build(test->arena, &spec);
     if (built->result == BROKEN) test_expect(test, what, built->words);
     if (built->result == NOT_LOWERED && !entry->may_refuse) test_expect(test, what, built->words);
@@ -33,22 +41,28 @@ static Built *build(Test *test, const Case *entry, LoopType real, Target target,
 }
 
 /* Stops at the first size that fails: the others say the same. */
-static void try_sizes(Test *test, const char *what, Built *const *targets, int count, double tolerance, uint64_t seed) {
+static void try_sizes(Test *test, const char *what, Built *const *targets, int count,
+                      double tolerance, uint64_t seed) {
     for (int s = 0; s < SIZES; s++) {
         const Sizes *z = &sizes[s];
-        Data *data = data_new(test->arena, targets[0]->graph, z->batch, z->steps, z->lengths, z->count, seed + (uint64_t)s);
-        const char *where = arena_printf(test->arena, "%s, B %lld, T %lld%s", what, (long long)z->batch, (long long)z->steps,
-                                         z->count ? ", ragged" : "");
+        Data *data = data_new(test->arena, targets[0]->graph, z->batch, z->steps, z->lengths,
+                              z->count, seed + (uint64_t)s);
+        const char *where =
+            arena_printf(test->arena, "%s, B %lld, T %lld%s", what, (long long)z->batch,
+                         (long long)z->steps, z->count ? ", ragged" : "");
         Outcome *want = run_interpreter(test->arena, targets[0], data, false);
         Outcome *first = NULL;
         if (want->status == LOOP_BAD_LOSS) continue; /* forward computes no loss */
         bool good = true;
         for (int t = 0; t < count && good; t++) {
             const CallOptions clean = {.fill = 0}, dirty = {.fill = 0xFF};
-            Outcome *got = run_forward(&evaluator, test->arena, targets[t], data, t % 2 ? &dirty : &clean);
-            const char *name = arena_printf(test->arena, "%s, %s", where, targets[t]->in->module->target.name);
+            Outcome *got =
+                run_forward(&evaluator, test->arena, targets[t], data, t % 2 ? &dirty : &clean);
+            const char *name =
+                arena_printf(test->arena, "%s, %s", where, targets[t]->in->module->target.name);
             if (t == 0 || !targets[t]->in->module->target.fma)
-                good = test_expect(test, name, compare_near(test->arena, data, got, want, tolerance));
+                good =
+                    test_expect(test, name, compare_near(test->arena, data, got, want, tolerance));
             else
                 good = test_expect(test, name, compare_exact(test->arena, data, got, first));
             if (t == 0) first = got;
@@ -56,16 +70,22 @@ static void try_sizes(Test *test, const char *what, Built *const *targets, int c
         if (!good) return;
         if (first->status != LOOP_OK) continue;
         test_expect(test, where, compare_padding(test->arena, data, first));
-        Outcome *again = run_forward(&evaluator, test->arena, targets[0], data_poisoned(test->arena, data), NULL);
+        Outcome *again = run_forward(&evaluator, test->arena, targets[0],
+                                     data_poisoned(test->arena, data), NULL);
         test_expect(test, arena_printf(test->arena, "%s, poison behind the ends", where),
                     compare_exact(test->arena, data, again, first));
         for (int64_t b = 0; z->batch > 1 && b < z->batch; b++) {
             Data *one = data_part(test->arena, data, b, 1, -1, 0, 0);
             Outcome *alone = run_forward(&evaluator, test->arena, targets[0], one, NULL);
             if (!test_expect(test, where, alone->error)) break;
-            const char *part = alone->status == LOOP_OK ? compare_part(test->arena, data, first, one, alone, b, -1, 0, tolerance)
-                                                        : "a sequence alone is refused";
-            if (!test_expect(test, arena_printf(test->arena, "%s, sequence %lld alone", where, (long long)b), part)) break;
+            const char *part =
+                alone->status == LOOP_OK
+                    ? compare_part(test->arena, data, first, one, alone, b, -1, 0, tolerance)
+                    : "a sequence alone is refused";
+            if (!test_expect(
+                    test, arena_printf(test->arena, "%s, sequence %lld alone", where, (long long)b),
+                    part))
+                break;
         }
     }
 }
@@ -88,9 +108,12 @@ static void run_list(const Case *list, int count) {
                 if (getenv("NUMERIC_VERBOSE")) print_message("%s: %s\n", name, one->words);
                 goto next;
             }
-            Built *f32[] = {one, build(&test, entry, LT_F32, target_8, name), build(&test, entry, LT_F32, target_4, name),
-                            build(&test, entry, LT_F32, lanes_1, name), build(&test, entry, LT_F32, target_generic, name)};
-            Built *f64[] = {build(&test, entry, LT_F64, target_8, name), build(&test, entry, LT_F64, target_16, name),
+            Built *f32[] = {one, build(&test, entry, LT_F32, target_8, name),
+                            build(&test, entry, LT_F32, target_4, name),
+                            build(&test, entry, LT_F32, lanes_1, name),
+                            build(&test, entry, LT_F32, target_generic, name)};
+            Built *f64[] = {build(&test, entry, LT_F64, target_8, name),
+                            build(&test, entry, LT_F64, target_16, name),
                             build(&test, entry, LT_F64, target_generic, name)};
             bool good = true;
             for (int t = 0; t < 5; t++) good = good && f32[t]->result == BUILT;
@@ -105,29 +128,32 @@ static void run_list(const Case *list, int count) {
     test_close(&test);
 }
 
-static void golden(void **state) {
-    (void)state;
+static void folder(const char *path, bool may_refuse) {
     static Case list[400];
     jmp_buf oom;
     if (setjmp(oom)) fail_msg("out of memory");
     Arena *arena = arena_new(&oom);
-    int count = list_folder(arena, "tests/golden/programs", true, list, 400);
-    run_list(list, count);
+    run_list(list, list_folder(arena, path, may_refuse, list, 400));
     arena_free(arena);
 }
 
 static void small(void **state) {
     (void)state;
-    static Case list[400];
-    jmp_buf oom;
-    if (setjmp(oom)) fail_msg("out of memory");
-    Arena *arena = arena_new(&oom);
-    int count = list_folder(arena, "tests/numeric/programs", false, list, 400);
-    run_list(list, count);
-    arena_free(arena);
+    folder("tests/numeric/programs", false);
+}
+
+static void carried(void **state) {
+    (void)state;
+    folder("tests/numeric/carried", false);
+}
+
+static void golden(void **state) {
+    (void)state;
+    folder("tests/golden/programs", true);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(small), cmocka_unit_test(golden)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(small), cmocka_unit_test(carried),
+                                       cmocka_unit_test(golden)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
