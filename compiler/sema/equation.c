@@ -323,7 +323,10 @@ const Value *elab_dropout(const Ctx *c, const Expr *call) {
     x = flow(c, x, &type, false, call->args.at[0].span, "the operand of dropout", (Span){0});
     if (x->type.unknown || p->type.unknown) return unknown_value(c);
     if (!c->e->emit || c->e->graph->mode != MODE_TRAIN) return x;
-    if (num_double(&p->num, &rate) && rate == 0) return x;
+    if (num_double(&p->num, &rate) && rate == 0) {
+        if (c->eq != NULL) c->eq->draws++; /* the next one keeps its number */
+        return x;
+    }
     const Value *one = number_value(c, num_of_int(c->e->arena, 1));
     const Value *keep = value_as(c, binary_op(c, AST_SUB, one, p, span), DT_FLOAT, span);
     Ty mask = ty_shaped(ty_bool(), &x->type);

@@ -217,6 +217,13 @@ const Value *instance_param(const Ctx *c, const Expr *field, const EntryList *en
     Name key = member_key(c, field->name, &members, members.count, &open);
     Param *param = map_get(&use->inst->params, key);
     if (param != NULL) return param_value(c, param, field->span);
+    if (use->inst->params.count == 0 && use->applied == 0) {
+        Diag *diag = sema_error(c, "E-NAME", field->span,
+                                "instance '%s' is applied nowhere, so its parameters have no sizes",
+                                use->inst->path);
+        sema_note(c, diag, use->stmt->span, "the instance");
+        return unknown_value(c);
+    }
     VEC(const char *) names = {0};
     for (int i = 0; i < use->inst->params.room; i++)
         if (use->inst->params.keys[i] != NULL)

@@ -335,6 +335,11 @@ static void test_draws(void **state) {
          "model B(x[t]: [4]) -> y[t]: [4] {\n d[t]: [4] ~ normal(1)\n z[t] = dropout(d[t], 0.5)\n"
          " y[t] = dropout(x[t], 0.4) + e[t] + 0 * z[t]\n e[t]: [4] ~ uniform(0, 1)\n}\n",
          MODE_TRAIN, false);
+    /* A rate of 0 draws nothing and keeps its place. */
+    same("model A(x[t]: [4]) -> y[t]: [4] {\n y[t] = dropout(x[t], 0) + dropout(x[t], 0.5)\n}\n"
+         "model B(x[t]: [4]) -> y[t]: [4] {\n y[t] = 0 * dropout(x[t], 0.1) + dropout(x[t], 0.5) + "
+         "x[t]\n}\n",
+         MODE_TRAIN, false);
     /* In eval nothing is dropped; a mode chooses, and its dead inputs vanish. */
     same("model A(x[t]: [4]) -> y[t]: [4] {\n y[t] = dropout(x[t], 0.4)\n}\n"
          "model B(x[t]: [4]) -> y[t]: [4] {\n y[t] = if training then x[t] * 2 else x[t]\n}\n",
