@@ -50,7 +50,10 @@ int expand_shaped(Expand *e, Op op, int a, Shape shape) {
     Type type = from->type;
     if (shape_equal(type.shape, shape)) return a;
     type.shape = shape;
-    int id = graph_add(graph, op, type, from->domain_count, from->domain, 1, &a, NULL, e->span);
+    /* A constant stays one in another shape: `%` by a constant has a bound. */
+    int id = from->op == OP_CONST
+                 ? graph_const(graph, from->attr.number, type.dtype, shape, e->span)
+                 : graph_add(graph, op, type, from->domain_count, from->domain, 1, &a, NULL, e->span);
     vec_push(graph->arena, &e->rewrite.as, id);
     e->rewrite.changed = true;
     return id;
@@ -215,6 +218,13 @@ static void convert_operands(Expand *e, Node *node) {
             node->in[k] = expand_op(e, OP_FLOAT, node->in[k], -1, -1);
         } else if (dtype == DT_BOOL && node->type.dtype == DT_INT &&
                    op_info[node->op].class_ >= CLASS_UNARY && !(node->op == OP_SELECT && k == 0)) {
+            const Node *operand = e->rewrite.graph->nodes.at[node->in[k]];
+            if (operand->op == OP_CONST) {
+                Shape shape = operand->type.shape;
+                node->in[k] = expand_shaped(e, OP_BROADCAST,
+                                            expand_const(e, operand->attr.number, DT_INT), shape);
+                continue;
+            }
             int one = expand_const(e, 1, DT_INT), zero = expand_const(e, 0, DT_INT);
             node->in[k] = expand_op(e, OP_SELECT, node->in[k], one, zero);
         }

@@ -410,7 +410,11 @@ static void test_axes_needed(void **state) {
                              "%0 [a]: int[] = index a\n%1: f[] = tmean %0 over a\n"
                              "%2 [b]: int[] = index b\n%3: int[] = read %2 [last]\n"
                              "%4 [c]: int[] = index c\n%5: int[] = tsum %4 over c\n"
-                             "%6 [d]: int[] = index d\n%7: f[] = tmax %6 over d [0, 3)\n");
+                             "%6 [d]: int[] = index d\n%7: f[] = tmax %6 over d [0, 3)\n"
+                             "%8: f[] = tmean %4 over c\n" /* reaches nothing */
+                             "output p: f[] = %1\noutput q: int[] = %3\n"
+                             "output r: int[] = %5\noutput s: f[] = %7\n");
+    assert_non_null(c.graph);
     bool needed[4];
     passes_axes_needed(c.graph, needed);
     assert_true(needed[0] && needed[1] && !needed[2] && !needed[3]);
