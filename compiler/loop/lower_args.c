@@ -45,11 +45,14 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
     fn.map_position = ARENA_ARRAY(lower->arena, lower->graph->indices.count + 1, LExpr *);
     fn.places = ARENA_ARRAY(lower->arena, values + 1, RowPlace);
     fn.firsts = ARENA_ARRAY(lower->arena, values + 1, RowPlace);
+    fn.runs = ARENA_ARRAY(lower->arena, values + 1, RowPlace);
+    fn.window_at = ARENA_ARRAY(lower->arena, lower->graph->indices.count + 1, LExpr *);
     fn.inputs = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, RowPlace);
     fn.given = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, LExpr *);
     fn.filled_pre = ARENA_ARRAY(lower->arena, values + 1, unsigned char);
     fn.filled_post = ARENA_ARRAY(lower->arena, values + 1, unsigned char);
-    for (int v = 0; v < values; v++) fn.places[v].buffer = fn.firsts[v].buffer = -1;
+    for (int v = 0; v < values; v++)
+        fn.places[v].buffer = fn.firsts[v].buffer = fn.runs[v].buffer = -1;
     for (int i = 0; i < lower->graph->inputs.count; i++) fn.inputs[i].buffer = -1;
     for (int a = 0; a < axes; a++) {
         fn.lengths[a] = -1;

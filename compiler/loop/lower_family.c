@@ -481,7 +481,9 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
 }
 
 static bool family_batched(Fn *fn, const Family *family) {
-    return lower_batched(fn, fn->lower->schedule->values.at[family->values.at[0]]);
+    for (int i = 0; i < family->values.count; i++)
+        if (lower_batched(fn, fn->lower->schedule->values.at[family->values.at[i]])) return true;
+    return false;
 }
 
 /* Zig-zag: what the last step left in the caches is used first. Where the other families of the
@@ -516,6 +518,8 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
             fn->map_position[index] = loop_var(m, fn->fn, loop->var);
             out = &loop->body;
         }
+    } else {
+        out = lower_window_loop(fn, out, lower->schedule->values.at[family->values.at[0]]);
     }
     /* One row and nothing to walk over: straight through registers, with the chains of batch 1. */
     bool alone = !flat && (single || !batched) && (fn->step || family->domain_count == 0);
@@ -554,4 +558,5 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
         group(&tile, into, alone, flat, flat_index, row_count);
     }
     for (int d = 0; d < family->domain_count; d++) fn->map_position[family->domain[d]] = NULL;
+    lower_leave_window(fn, lower->schedule->values.at[family->values.at[0]]);
 }

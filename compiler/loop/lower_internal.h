@@ -29,6 +29,8 @@ typedef struct RowPlace {
     int dims[MAX_DOMAIN]; /* indices, outermost first */
     int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN];
     int ring; /* step: number of slots; 0: none */
+    int64_t window, low; /* step, of a value over two positions: rows of each sequence, and the
+                            position of the first of them, from the current one; 0: one row */
 } RowPlace;
 
 /* What a state keeps of a variable. LAGS: `ring` slots of one row a sequence, the value at lag j in slot
@@ -42,6 +44,13 @@ typedef struct Kept {
     bool carried; /* by chunks of the sequence function too */
     Size offset;  /* bytes from the start of the state */
 } Kept;
+
+/* The positions of one index, counted from the current one, at which a step has a value over two
+ * indices: from low below high. index -1: it is over one. */
+typedef struct Window {
+    int index;
+    int64_t low, high;
+} Window;
 
 typedef struct Lower {
     Arena *arena;
@@ -64,6 +73,7 @@ typedef struct Lower {
     const char **labels; /* by value: a name for readers of the code, where it has none of its own */
     bool carries; /* the sequence function takes a state */
     bool *late;   /* by value: without time, but made from what is over time */
+    Window *windows; /* by value; index -1 where it has none */
 } Lower;
 
 typedef struct Fn {
@@ -78,9 +88,12 @@ typedef struct Fn {
     int state;             /* argument, or -1 */
     RowPlace *places;      /* by value */
     RowPlace *firsts; /* step, by value: the row of the first step */
+    RowPlace *runs;   /* step, by value: the reduction so far */
     RowPlace *inputs;      /* by graph input: the caller's tensor */
     LExpr **loop_position; /* by axis: inside a loop over it */
     LExpr **map_position;  /* by index: inside a loop over a map index */
+    LExpr **window_at; /* step, by index: inside a loop over a window, the position from the current
+                          one */
     LExpr *clock;          /* step: number of the call, for rings and zig-zag */
     int positions;         /* buffer of I64 [batch]: steps since the reset; -1: there is no state */
     int start; /* forward of a model that carries: buffer of I64 [batch], position where the chunk
@@ -195,6 +208,43 @@ void lower_kept_places(Fn *fn);  /* the rows of a step that the state holds */
 /* Element index of lag j of a kept variable, sequence b. */
 LExpr *lower_state_row(Fn *fn, const Kept *kept, int lag, LExpr *b);
 void lower_save_state(Fn *fn, LBlock *out);
+
+/* --- lower_window.c --- */
+enum { MOST_WINDOW = 1 << 20 };
+/* A reduction over time in a step. RUNNING: at each step the position (now + high - 1), if it is in
+ * [from, to), is added to what the state keeps. WINDOW: over positions now + low … now + high - 1.
+ * `why` when it is neither. */
+typedef enum ReductionKind { REDUCTION_NONE, REDUCTION_RUNNING, REDUCTION_WINDOW } ReductionKind;
+typedef struct Reduction {
+    ReductionKind kind;
+    int64_t low, high, from, to;
+    const char *why;
+} Reduction;
+Reduction lower_reduction(const Value *value);
+bool lower_over_time(const Value *value);
+/* Which positions of dim `d` of its source a use reads in a step, from the current one: from low
+ * below high. RUNNING: the one that is added at this step. */
+typedef enum ReachKind {
+    REACH_NOW,
+    REACH_WINDOW,
+    REACH_RUNNING,
+    REACH_FIRST,
+    REACH_LAST,
+    REACH_RATE,
+    REACH_UNKNOWN
+} ReachKind;
+typedef struct Reach {
+    ReachKind kind;
+    int64_t low, high;
+} Reach;
+Reach lower_reach(const Lower *lower, const Value *reader, const Use *use, int d);
+/* Finds lower->windows; NULL, or why a step has none for the value *where. */
+const char *lower_find_windows(Lower *lower, const Value **where);
+/* Step: the loop over the window of a value over two positions; else `out`. */
+LBlock *lower_window_loop(Fn *fn, LBlock *out, const Value *value);
+void lower_leave_window(Fn *fn, const Value *value);
+/* The smaller of the length and a position so far: of use to what has a position, too. */
+bool lower_counts_past(const Schedule *schedule, const Value *value);
 
 /* --- lower_stream.c --- */
 const char *lower_no_step(Lower *lower); /* why there is no step function, or NULL */

@@ -130,6 +130,7 @@ static int64_t period_of(Fn *fn, const SNest *nest, const Block *block, bool sin
     if (fn->step && !single) return 0; /* each sequence has its own position */
     for (int i = 0; i < block->values.count; i++) {
         const Value *value = schedule->values.at[block->values.at[i]];
+        if (fn->step && lower_over_time(value)) return 0; /* what runs takes every step */
         if (schedule_is_leaf(value) || value->storage == STORE_NONE || value->storage == STORE_SINGLE)
             continue;
         if (value->kind != VALUE_POINT || value->op != OP_HOLD || value->attr->mirrored) return 0;

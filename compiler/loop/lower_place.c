@@ -82,6 +82,7 @@ static Size rows_of(const Fn *fn, const RowPlace *place) {
             rows, size_plus(size_symbol(1 + axis), size_constant(place->pre[d] + place->post[d])));
     }
     if (place->ring) rows = size_times(rows, size_constant(place->ring));
+    if (place->window) rows = size_times(rows, size_constant(place->window));
     return rows;
 }
 
@@ -90,7 +91,7 @@ static bool single_storage(const Fn *fn, const Value *value) {
 }
 
 bool lower_batched(const Fn *fn, const Value *value) {
-    return value->batched || (fn->step && value->domain_count > 0);
+    return value->batched || (fn->step && (value->domain_count > 0 || fn->lower->late[value->id]));
 }
 
 static void describe(const Fn *fn, const Value *value, RowPlace *place) {
@@ -100,7 +101,13 @@ static void describe(const Fn *fn, const Value *value, RowPlace *place) {
                         .stride = lower_stride(lower, value),
                         .padded = value->count > 1,
                         .batched = lower_batched(fn, value)};
-    if (fn->step) return;
+    if (fn->step) {
+        const Window *window = &lower->windows[value->id];
+        if (window->index < 0) return;
+        place->window = window->high - window->low;
+        place->low = window->low;
+        return;
+    }
     int map[MAX_DOMAIN];
     int maps = schedule_map_domain(lower->schedule, value, map);
     for (int d = 0; d < value->domain_count; d++) {
@@ -123,6 +130,7 @@ static const char *layout_text(const Fn *fn, const RowPlace *place, int64_t coun
             text_printf(&text, " + %lld", (long long)(place->pre[d] + place->post[d]));
         text_puts(&text, "]");
     }
+    if (place->window) text_printf(&text, "[%lld of a window]", (long long)place->window);
     if (place->batched) text_puts(&text, "[batch]");
     if (place->stride != count)
         text_printf(&text, "[%lld of %lld]", (long long)count, (long long)place->stride);
@@ -227,7 +235,10 @@ Size place_values(Fn *fn, int work_argument) {
 
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row) {
     int axis = fn->lower->graph->indices.at[index].axis;
-    if (fn->step) return loop_load(fn->lower->module, fn->fn, fn->positions, row->b, 1, false);
+    if (fn->step) {
+        LExpr *now = loop_load(fn->lower->module, fn->fn, fn->positions, row->b, 1, false);
+        return fn->window_at[index] ? loop_add(fn->lower->module, now, fn->window_at[index]) : now;
+    }
     if (fn->loop_position[axis] && schedule_loop_index(fn->lower->schedule, reader, axis) == index)
         return fn->loop_position[axis];
     if (fn->map_position[index]) return fn->map_position[index];
@@ -308,17 +319,24 @@ static const At *at_of(const Access *access, const Value *source, int index) {
     return NULL;
 }
 
-/* In a step there is one position; what is read at a lag lies in a slot of a ring. */
-static LExpr *step_row(Fn *fn, const RowPlace *place, const Access *access, const Row *row) {
+/* In a step there is one position; what is read at a lag lies in a slot of a ring, and a value over
+ * two positions has a row for each of its window. */
+static LExpr *step_row(Fn *fn, const RowPlace *place, const Value *source, const Access *access,
+                       const Row *row) {
     LoopModule *m = fn->lower->module;
     LExpr *index = place->batched ? row->b : loop_int(m, 0);
-    if (place->ring > 1) {
-        int64_t lag = 0;
-        for (int d = 0; access && d < access->at_count; d++)
-            if (access->at[d].kind == AT_INDEX) lag -= access->at[d].offset;
-        LExpr *slot = loop_op(m, SOP_MOD, loop_add(m, fn->clock, loop_int(m, place->ring - lag)),
-                              loop_int(m, place->ring), NULL);
-        index = loop_add(m, loop_mul(m, slot, place->batched ? fn->batch : loop_int(m, 1)), index);
+    if (place->ring > 1 || place->window) {
+        LExpr *at = loop_int(m, place->window ? -place->low : place->ring);
+        for (int d = 0; d < source->domain_count; d++) {
+            At own = {.kind = AT_INDEX, .index = source->domain[d]};
+            if (access) own = access->at[d];
+            if (own.kind != AT_INDEX) continue;
+            at = loop_add(m, at, loop_int(m, own.offset));
+            if (fn->window_at[own.index]) at = loop_add(m, at, fn->window_at[own.index]);
+        }
+        if (!place->window)
+            at = loop_op(m, SOP_MOD, loop_add(m, fn->clock, at), loop_int(m, place->ring), NULL);
+        index = loop_add(m, loop_mul(m, at, place->batched ? fn->batch : loop_int(m, 1)), index);
     }
     return loop_mul(m, index, loop_int(m, place->stride));
 }
@@ -334,7 +352,7 @@ LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Va
         access_number >= 0 ? &fn->lower->schedule->accesses.at[access_number] : NULL;
     if (fn->step) {
         /* The caller's tensors have one row a sequence, ours may have slots. */
-        return step_row(fn, place, access, row);
+        return step_row(fn, place, source, access, row);
     }
     LExpr *index = loop_int(m, 0);
     bool flat = false;

@@ -22,6 +22,8 @@ LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row) {
             fn->map_position[map[d]] = loop_var(m, fn->fn, loop->var);
             out = &loop->body;
         }
+    } else {
+        out = lower_window_loop(fn, out, value);
     }
     *row = (Row){.b = loop_int(m, 0)};
     if (lower_batched(fn, value)) {
@@ -36,6 +38,7 @@ static void leave_rows(Fn *fn, const Value *value) {
     int map[MAX_DOMAIN];
     int maps = schedule_map_domain(fn->lower->schedule, value, map);
     for (int d = 0; d < maps; d++) fn->map_position[map[d]] = NULL;
+    lower_leave_window(fn, value);
 }
 
 /* --- elements
@@ -392,23 +395,34 @@ static LExpr *bound_at(RowOp *op, const Bound *bound, LExpr *length, bool high) 
     return length;
 }
 
-/* In a step: one more position for the reduction that the state keeps. */
+/* In a step: one more position for the reduction that the state keeps, when there is one: the first
+ * steps of a sum over s < t - 1 have none. */
 static void running(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const Value *value = op->value;
-    const RowPlace *place = &fn->places[value->id];
+    const RowPlace *place = &fn->runs[value->id];
+    const Reduction r = lower_reduction(value);
+    LExpr *position = loop_load(m, fn->fn, fn->positions, op->row->b, 1, false);
+    LExpr *s = lower_let(fn, op->out, "s", loop_add(m, position, loop_int(m, r.high - 1)));
+    int64_t from = r.from > 0 ? r.from : 0;
     LBlock *out = op->out;
+    if (r.high < 1 || from > 0)
+        out = &loop_if(m, out, loop_op(m, SOP_GE, s, loop_int(m, from), NULL))->body;
+    if (r.to < INT64_MAX)
+        out = &loop_if(m, out, loop_op(m, SOP_LT, s, loop_int(m, r.to), NULL))->body;
     LExpr *i = loop_int(m, 0);
     if (value->count > 1) {
         LStmt *loop = loop_for(m, fn->fn, out, "i", i, loop_int(m, value->count), 1);
         i = loop_var(m, fn->fn, loop->var);
         out = &loop->body;
     }
-    LExpr *at = loop_add(m, lower_row(fn, value, value, -1, op->row), i);
+    LExpr *at = loop_add(m, lower_row_in(fn, place, value, value, -1, op->row), i);
     LExpr *so_far = lower_let(fn, out, "so_far", loop_load(m, fn->fn, place->buffer, at, 1, false));
+    fn->window_at[value->attr->index] = loop_int(m, r.high - 1);
     LExpr *e = lower_let(fn, out, "x", read(op, out, 0, i, 1));
+    fn->window_at[value->attr->index] = NULL;
     if (value->type.dtype != DT_FLOAT) {
         e = lower_as(lower, e, WANT_INT);
         if (e->type != place->type) e = loop_convert(m, SOP_CONVERT, place->type, e);
@@ -417,6 +431,15 @@ static void running(RowOp *op) {
                value->op == OP_TMAX ? better(lower, so_far, e, false)
                                     : lower_op(lower, SOP_ADD, so_far, e),
                false);
+    i = loop_int(m, 0);
+    out = op->out;
+    if (value->count > 1) {
+        LStmt *loop = loop_for(m, fn->fn, out, "i", i, loop_int(m, value->count), 1);
+        i = loop_var(m, fn->fn, loop->var);
+        out = &loop->body;
+    }
+    at = loop_add(m, lower_row_in(fn, place, value, value, -1, op->row), i);
+    write(op, out, i, loop_load(m, fn->fn, place->buffer, at, 1, false));
 }
 
 /* TSUM, TMAX, TCONCAT: one loop over the positions for each vector of elements; positions ascend,
@@ -429,10 +452,17 @@ static void over_time(RowOp *op) {
     const Attr *attr = value->attr;
     int axis = lower->graph->indices.at[attr->index].axis;
     LBlock *out = op->out;
-    LExpr *length = lower_let(fn, out, "length", lower_length(fn, axis, op->row->b));
-    LExpr *zero = loop_int(m, 0);
-    LExpr *low = lower_op(lower, SOP_MAX, bound_at(op, &attr->low, length, false), zero);
-    LExpr *high = loop_min(m, bound_at(op, &attr->high, length, true), length);
+    LExpr *zero = loop_int(m, 0), *low, *high;
+    if (fn->step) { /* a window: counted from the current position, clipped to the beginning */
+        const Reduction r = lower_reduction(value);
+        LExpr *position = loop_load(m, fn->fn, fn->positions, op->row->b, 1, false);
+        low = lower_op(lower, SOP_MAX, loop_int(m, r.low), loop_sub(m, zero, position));
+        high = loop_int(m, r.high);
+    } else {
+        LExpr *length = lower_let(fn, out, "length", lower_length(fn, axis, op->row->b));
+        low = lower_op(lower, SOP_MAX, bound_at(op, &attr->low, length, false), zero);
+        high = loop_min(m, bound_at(op, &attr->high, length, true), length);
+    }
     low = lower_let(fn, out, "low", low);
     high = lower_let(fn, out, "high", high);
     bool join = value->op == OP_TCONCAT;
@@ -462,11 +492,11 @@ static void over_time(RowOp *op) {
     if (attr->mirrored)
         at = lower_let(fn, &loop->body, "back",
                        loop_sub(m, loop_sub(m, loop_add(m, low, high), loop_int(m, 1)), s));
-    LExpr *saved = fn->map_position[attr->index];
-    fn->map_position[attr->index] = at;
-    LExpr *e = lower_element(fn, &loop->body, source->block >= 0 ? source : value,
-                             &value->uses.at[0], op->row, i, lanes, want);
-    fn->map_position[attr->index] = saved;
+    LExpr **bound = fn->step ? &fn->window_at[attr->index] : &fn->map_position[attr->index];
+    LExpr *saved = *bound;
+    *bound = at;
+    LExpr *e = lower_element(fn, &loop->body, value, &value->uses.at[0], op->row, i, lanes, want);
+    *bound = saved;
     if (join) {
         LExpr *position = attr->mirrored ? s : loop_sub(m, s, low);
         write(op, &loop->body, loop_add(m, loop_mul(m, position, loop_int(m, count)), i), e);
@@ -530,7 +560,12 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_MATMUL: matmul(&op); break;
         case OP_TSUM:
         case OP_TMAX:
-        case OP_TCONCAT: fn->step ? running(&op) : over_time(&op); break;
+        case OP_TCONCAT:
+            if (fn->step && lower_reduction(value).kind == REDUCTION_RUNNING)
+                running(&op);
+            else
+                over_time(&op);
+            break;
         default: break; /* normal.c lets no other operation be a ROW */
         }
     }

@@ -100,7 +100,9 @@ void lower_kept_places(Fn *fn) {
     for (int k = 0; k < lower->kept.count; k++) {
         const Kept *kept = &lower->kept.at[k];
         const Value *value = lower->schedule->values.at[kept->value];
-        RowPlace *places = kept->kind == KEPT_FIRST ? fn->firsts : fn->places;
+        RowPlace *places = kept->kind == KEPT_FIRST     ? fn->firsts
+                           : kept->kind == KEPT_RUNNING ? fn->runs
+                                                        : fn->places;
         places[value->id] = (RowPlace){.buffer = lower_state_buffer(fn, kept),
                                        .type = lower_type(lower, value),
                                        .stride = lower_stride(lower, value),
@@ -252,6 +254,8 @@ static void make_reset(Lower *lower) {
         Use use = {kept->kind == KEPT_LAGS ? value->boundary : -1, -1};
         const Value *boundary = use.value >= 0 ? lower->schedule->values.at[use.value] : NULL;
         LoopType type = lower_type(lower, value);
+        bool low =
+            kept->kind == KEPT_RUNNING && value->op == OP_TMAX && value->type.dtype == DT_FLOAT;
         for (int part = 0; part < 2; part++) {
             LBlock *into = body;
             LExpr *given =
@@ -265,7 +269,7 @@ static void make_reset(Lower *lower) {
             }
             LExpr *e = boundary
                            ? lower_element(&fn, into, value, &from, &row, i, 1, lower_want(value))
-                           : lower_real(lower, value->op == OP_TMAX ? -INFINITY : 0, 1);
+                           : lower_real(lower, low ? -INFINITY : 0, 1);
             if (value->type.dtype != DT_FLOAT) {
                 e = lower_as(lower, e, WANT_INT);
                 if (e->type != type) e = loop_convert(m, SOP_CONVERT, type, e);

@@ -44,17 +44,12 @@ static void mark_late(Lower *lower) {
             Search s = {.lower = lower};
             if (timed(value)) continue;
             schedule_uses(schedule, value, find_late, &s);
-            if (s.late) lower->late[value->id] = true;
+            if (s.late || lower_over_time(value)) lower->late[value->id] = true;
         }
 }
 
 bool lower_static(const Lower *lower, const Value *value) {
     return !timed(value) && !lower->late[value->id];
-}
-
-static bool over_time(const Value *value) {
-    return value->kind == VALUE_ROW &&
-           (value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TCONCAT);
 }
 
 /* A boundary that is computed is made by reset: all its family must be static then. */
@@ -68,72 +63,97 @@ static bool reset_can_make(const Lower *lower, const Value *boundary) {
     return true;
 }
 
+/* How a use reads positions that a step does not have; NULL: it has them. */
+static const char *not_there(const Lower *lower, const Value *reader, const Use *use) {
+    const Value *source = lower->schedule->values.at[use->value];
+    bool running = lower_reduction(reader).kind == REDUCTION_RUNNING;
+    for (int d = 0; d < source->domain_count; d++) {
+        Reach reach = lower_reach(lower, reader, use, d);
+        if (reach.kind == REACH_LAST && (timed(reader) || running)) return "at the end";
+        if (reach.kind == REACH_RATE) return "across rates";
+        if (reach.kind == REACH_UNKNOWN) return "at positions that are computed";
+        if (reach.kind == REACH_NOW && running)
+            return "at the position that it is computed for, at each of the past";
+        if (reach.high > 1) return "ahead";
+    }
+    return NULL;
+}
+
 static void check_use(void *user, const Use *use, bool boundary) {
     Search *s = user;
     Lower *lower = s->lower;
     const Value *source = lower->schedule->values.at[use->value];
+    bool changes = lower->late[source->id] &&
+                   (timed(s->reader) || lower_reduction(s->reader).kind == REDUCTION_RUNNING);
     if (s->why) return;
-    if (timed(s->reader) && lower->late[source->id]) {
+    if (changes && !lower_counts_past(lower->schedule, s->reader)) {
         s->why = arena_printf(lower->arena, "%s depends on the whole sequence through %s",
                               place_text(lower, s->reader), place_text(lower, source));
         return;
     }
-    if (use->access < 0 || boundary) return;
-    const Access *access = &lower->schedule->accesses.at[use->access];
-    for (int d = 0; d < access->at_count; d++) {
-        const At *at = &access->at[d];
-        const char *how = NULL;
-        if (at->kind == AT_INDEX && at->offset > 0) how = "ahead";
-        else if (at->kind == AT_INDEX && at->index != source->domain[d]) how = "at other positions";
-        else if (at->kind == AT_SCALE || at->kind == AT_DIV) how = "across rates";
-        else if (at->kind == AT_LAST && timed(s->reader)) how = "at the end";
-        if (how)
-            s->why = arena_printf(lower->arena, "%s reads %s %s", place_text(lower, s->reader),
-                                  place_text(lower, source), how);
-    }
-    if (s->why || source->boundary < 0) return;
+    if (boundary) return;
+    const char *how = not_there(lower, s->reader, use);
+    if (how)
+        s->why = arena_printf(lower->arena, "%s reads %s %s", place_text(lower, s->reader),
+                              place_text(lower, source), how);
+    if (s->why || use->access < 0 || source->boundary < 0) return;
     if (!reset_can_make(lower, lower->schedule->values.at[source->boundary]))
         s->why = arena_printf(lower->arena, "the boundary value of %s depends on the sequence",
                               place_text(lower, source));
 }
 
+static const char *other_axis(Lower *lower, const Value *value, int a, int *axis) {
+    if (*axis >= 0 && a != *axis)
+        return arena_printf(lower->arena, "it runs over several axes (%s)",
+                            place_text(lower, value));
+    *axis = a;
+    return NULL;
+}
+
+/* Of values one by one: one axis, no reduction that a step cannot go on with, nothing that counts
+ * from the end. */
 static const char *why_not(Lower *lower, const Value *value, int *axis) {
-    const Schedule *schedule = lower->schedule;
-    for (int d = 0; d < value->domain_count; d++) {
-        int a = lower->graph->indices.at[value->domain[d]].axis;
-        if (*axis >= 0 && a != *axis)
-            return arena_printf(lower->arena, "it runs over several axes (%s)",
-                                place_text(lower, value));
-        *axis = a;
-    }
-    if (value->domain_count > 1)
-        return arena_printf(lower->arena, "%s runs over two positions", place_text(lower, value));
-    if (over_time(value) &&
-        (timed(value) || value->op == OP_TCONCAT || value->attr->mirrored ||
-         value->attr->low.kind != BOUND_NONE || value->attr->high.kind != BOUND_NONE ||
-         !timed(schedule->values.at[value->uses.at[0].value])))
-        return arena_printf(lower->arena, "%s is no running reduction", place_text(lower, value));
+    const char *why = NULL;
+    for (int d = 0; d < value->domain_count && !why; d++)
+        why = other_axis(lower, value, lower->graph->indices.at[value->domain[d]].axis, axis);
+    if (lower_over_time(value) && !why)
+        why = other_axis(lower, value, lower->graph->indices.at[value->attr->index].axis, axis);
+    if (value->kind == VALUE_LEAF && value->op == OP_LENGTH && !why)
+        why = other_axis(lower, value, value->attr->slot, axis);
+    if (why) return why;
+    if (lower_over_time(value) && lower_reduction(value).kind == REDUCTION_NONE)
+        return arena_printf(lower->arena, "%s %s", place_text(lower, value),
+                            lower_reduction(value).why);
     if ((value->kind == VALUE_LEAF || value->op == OP_HOLD) && value->attr && value->attr->mirrored)
         return arena_printf(lower->arena, "%s runs backwards", place_text(lower, value));
-    Search s = {.lower = lower, .reader = value};
-    schedule_uses(schedule, value, check_use, &s);
-    return s.why;
+    return NULL;
 }
 
 const char *lower_no_step(Lower *lower) {
     const Schedule *schedule = lower->schedule;
+    const Value *where = NULL;
     int axis = -1;
     mark_late(lower);
+    lower->windows = ARENA_ARRAY(lower->arena, schedule->values.count + 1, Window);
+    for (int i = 0; i < schedule->values.count; i++) lower->windows[i].index = -1;
     for (int i = 0; i < schedule->values.count; i++) {
         const Value *value = schedule->values.at[i];
         const char *why = value->live ? why_not(lower, value, &axis) : NULL;
         if (why) return why;
     }
     if (axis < 0) return "it has no time";
+    if (lower->graph->axes.at[axis].kind != AXIS_RUN) return "its axis is a slow one";
+    const char *why = lower_find_windows(lower, &where);
+    if (why) return arena_printf(lower->arena, "%s %s", place_text(lower, where), why);
+    for (int i = 0; i < schedule->values.count; i++) {
+        Search s = {.lower = lower, .reader = schedule->values.at[i]};
+        if (!s.reader->live) continue;
+        schedule_uses(schedule, s.reader, check_use, &s);
+        if (s.why) return s.why;
+    }
     for (int i = 0; i < schedule->nests.count; i++)
         if (schedule->nests.at[i]->kind == NEST_LOOP && schedule->nests.at[i]->backward)
             return "it runs backwards";
-    if (lower->graph->axes.at[axis].kind != AXIS_RUN) return "its axis is a slow one";
     return NULL;
 }
 
@@ -154,13 +174,19 @@ static void keep(Lower *lower, KeptKind kind, int value, int lags, bool carried)
 
 static void collect(void *user, const Use *use, bool boundary) {
     Search *s = user;
-    if (use->access < 0 || boundary) return;
-    const Access *access = &s->lower->schedule->accesses.at[use->access];
-    for (int d = 0; d < access->at_count; d++) {
-        const At *at = &access->at[d];
-        if (at->kind == AT_INDEX && at->offset < 0 && (s->all || access->carry))
-            keep(s->lower, KEPT_LAGS, use->value, (int)-at->offset, access->carry > 0);
-        if (at->kind == AT_FIRST && s->all) keep(s->lower, KEPT_FIRST, use->value, 1, false);
+    Lower *lower = s->lower;
+    const Value *source = lower->schedule->values.at[use->value];
+    bool carried = use->access >= 0 && lower->schedule->accesses.at[use->access].carry;
+    if (boundary) return;
+    for (int d = 0; d < source->domain_count && (s->all || carried); d++) {
+        const At *at = use->access >= 0 ? &lower->schedule->accesses.at[use->access].at[d] : NULL;
+        int64_t low = 0;
+        if (s->all && source->domain_count == 1)
+            low = lower_reach(lower, s->reader, use, d).low;
+        else if (at && at->kind == AT_INDEX)
+            low = at->offset;
+        if (low < 0) keep(lower, KEPT_LAGS, use->value, (int)-low, carried);
+        if (at && at->kind == AT_FIRST && s->all) keep(lower, KEPT_FIRST, use->value, 1, false);
     }
 }
 
@@ -169,15 +195,17 @@ void lower_collect_kept(Lower *lower, bool step) {
     for (int i = 0; i < schedule->values.count; i++) {
         const Value *value = schedule->values.at[i];
         if (!value->live) continue;
-        Search s = {.lower = lower, .all = step};
+        Search s = {.lower = lower, .reader = value, .all = step};
         schedule_uses(schedule, value, collect, &s);
-        if (step && over_time(value)) keep(lower, KEPT_RUNNING, i, 1, false);
+        if (step && lower_reduction(value).kind == REDUCTION_RUNNING)
+            keep(lower, KEPT_RUNNING, i, 1, false);
     }
 }
 
 typedef struct KeepFirst {
     Fn *fn;
     LBlock *out;
+    const Value *reader;
 } KeepFirst;
 
 static void keep_first(void *user, const Use *use, bool boundary) {
@@ -187,7 +215,10 @@ static void keep_first(void *user, const Use *use, bool boundary) {
     LoopModule *m = lower->module;
     const Value *source = lower->schedule->values.at[use->value];
     const RowPlace *place = &fn->firsts[source->id];
-    if (boundary || use->access < 0 || place->buffer < 0 || fn->filled_pre[source->id]) return;
+    bool first = false;
+    for (int d = 0; d < source->domain_count; d++)
+        first = first || lower_reach(lower, k->reader, use, d).kind == REACH_FIRST;
+    if (boundary || !first || place->buffer < 0 || fn->filled_pre[source->id]) return;
     fn->filled_pre[source->id] = true;
     LStmt *each = loop_for(m, fn->fn, k->out, "b", loop_int(m, 0), fn->batch, 1);
     Row row = {.b = loop_var(m, fn->fn, each->var)};
@@ -207,7 +238,7 @@ static void keep_first(void *user, const Use *use, bool boundary) {
 }
 
 void lower_keep_first(Fn *fn, LBlock *out, const Value *reader) {
-    KeepFirst k = {fn, out};
+    KeepFirst k = {fn, out, reader};
     schedule_uses(fn->lower->schedule, reader, keep_first, &k);
 }
 
