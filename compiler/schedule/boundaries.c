@@ -7,9 +7,83 @@ static bool same_boundary(const Schedule *schedule, int a, int b) {
     return x->kind == VALUE_CONST && y->kind == VALUE_CONST && x->number == y->number;
 }
 
+static bool ahead(const Access *access) {
+    for (int d = 0; d < access->at_count; d++)
+        if ((access->at[d].kind == AT_INDEX || access->at[d].kind == AT_SCALE) &&
+            access->at[d].offset > 0)
+            return true;
+    return false;
+}
+
+typedef struct Ends {
+    Schedule *schedule;
+    Value *reader;
+    bool changed;
+} Ends;
+
+static void split_use(void *user, const Use *use, bool boundary) {
+    Ends *ends = user;
+    Schedule *schedule = ends->schedule;
+    Value *source = schedule->values.at[use->value];
+    if (source->batched && !ends->reader->batched) ends->reader->batched = ends->changed = true;
+    if (boundary || use->access < 0 || source->batched || source->domain_count == 0) return;
+    const Access *access = &schedule->accesses.at[use->access];
+    if (access->boundary < 0) return;
+    if (ahead(access) || schedule->values.at[access->boundary]->batched)
+        source->batched = ends->changed = true;
+}
+
+/* A value that no sequence changes has one row for all of them, unless sequences differ in what
+ * stands behind or before it: they end at places of their own, or begin with values of their own.
+ * Then so do all that read it. */
+void normal_sequences(Schedule *schedule) {
+    Ends ends = {.schedule = schedule, .changed = true};
+    while (ends.changed) {
+        ends.changed = false;
+        for (int i = 0; i < schedule->values.count; i++) {
+            ends.reader = schedule->values.at[i];
+            schedule_uses(schedule, ends.reader, split_use, &ends);
+        }
+    }
+}
+
+/* A position is computed where it is used; one that is read elsewhere needs rows like any other
+ * value. */
+static void keep_positions(Schedule *schedule) {
+    int count = schedule->values.count;
+    int *copy = ARENA_ARRAY(schedule->arena, count, int); /* 1 + the copy of a leaf */
+    for (int i = 0; i < count; i++) {
+        Value *value = schedule->values.at[i];
+        for (int j = 0; j < value->uses.count + 2 * value->terms.count; j++) {
+            Use *use;
+            if (j < value->uses.count) {
+                use = &value->uses.at[j];
+            } else {
+                Term *term = &value->terms.at[(j - value->uses.count) / 2];
+                if ((j - value->uses.count) % 2 && !term->pair) continue;
+                use = (j - value->uses.count) % 2 ? &term->b : &term->a;
+            }
+            const Value *source = schedule->values.at[use->value];
+            if (use->access < 0 || source->kind != VALUE_LEAF || source->op != OP_INDEX) continue;
+            if (!copy[source->id]) {
+                Value *c = schedule_value(schedule, VALUE_POINT, OP_VAR, source->type);
+                c->domain_count = source->domain_count;
+                memcpy(c->domain, source->domain, sizeof c->domain);
+                c->batched = source->batched;
+                c->span = source->span;
+                vec_push(schedule->arena, &c->uses, (Use){source->id, -1});
+                copy[source->id] = 1 + c->id;
+            }
+            use->value = copy[source->id] - 1;
+        }
+    }
+}
+
 /* Rows beyond a sequence hold one boundary value; a source that is read with another one (two names
  * of one value, each with a boundary of its own) is read through a copy. */
 void normal_boundaries(Schedule *schedule) {
+    keep_positions(schedule);
+    normal_sequences(schedule);
     Arena *arena = schedule->arena;
     int count = schedule->values.count;
     int *first = ARENA_ARRAY(arena, count, int); /* 1 + access that gave a source its boundary */

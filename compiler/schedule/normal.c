@@ -486,35 +486,6 @@ static void merge_sum(Schedule *schedule, Value *sum) {
     }
 }
 
-static bool ahead(const Access *access) {
-    for (int d = 0; d < access->at_count; d++)
-        if ((access->at[d].kind == AT_INDEX || access->at[d].kind == AT_SCALE) &&
-            access->at[d].offset > 0)
-            return true;
-    return false;
-}
-
-typedef struct Ends {
-    Schedule *schedule;
-} Ends;
-
-static void split_use(void *user, const Use *use, bool boundary) {
-    Schedule *schedule = ((Ends *)user)->schedule;
-    if (boundary || use->access < 0) return;
-    const Access *access = &schedule->accesses.at[use->access];
-    Value *source = schedule->values.at[use->value];
-    if (access->boundary < 0 || source->domain_count == 0) return;
-    if (ahead(access) || schedule->values.at[access->boundary]->batched) source->batched = true;
-}
-
-/* A value that no sequence changes has one row for all of them, unless sequences differ in what stands behind or
- * before it: they end at places of their own, or begin with values of their own. */
-static void split_by_sequence(Schedule *schedule) {
-    Ends ends = {schedule};
-    for (int i = 0; i < schedule->values.count; i++)
-        schedule_uses(schedule, schedule->values.at[i], split_use, &ends);
-}
-
 bool normal_values(Schedule *schedule, Diags *diags) {
     const Graph *graph = schedule->graph;
     int n = graph->nodes.count;
@@ -541,7 +512,7 @@ bool normal_values(Schedule *schedule, Diags *diags) {
 
     name_carried(schedule);
     resolve_all(schedule);
-    split_by_sequence(schedule);
+    normal_sequences(schedule);
     schedule_liveness(schedule);
     for (int i = 0; i < n; i++) merge_sum(schedule, schedule->values.at[i]);
     bool split = !schedule->choices.off[CHOICE_concat];

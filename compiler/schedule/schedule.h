@@ -195,7 +195,8 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b);
 
 /* Steps of the build, in order; each in its file. */
 bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
-void normal_boundaries(Schedule *schedule);           /* boundaries.c: one boundary a value */
+void normal_sequences(Schedule *schedule);  /* boundaries.c: what has rows by sequence */
+void normal_boundaries(Schedule *schedule); /* boundaries.c: one boundary a value */
 bool normal_nests(Schedule *schedule);                /* nests.c: components, N4, blocks */
 void stage_blocks(Schedule *schedule);    /* stages.c: stages, partial sums, families, segments */
 void storage_decide(Schedule *schedule);  /* storage.c */
