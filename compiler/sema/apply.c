@@ -222,6 +222,8 @@ const Value *port_default(const Ctx *c, Var *var) {
     Eq *eq = ARENA_NEW(c->e->arena, Eq);
     eq->label = sema_name(c, arena_printf(c->e->arena, "%s.init", var->key));
     eq->body = c->body;
+    eq->env = c->env;
+    eq->aside = expr;
     Ctx own = *c;
     own.eq = eq;
     const Value *value =

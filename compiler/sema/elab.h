@@ -173,6 +173,7 @@ typedef struct Early {
 
 struct Eq {
     const Stmt *stmt;
+    const Expr *aside; /* instead of a statement: a boundary value, a default */
     Env *env;
     Body *body;
     EqState state;

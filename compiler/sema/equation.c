@@ -57,6 +57,8 @@ const Value *var_boundary(const Ctx *c, Var *var) {
     Eq *eq = ARENA_NEW(c->e->arena, Eq);
     eq->label = sema_name(c, arena_printf(c->e->arena, "%s.init", var->key));
     eq->body = c->body;
+    eq->env = var->boundary_env;
+    eq->aside = var->boundary;
     Ctx inner = *c;
     inner.env = var->boundary_env;
     inner.eq = eq;

@@ -165,12 +165,13 @@ static bool mentions(const Expr *expr, Name name) {
     return found.source != NULL;
 }
 
-/* The first application of an instance in an expression, outside of reductions over a range. */
+/* The first application of an instance in an expression that needs no variable of a range. */
 static const Expr *find_application(const Ctx *c, const Expr *expr, Name name, const UseDecl *use) {
     if (expr == NULL || !mentions(expr, name)) return NULL;
     const Expr *base = expr->kind == EXPR_CALL ? expr->a : NULL;
+    Name range = NULL;
     if (base != NULL && base->kind == EXPR_INDEX) {
-        if (base->entries.count > 0 && base->entries.at[0].kind == ENTRY_RANGE) return NULL;
+        if (base->entries.count > 0) range = base->entries.at[0].name;
         base = base->a;
     }
     if (base != NULL && base->kind == EXPR_NAME && base->name == name &&
@@ -180,28 +181,36 @@ static const Expr *find_application(const Ctx *c, const Expr *expr, Name name, c
     for (int i = 0; i < 3 && found == NULL; i++) found = find_application(c, parts[i], name, use);
     for (int i = 0; i < expr->args.count && found == NULL; i++)
         found = find_application(c, expr->args.at[i].value, name, use);
-    return found;
+    return found != NULL && range != NULL && mentions(found, range) ? NULL : found;
+}
+
+/* Elaborates an application in what has begun, out of its turn. */
+static void apply_early(const Ctx *c, Eq *eq, const Expr *expr, const UseDecl *use, Name name) {
+    Ctx own = *c;
+    own.env = eq->env;
+    own.eq = eq;
+    const Expr *call = find_application(&own, expr, name, use);
+    if (call == NULL) return;
+    for (int k = 0; k < eq->early.count; k++)
+        if (eq->early.at[k].call == call) return;
+    Early early = {.call = call};
+    int place = eq->early.count;
+    vec_push(c->e->arena, &eq->early, early);
+    early.outputs = elab_application(&own, call, &early.model);
+    eq->early.at[place] = early;
 }
 
 /* Elaborates the equation that applies the instance, or the application alone where the equation
  * has begun: the sizes of the parameters come from there. */
 static void apply_first(const Ctx *c, const UseDecl *use, Name name) {
+    if (use->inst->params.count == 0 && c->eq != NULL && c->eq->aside != NULL)
+        apply_early(c, c->eq, c->eq->aside, use, name);
     for (int i = 0; use->inst->params.count == 0 && i < c->body->eqs.count; i++) {
         Eq *eq = c->body->eqs.at[i];
         if (eq->state == EQ_WAITING && mentions(eq->stmt->value, name)) elab_equation(c->e, eq);
         if (eq->state != EQ_ACTIVE) continue;
-        Ctx own = *c;
-        own.env = eq->env;
-        own.eq = eq;
-        const Expr *call = find_application(&own, eq->stmt->value, name, use);
-        bool begun = call == NULL;
-        for (int k = 0; k < eq->early.count; k++) begun |= eq->early.at[k].call == call;
-        if (begun) continue;
-        Early early = {.call = call};
-        int place = eq->early.count;
-        vec_push(c->e->arena, &eq->early, early);
-        early.outputs = elab_application(&own, call, &early.model);
-        eq->early.at[place] = early;
+        apply_early(c, eq, eq->stmt->value, use, name);
+        if (use->inst->params.count == 0) apply_early(c, eq, eq->stmt->per, use, name);
     }
 }
 
@@ -218,9 +227,11 @@ const Value *instance_param(const Ctx *c, const Expr *field, const EntryList *en
     Param *param = map_get(&use->inst->params, key);
     if (param != NULL) return param_value(c, param, field->span);
     if (use->inst->params.count == 0 && use->applied == 0) {
-        Diag *diag = sema_error(c, "E-NAME", field->span,
-                                "instance '%s' is applied nowhere, so its parameters have no sizes",
-                                use->inst->path);
+        Diag *diag =
+            sema_error(c, "E-NAME", field->span,
+                       "the sizes of instance '%s' follow from its application, and none is "
+                       "found before this",
+                       use->inst->path);
         sema_note(c, diag, use->stmt->span, "the instance");
         return unknown_value(c);
     }

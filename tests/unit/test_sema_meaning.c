@@ -251,6 +251,13 @@ static void test_corners(void **state) {
          "model B(x[t]: [4]) -> y[t]: [4] {\n param W: [3, 4] ~ glorot\n param b: [3] = 0\n"
          " y[t] = W.T @ (W @ x[t] + b) + sum(b)\n}\n",
          MODE_INFER, false);
+    /* In a reduction over a range, and in a boundary value. */
+    same("model A(x[t]: [2]) -> y[t]: [2] {\n use f = Dense[2]\n state y[t] = f.W @ f(x[first])\n"
+         " y[t] = y[t-1] + f.b * sum[j in 0:2](f.W[j][0] * f(x[t])[j])\n}\n"
+         "model B(x[t]: [2]) -> y[t]: [2] {\n use f = Dense[2]\n z[t] = f(x[t])\n"
+         " state y[t] = f.W @ z[first]\n"
+         " y[t] = y[t-1] + f.b * (f.W[0][0] * z[t][0] + f.W[1][0] * z[t][1])\n}\n",
+         MODE_INFER, false);
     /* The application of a family member, in an equation that another one asked for. */
     same("model A(x[t]: [4]) -> y[t]: [4] {\n use f[1] = Dense[4]\n use f[2] = Dense[3]\n"
          " y[t] = b[t] + f[1](x[t])\n b[t] = f[1].W @ x[t] + f[2].W.T @ f[2](x[t])\n}\n"
