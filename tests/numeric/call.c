@@ -321,10 +321,11 @@ Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Dat
     return out;
 }
 
-Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data *data, int fill) {
+Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                  const StepOptions *how) {
     const Interface *in = built->in;
     const Graph *graph = built->graph;
-    const CallOptions options = {.fill = fill};
+    const CallOptions options = {.fill = how->fill};
     Call c = begin(engine, arena, built, data, &options, true);
     Outcome *out = c.out;
     int64_t steps = 0;
@@ -333,23 +334,41 @@ Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data 
     if (out->error) return out;
     out->lengths = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t *);
     out->outputs = ARENA_ARRAY(arena, graph->outputs.count + 1, double *);
-    for (int o = 0; o < graph->outputs.count; o++)
-        out->outputs[o] = ARENA_ARRAY(arena, port_count(data, &graph->outputs.at[o]) + 1, double);
+    for (int o = 0; o < graph->outputs.count; o++) {
+        int64_t n = data->batch * shape_count(graph->outputs.at[o].type.shape);
+        out->outputs[o] = ARENA_ARRAY(arena, steps * n + 1, double);
+    }
     for (int64_t t = 0; t < steps; t++) {
-        Rows rows = {.step = true, .at = t};
+        Rows rows = {.step = true, .at = t, .first = how->reset_first, .count = how->reset_count};
         int *outputs = none(arena, graph->outputs.count);
-        memset(c.blocks.at[c.work].at, fill,
+        memset(c.blocks.at[c.work].at, how->fill,
                c.blocks.at[c.work].bytes); /* nothing lives in it between calls */
+        if (how->reset_at && how->reset_at == t) {
+            out->status = invoke(&c, in->reset, &rows, NULL, NULL);
+            if (out->error || out->status != LOOP_OK) return out;
+            memset(c.blocks.at[c.work].at, how->fill, c.blocks.at[c.work].bytes);
+        }
         out->status = invoke(&c, in->step, &rows, outputs, NULL);
         if (out->error || out->status != LOOP_OK) return out;
         for (int o = 0; o < graph->outputs.count; o++) {
-            const GraphPort *port = &graph->outputs.at[o];
-            int64_t n = data->batch * shape_count(port->type.shape);
+            int64_t n = data->batch * shape_count(graph->outputs.at[o].type.shape);
             double *row = widen(arena, argument_type(in, in->step, ROLE_OUTPUT, o),
                                 c.blocks.at[outputs[o]].at, n);
-            memcpy(out->outputs[o] + (port->index_count ? t * n : 0), row,
-                   (size_t)n * sizeof(double));
+            memcpy(out->outputs[o] + t * n, row, (size_t)n * sizeof(double));
         }
+    }
+    return out;
+}
+
+Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data *data, int fill) {
+    Outcome *out = run_rows(engine, arena, built, data, &(StepOptions){.fill = fill});
+    if (out->error || out->status != LOOP_OK) return out;
+    for (int o = 0; o < built->graph->outputs.count; o++) { /* the last of those without time */
+        const GraphPort *port = &built->graph->outputs.at[o];
+        int64_t n = data->batch * shape_count(port->type.shape), steps = 0;
+        for (int a = 0; a < built->graph->axes.count; a++)
+            if (data->extent[a] > steps) steps = data->extent[a];
+        if (!port->index_count && steps) out->outputs[o] += (steps - 1) * n;
     }
     return out;
 }

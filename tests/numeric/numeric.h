@@ -127,7 +127,18 @@ Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, boo
 Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Data *data,
                      const CallOptions *options);
 
-/* All positions of the one axis by `step`; the sequences must be of equal length. */
+/* All positions of the one axis by `step`, with a row for each step of every output, [steps, batch,
+ * shape…]: outputs without time are those of the sequences so far. Sequences [reset_first, +
+ * reset_count) are reset before step `reset_at`; 0: none is. */
+typedef struct StepOptions {
+    int fill;
+    int64_t reset_at, reset_first, reset_count;
+} StepOptions;
+
+Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                  const StepOptions *how);
+
+/* The same, as forward gives it; the sequences must be of equal length. */
 Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data *data, int fill);
 
 /* ---- Comparisons (compare.c) ---- */

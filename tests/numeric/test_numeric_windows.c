@@ -1,0 +1,206 @@
+/* What streams and what does not (programs/streams.rnn): after every step, all outputs are those of
+ * `forward` on the sequences so far, also when one sequence of a batch was reset in between, by the
+ * evaluator and by compiled C; and what does not stream says why. */
+#include "numeric.h"
+
+#include <dlfcn.h>
+#include <math.h>
+
+#include "list.h"
+
+enum { MOST = 200 };
+
+static const char programs[] = "tests/numeric/programs/streams.rnn";
+
+static int time_axis(const Graph *graph) {
+    for (int a = 0; a < graph->axes.count; a++)
+        if (graph->axes.at[a].kind == AXIS_RUN) return a;
+    return -1;
+}
+
+/* One sequence of one output after step `t`, against the last row of a forward over [from, t]. */
+static const char *compare_row(Test *test, const Data *data, const Outcome *rows,
+                               const Outcome *so_far, int64_t t, int64_t from, int64_t sequence,
+                               double tolerance) {
+    for (int o = 0; o < data->graph->outputs.count; o++) {
+        const GraphPort *port = &data->graph->outputs.at[o];
+        int64_t n = shape_count(port->type.shape);
+        int64_t row = port->index_count ? t - from : 0;
+        const double *x = rows->outputs[o] + (t * data->batch + sequence) * n;
+        const double *y = so_far->outputs[o] + (row * data->batch + sequence) * n;
+        for (int64_t e = 0; e < n; e++) {
+            bool same = x[e] == y[e] || (isnan(x[e]) && isnan(y[e]));
+            if (tolerance == 0)
+                same = memcmp(&x[e], &y[e], sizeof *x) == 0 || (isnan(x[e]) && isnan(y[e]));
+            else if (port->type.dtype == DT_FLOAT)
+                same = same || fabs(x[e] - y[e]) <= tolerance * fmax(1, fabs(y[e]));
+            if (!same)
+                return arena_printf(
+                    test->arena,
+                    "%s after step %lld, sequence %lld, element %lld: %.9g, should be %.9g",
+                    port->name, (long long)t, (long long)sequence, (long long)e, x[e], y[e]);
+        }
+    }
+    return NULL;
+}
+
+typedef struct Sizes {
+    int64_t batch, steps, reset_at, reset_first, reset_count;
+} Sizes;
+
+/* The steps by `engine`, forward by the evaluator. */
+static void rows_of(Test *test, Engine *engine, const char *what, const Built *built, Sizes size,
+                    double tolerance) {
+    int axis = time_axis(built->graph);
+    Data *data = data_new(test->arena, built->graph, size.batch, size.steps, NULL, 0, 21);
+    StepOptions how = {0xFF, size.reset_at, size.reset_first, size.reset_count};
+    Outcome *rows = run_rows(engine, test->arena, built, data, &how);
+    what = arena_printf(test->arena, "%s, B %lld, T %lld", what, (long long)size.batch,
+                        (long long)size.steps);
+    if (!test_expect(test, what, rows->error)) return;
+    if (!test_expect(test, what, rows->status == LOOP_OK ? NULL : "a step is refused")) return;
+    for (int64_t t = 0; t < size.steps; t++)
+        for (int part = 0; part < (size.reset_at && t >= size.reset_at ? 2 : 1); part++) {
+            int64_t from = part ? size.reset_at : 0;
+            Data *so_far = data_part(test->arena, data, 0, size.batch, axis, from, t + 1 - from);
+            Outcome *whole =
+                run_forward(&evaluator, test->arena, built, so_far, &(CallOptions){.fill = 0});
+            if (!test_expect(test, what, whole->error)) return;
+            for (int64_t b = 0; b < size.batch; b++) {
+                bool reset = size.reset_at && t >= size.reset_at && b >= size.reset_first &&
+                             b < size.reset_first + size.reset_count;
+                if (reset != (part == 1)) continue;
+                if (!test_expect(test, what,
+                                 compare_row(test, data, rows, whole, t, from, b, tolerance)))
+                    return;
+            }
+        }
+}
+
+static Built *build(Test *test, const Case *one, LoopType real, Target target) {
+    Spec spec = {.file = one->file,
+                 .model = one->model,
+                 .mode = one->mode,
+                 .real = real,
+                 .target = target,
+                 .prefix = one->model};
+    return model_build(test->arena, &spec);
+}
+
+static int cases(Test *test, Case *list) {
+    int all = list_folder(test->arena, "tests/numeric/programs", false, list, MOST * 2), count = 0;
+    for (int i = 0; i < all; i++) {
+        bool wanted = !getenv("NUMERIC_MODEL") || strstr(list[i].what, getenv("NUMERIC_MODEL"));
+        if (strcmp(list[i].file, programs) == 0 && wanted) list[count++] = list[i];
+    }
+    return count;
+}
+
+static bool streams(const Case *one) {
+    return strncmp(one->model, "No", 2) != 0;
+}
+
+static void evaluated(void **state) {
+    (void)state;
+    static Case list[MOST * 2];
+    Test test;
+    TEST_OPEN(&test);
+    int count = cases(&test, list);
+    for (int i = 0; i < count; i++) {
+        if (!streams(&list[i])) continue;
+        for (int variant = 0; variant < 3; variant++) {
+            Built *built = build(&test, &list[i], variant == 2 ? LT_F64 : LT_F32,
+                                 variant ? target_8 : target_generic);
+            if (!test_expect(&test, list[i].what, built->result == BUILT ? NULL : built->words))
+                break;
+            if (!test_expect(&test, list[i].what, built->in->no_step)) break;
+            double near = variant == 2 ? 1e-12 : 2e-5;
+            int64_t steps = strstr(list[i].model, "64") ? 70 : 14;
+            if (steps > 20 && variant != 1) continue;
+            rows_of(&test, &evaluator, list[i].what, built, (Sizes){1, steps, 0, 0, 0}, 0);
+            rows_of(&test, &evaluator, list[i].what, built, (Sizes){1, steps, steps / 2, 0, 1}, 0);
+            if (steps < 20)
+                rows_of(&test, &evaluator, list[i].what, built, (Sizes){3, steps, 5, 1, 1}, near);
+            if (variant == 1)
+                rows_of(&test, &evaluator, list[i].what, built, (Sizes){9, 11, 4, 6, 3}, near);
+        }
+    }
+    test_close(&test);
+}
+
+static void compiled(void **state) {
+    (void)state;
+    static const char *const flags[] = {"-O1", "-std=c99", "-ffp-contract=off", NULL};
+    static Case list[MOST * 2];
+    Test test;
+    TEST_OPEN(&test);
+    int count = cases(&test, list), built = 0;
+    Built **models = ARENA_ARRAY(test.arena, count + 1, Built *);
+    const char **names = ARENA_ARRAY(test.arena, count + 1, const char *);
+    for (int i = 0; i < count; i++) {
+        if (!streams(&list[i])) continue;
+        names[built] = list[i].what;
+        models[built++] = build(&test, &list[i], LT_F32, target_generic);
+    }
+    const Compiler compiler = {"gcc", flags};
+    bool missing = false;
+    const char *error = NULL;
+    Engine *engine = compiled_engine(test.arena, &compiler, models, built, &missing, &error);
+    if (missing)
+        print_message("skipped: gcc is not installed\n");
+    else
+        test_expect(&test, "gcc", error);
+    for (int i = 0; engine && i < built; i++) {
+        rows_of(&test, engine, names[i], models[i], (Sizes){1, 12, 0, 0, 0}, 0);
+        rows_of(&test, engine, names[i], models[i], (Sizes){3, 12, 5, 1, 1}, 2e-5);
+    }
+    if (engine) dlclose(engine->handle);
+    test_close(&test);
+}
+
+/* Models `No…` have no step, and the reason is that which stands behind the model's name. */
+static void refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *model, *why;
+    } reasons[] = {{"NoAttention", "y needs all of the past for each position"},
+                   {"NoPair", "y needs all of the past for each position"},
+                   {"NoAhead", "y reduces over positions ahead"},
+                   {"NoRest", "y reduces over the whole sequence for each position"},
+                   {"NoWhole", "y depends on the whole sequence through m"},
+                   {"NoLast", "y reads x at the end"},
+                   {"NoLastSum", "reads x at the end"},
+                   {"NoLength", "y depends on the whole sequence through"},
+                   {"NoSumOfSums", "depends on the whole sequence through m"},
+                   {"NoOutput", "a is an output over two positions"},
+                   {"NoEarlier", "a runs over two positions and is read at others"},
+                   {"NoBackward", "h reads h ahead"},
+                   {"NoAxes", "it runs over several axes"},
+                   {"NoSlow", "it runs over several axes"}};
+    static Case list[MOST * 2];
+    Test test;
+    TEST_OPEN(&test);
+    int count = cases(&test, list);
+    for (int i = 0; i < count; i++) {
+        const char *why = NULL;
+        if (streams(&list[i])) continue;
+        for (size_t r = 0; r < sizeof reasons / sizeof *reasons; r++)
+            if (strcmp(reasons[r].model, list[i].model) == 0) why = reasons[r].why;
+        if (!test_expect(&test, list[i].what, why ? NULL : "has no reason in this test")) continue;
+        Built *built = build(&test, &list[i], LT_F32, target_8);
+        if (!test_expect(&test, list[i].what, built->result == BUILT ? NULL : built->words))
+            continue;
+        const char *said = built->in->no_step;
+        test_expect(&test, list[i].what,
+                    said && strstr(said, why) ? NULL
+                    : said                    ? said
+                                              : "has a step");
+    }
+    test_close(&test);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(evaluated), cmocka_unit_test(compiled),
+                                       cmocka_unit_test(refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
