@@ -214,6 +214,16 @@ static void apply_first(const Ctx *c, const UseDecl *use, Name name) {
     }
 }
 
+static bool declares_param(const StmtList *body, Name name) {
+    for (int i = 0; i < body->count; i++) {
+        const Stmt *stmt = body->at[i];
+        for (int k = 0; stmt->kind == STMT_PARAM && k < stmt->decls.count; k++)
+            if (stmt->decls.at[k].name == name) return true;
+        if (declares_param(&stmt->body, name)) return true;
+    }
+    return false;
+}
+
 const Value *instance_param(const Ctx *c, const Expr *field, const EntryList *entries) {
     const Expr *base = field->a->kind == EXPR_INDEX ? field->a->a : field->a;
     UseDecl *use = find_instance(c, field->a);
@@ -226,7 +236,8 @@ const Value *instance_param(const Ctx *c, const Expr *field, const EntryList *en
     Name key = member_key(c, field->name, &members, members.count, &open);
     Param *param = map_get(&use->inst->params, key);
     if (param != NULL) return param_value(c, param, field->span);
-    if (use->inst->params.count == 0 && use->applied == 0) {
+    if (use->inst->params.count == 0 &&
+        declares_param(&use->inst->model->item->body, field->name)) {
         Diag *diag =
             sema_error(c, "E-NAME", field->span,
                        "the sizes of instance '%s' follow from its application, and none is "
