@@ -480,6 +480,24 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
     run_epilogue(tile, inner, &row, unit, loaded);
 }
 
+/* Without products there are no weights to hold: row after row, as they lie in memory. */
+static void elementwise_rows(Tile *tile, LBlock *out, bool flat, int flat_index, LExpr *row_count,
+                             int64_t blocks) {
+    Fn *fn = tile->fn;
+    LoopModule *m = fn->lower->module;
+    LStmt *over = loop_for(m, fn->fn, out, "r", loop_int(m, 0), row_count, 1);
+    Row row = row_at(fn, tile->family, flat, flat_index, loop_var(m, fn->fn, over->var));
+    LBlock *body = &over->body;
+    LExpr *unit = loop_int(m, 0);
+    if (blocks > 1) {
+        LStmt *units =
+            loop_for(m, fn->fn, body, "u", unit, loop_int(m, blocks * tile->lanes), tile->lanes);
+        unit = loop_var(m, fn->fn, units->var);
+        body = &units->body;
+    }
+    run_epilogue(tile, body, &row, unit, NULL);
+}
+
 static bool family_batched(Fn *fn, const Family *family) {
     for (int i = 0; i < family->values.count; i++)
         if (lower_batched(fn, fn->lower->schedule->values.at[family->values.at[i]])) return true;
@@ -536,6 +554,10 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
     int nb = lower_blocks_of(lower, block, family);
     if (nb > blocks) nb = (int)blocks;
     int64_t groups = blocks / nb, rest = blocks % nb;
+    if (!family->accs.count && !alone) {
+        elementwise_rows(&tile, out, flat, flat_index, row_count, blocks);
+        groups = rest = 0;
+    }
     for (int part = 0; part < 2; part++) {
         int64_t count = part ? rest : groups;
         int64_t width = part ? 1 : nb, base = part ? groups * nb : 0;

@@ -70,6 +70,7 @@ typedef struct Lower {
     bool *axis_used;        /* by axis */
     VEC(Kept) kept;
     Size clock_offset, positions_offset, state_size;
+    bool *feeds_math;    /* by value: a function of the expansion reads it */
     const char **labels; /* by value: a name for readers of the code, where it has none of its own */
     bool carries; /* the sequence function takes a state */
     bool *late;   /* by value: without time, but made from what is over time */

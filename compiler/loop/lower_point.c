@@ -23,6 +23,12 @@ static void label_operand(void *user, const Use *use, bool boundary) {
 void lower_label(Lower *lower) {
     const Schedule *schedule = lower->schedule;
     lower->labels = ARENA_ARRAY(lower->arena, schedule->values.count + 1, const char *);
+    lower->feeds_math = ARENA_ARRAY(lower->arena, schedule->values.count + 1, bool);
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *value = schedule->values.at[i];
+        for (int j = 0; value->live && value->kind == VALUE_POINT && j < value->uses.count; j++)
+            if (value->op != OP_MUL && value->op != OP_DIV) lower->feeds_math[value->uses.at[j].value] = true;
+    }
     for (int round = 0; round < 3; round++)
         for (int i = schedule->values.count - 1; i >= 0; i--) {
             const Value *value = schedule->values.at[i];
@@ -289,7 +295,11 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
     }
     case OP_ADD: return lower_op(lower, SOP_ADD, a, b);
     case OP_SUB: return lower_op(lower, SOP_SUB, a, b);
-    case OP_MUL: return lower_op(lower, SOP_MUL, a, b);
+    case OP_MUL:
+        /* A product that a function subtracts from something must not be contracted: a*b + -0 is a*b. */
+        if (lower->feeds_math[value->id] && want == WANT_REAL)
+            return loop_op(m, SOP_FMA, a, b, lower_real(lower, -0.0, a->lanes));
+        return lower_op(lower, SOP_MUL, a, b);
     case OP_DIV: return lower_op(lower, SOP_DIV, a, b);
     case OP_MOD: {
         if (want != WANT_REAL) return int_mod(fn, out, a, b);
@@ -297,7 +307,12 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
                              loop_op(m, SOP_FLOOR, lower_op(lower, SOP_DIV, a, b), NULL, NULL));
         return loop_op(m, SOP_FMA, loop_op(m, SOP_NEG, b, NULL, NULL), q, a);
     }
-    case OP_POW: return lower_op(lower, SOP_POW, a, b);
+    case OP_POW: { /* NaN passes, in the exponent 0 and in the base 1 too */
+        LExpr *nan = lower_op(lower, SOP_MOR, lower_op(lower, SOP_NE, a, a),
+                              lower_op(lower, SOP_NE, b, b));
+        return lower_select(lower, nan, lower_op(lower, SOP_MUL, a, b),
+                            lower_op(lower, SOP_POW, a, b));
+    }
     case OP_LOGADDEXP: return lower_op(lower, SOP_LOGADDEXP, a, b);
     case OP_MIN:
     case OP_MAX: {

@@ -193,7 +193,7 @@ static void reduce(RowOp *op) {
     write(op, out, loop_add(m, loop_mul(m, o, loop_int(m, inner)), i), result);
 }
 
-/* First maximum along the last dim; NaN counts as larger than everything. */
+/* First maximum along the last dim. */
 static void argmax(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
@@ -215,10 +215,7 @@ static void argmax(RowOp *op) {
     LExpr *k = loop_var(m, fn->fn, loop->var);
     LExpr *e = lower_let(fn, &loop->body, "x", read(op, &loop->body, 0, loop_add(m, base, k), 1));
     LExpr *so_far = loop_var(m, fn->fn, best);
-    LExpr *fresh = lower_op(lower, SOP_MAND, lower_op(lower, SOP_NE, e, e),
-                            lower_op(lower, SOP_EQ, so_far, so_far));
-    LStmt *then = loop_if(m, &loop->body,
-                          lower_op(lower, SOP_MOR, lower_op(lower, SOP_GT, e, so_far), fresh));
+    LStmt *then = loop_if(m, &loop->body, lower_op(lower, SOP_GT, e, so_far));
     loop_set(m, &then->body, best, e);
     loop_set(m, &then->body, where, k);
     write(op, out, o, loop_var(m, fn->fn, where));
