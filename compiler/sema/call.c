@@ -141,6 +141,11 @@ const Value *pair_op(const Ctx *c, Op op, const Value *a, const Value *b, const 
             return number_value(c, num_open());
         return (op == OP_MIN) == (x <= y) ? a : b;
     }
+    if (numbers && op == OP_LOGADDEXP && a->type.pointer == PTR_NONE &&
+        b->type.pointer == PTR_NONE && num_double(&a->num, &x) && num_double(&b->num, &y)) {
+        double most = x > y ? x : y, gap = fabs(x - y);
+        return number_or_integer(c, isfinite(gap) ? most + log1p(exp(-gap)) : most);
+    }
     if (op == OP_ADD) return binary_op(c, AST_ADD, a, b, span);
     bool ints = a->type.dtype == DT_INT && b->type.dtype == DT_INT && op != OP_LOGADDEXP &&
                 (a->type.number || a->num.kind != NUM_NONE) &&
