@@ -116,18 +116,22 @@ static int clock_buffer(const Fn *fn) {
     return fn->positions - 1; /* lower_state_header makes both, one after the other */
 }
 
-LExpr *lower_state_row(Fn *fn, const Kept *kept, int lag, LExpr *b) {
+static LExpr *row_at_lag(Fn *fn, const Kept *kept, LExpr *lag, LExpr *b) {
     LoopModule *m = fn->lower->module;
     const Value *value = fn->lower->schedule->values.at[kept->value];
     LExpr *index = b;
     if (kept->ring) {
         LExpr *clock = fn->clock ? fn->clock
                                  : loop_load(m, fn->fn, clock_buffer(fn), loop_int(m, 0), 1, false);
-        LExpr *slot = loop_op(m, SOP_MOD, loop_add(m, clock, loop_int(m, kept->ring - lag)),
-                              loop_int(m, kept->ring), NULL);
+        LExpr *turned = loop_add(m, clock, loop_sub(m, loop_int(m, kept->ring), lag));
+        LExpr *slot = loop_op(m, SOP_MOD, turned, loop_int(m, kept->ring), NULL);
         index = loop_add(m, loop_mul(m, slot, fn->batch), index);
     }
     return loop_mul(m, index, loop_int(m, lower_stride(fn->lower, value)));
+}
+
+LExpr *lower_state_row(Fn *fn, const Kept *kept, int lag, LExpr *b) {
+    return row_at_lag(fn, kept, loop_int(fn->lower->module, lag), b);
 }
 
 /* After a chunk: the last rows of each sequence, and its position. Rows before position 0 are those
@@ -304,6 +308,11 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
         char *name = arena_strndup(lower->arena, state->name, strlen(state->name));
         for (char *c = name; *c; c++)
             if (*c == '.' || *c == '#') *c = '_';
+        for (int i = 0; i < fn.fn->args.count; i++)
+            if (strcmp(fn.fn->args.at[i].name, name) == 0) {
+                name = arena_printf(lower->arena, "%s_", name);
+                i = -1;
+            }
         int arg = loop_arg_pointer(m, fn.fn, name, type, export_, false,
                                    position ? "[batch]: position" : "[lags][batch][elements]");
         vec_push(lower->arena,
@@ -332,23 +341,25 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
         }
         int buffer = lower_state_buffer(&fn, kept);
         LoopType own = fn.fn->buffers.at[buffer].type;
-        for (int lag = kept->lags; lag >= 1; lag--) {
-            LExpr *row = lower_let(&fn, &each->body, "row", lower_state_row(&fn, kept, lag, b));
-            LStmt *loop =
-                loop_for(m, fn.fn, &each->body, "i", loop_int(m, 0), loop_int(m, state->count), 1);
-            LExpr *i = loop_var(m, fn.fn, loop->var);
-            LExpr *at = loop_add(
-                m,
-                loop_mul(m, loop_add(m, loop_mul(m, loop_int(m, kept->lags - lag), fn.batch), b),
-                         loop_int(m, state->count)),
-                i);
-            LExpr *e = export_ ? loop_load(m, fn.fn, buffer, loop_add(m, row, i), 1, false)
-                               : loop_load(m, fn.fn, plain, at, 1, false);
-            LoopType to = export_ ? type : own;
-            if (e->type != to) e = loop_convert(m, SOP_CONVERT, to, e);
-            loop_store(m, &loop->body, export_ ? plain : buffer, export_ ? at : loop_add(m, row, i),
-                       e, false);
+        LBlock *body = &each->body;
+        LExpr *oldest = loop_int(m, 0);
+        if (kept->lags > 1) {
+            LStmt *rows = loop_for(m, fn.fn, body, "k", oldest, loop_int(m, kept->lags), 1);
+            oldest = loop_var(m, fn.fn, rows->var);
+            body = &rows->body;
         }
+        LExpr *lag = loop_sub(m, loop_int(m, kept->lags), oldest);
+        LExpr *row = lower_let(&fn, body, "row", row_at_lag(&fn, kept, lag, b));
+        LStmt *loop = loop_for(m, fn.fn, body, "i", loop_int(m, 0), loop_int(m, state->count), 1);
+        LExpr *i = loop_var(m, fn.fn, loop->var);
+        LExpr *at = loop_add(m, loop_mul(m, oldest, fn.batch), b);
+        at = loop_add(m, loop_mul(m, at, loop_int(m, state->count)), i);
+        LExpr *e = export_ ? loop_load(m, fn.fn, buffer, loop_add(m, row, i), 1, false)
+                           : loop_load(m, fn.fn, plain, at, 1, false);
+        LoopType to = export_ ? type : own;
+        if (e->type != to) e = loop_convert(m, SOP_CONVERT, to, e);
+        loop_store(m, &loop->body, export_ ? plain : buffer, export_ ? at : loop_add(m, row, i), e,
+                   false);
     }
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
     *(export_ ? &lower->interface_->export_state : &lower->interface_->import_state) =
@@ -373,6 +384,16 @@ void lower_state_functions(Lower *lower) {
     for (int c = 0; c < lower->graph->carries.count; c++) {
         const GraphCarry *carry = &lower->graph->carries.at[c];
         const char *name = *carry->name ? arena_printf(lower->arena, "%s.t", carry->name) : "t";
+        vec_push(lower->arena, &lower->interface_->states,
+                 (InterfaceState){name_of(lower->names, name), {.dtype = DT_INT}, 1, 1});
+    }
+    if (!lower->graph->carries.count) { /* of a step: windows and reductions go by it */
+        const char *name = "t";
+        for (int s = 0; s < lower->interface_->states.count; s++)
+            if (strcmp(lower->interface_->states.at[s].name, name) == 0) {
+                name = arena_printf(lower->arena, "%s_", name);
+                s = -1;
+            }
         vec_push(lower->arena, &lower->interface_->states,
                  (InterfaceState){name_of(lower->names, name), {.dtype = DT_INT}, 1, 1});
     }

@@ -284,6 +284,20 @@ static int *none(Arena *arena, int count) {
     return list;
 }
 
+static double **export_rows(Call *c) {
+    const Interface *in = c->built->in;
+    const Rows rows = {.count = c->data->batch};
+    int *states = none(c->arena, in->states.count);
+    double **to = ARENA_ARRAY(c->arena, in->states.count + 1, double *);
+    if (invoke(c, in->export_state, &rows, states, NULL) != LOOP_OK && !c->out->error)
+        c->out->error = "export_state refused";
+    for (int s = 0; s < in->states.count && !c->out->error; s++)
+        to[s] = widen(c->arena, argument_type(in, in->export_state, ROLE_OUTPUT, s),
+                      c->blocks.at[states[s]].at,
+                      in->states.at[s].lags * c->data->batch * in->states.at[s].count);
+    return to;
+}
+
 Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Data *data,
                      const CallOptions *options) {
     static const CallOptions plain = {.fill = 0xFF};
@@ -308,17 +322,20 @@ Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Dat
             out->outputs[o] =
                 widen(arena, argument_type(in, in->forward, ROLE_OUTPUT, o),
                       c.blocks.at[outputs[o]].at, port_count(data, &graph->outputs.at[o]));
-    if (options->with_state && in->export_state >= 0) {
-        int *states = none(arena, in->states.count);
-        if (invoke(&c, in->export_state, &rows, states, NULL) != LOOP_OK && !out->error)
-            out->error = "export_state refused";
-        out->states = ARENA_ARRAY(arena, in->states.count + 1, double *);
-        for (int s = 0; s < in->states.count && !out->error; s++)
-            out->states[s] = widen(arena, argument_type(in, in->export_state, ROLE_OUTPUT, s),
-                                   c.blocks.at[states[s]].at,
-                                   in->states.at[s].lags * data->batch * in->states.at[s].count);
-    }
+    if (options->with_state && in->export_state >= 0) out->states = export_rows(&c);
     return out;
+}
+
+/* The state goes through plain arrays into another one. */
+static void move_state(Call *c) {
+    double *const *from = export_rows(c);
+    const Rows rows = {.count = c->data->batch, .import = (const double *const *)from};
+    if (c->out->error) return;
+    memset(c->blocks.at[c->state].at, 0x5A, c->blocks.at[c->state].bytes);
+    if ((invoke(c, c->built->in->reset, &rows, NULL, NULL) != LOOP_OK ||
+         invoke(c, c->built->in->import_state, &rows, NULL, NULL) != LOOP_OK) &&
+        !c->out->error)
+        c->out->error = "a state is refused";
 }
 
 Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *data,
@@ -348,6 +365,8 @@ Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *
             if (out->error || out->status != LOOP_OK) return out;
             memset(c.blocks.at[c.work].at, how->fill, c.blocks.at[c.work].bytes);
         }
+        if (how->move_at && how->move_at == t) move_state(&c);
+        if (out->error) return out;
         out->status = invoke(&c, in->step, &rows, outputs, NULL);
         if (out->error || out->status != LOOP_OK) return out;
         for (int o = 0; o < graph->outputs.count; o++) {

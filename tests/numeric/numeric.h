@@ -133,6 +133,7 @@ Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Dat
 typedef struct StepOptions {
     int fill;
     int64_t reset_at, reset_first, reset_count;
+    int64_t move_at; /* the state is exported before this step, and goes on from plain arrays; 0 */
 } StepOptions;
 
 Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *data,

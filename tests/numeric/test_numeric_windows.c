@@ -48,12 +48,14 @@ typedef struct Sizes {
     int64_t batch, steps, reset_at, reset_first, reset_count;
 } Sizes;
 
-/* The steps by `engine`, forward by the evaluator. */
+/* The steps by `engine`, forward by the evaluator. Beyond batch 1 the state is moved near the end.
+ */
 static void rows_of(Test *test, Engine *engine, const char *what, const Built *built, Sizes size,
                     double tolerance) {
     int axis = time_axis(built->graph);
     Data *data = data_new(test->arena, built->graph, size.batch, size.steps, NULL, 0, 21);
-    StepOptions how = {0xFF, size.reset_at, size.reset_first, size.reset_count};
+    StepOptions how = {0xFF, size.reset_at, size.reset_first, size.reset_count, 0};
+    if (size.batch != 1) how.move_at = size.steps - 3;
     Outcome *rows = run_rows(engine, test->arena, built, data, &how);
     what = arena_printf(test->arena, "%s, B %lld, T %lld", what, (long long)size.batch,
                         (long long)size.steps);
