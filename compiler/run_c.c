@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backends/identifier.h"
+#include "passes/passes.h"
 #include "run_data.h"
 
 typedef int64_t (*Trampoline)(void *const *args);
@@ -154,6 +155,22 @@ static int64_t call(Compiled *r, int index, const int64_t *extent) {
     return trampoline(args);
 }
 
+/* Which length the compiled code refused: the driver has checked all but those of 0. */
+static const char *refused_length(const Compiled *r) {
+    const RunData *data = r->data;
+    const Graph *graph = data->graph;
+    bool *needed = ARENA_ARRAY(data->arena, graph->axes.count + 1, bool);
+    passes_axes_needed(graph, needed);
+    for (int a = 0; a < graph->axes.count; a++)
+        for (int64_t b = 0; needed[a] && data->lengths[a] && b < data->batch; b++)
+            if (data->lengths[a][b] < 1)
+                return arena_printf(data->arena,
+                                    "axis %s has length 0 in sequence %" PRId64
+                                    " when the model needs at least 1",
+                                    graph->axes.at[a].name, b);
+    return "a length is out of its range";
+}
+
 static bool checked(Compiled *r, int index, ExitStatus *status) {
     static const char *const words[] = {
         [LOOP_OK] = "", [LOOP_BAD_LENGTH] = "a length is out of its range",
@@ -165,7 +182,9 @@ static bool checked(Compiled *r, int index, ExitStatus *status) {
     const char *name = function_of(r, &r->in->functions.at[index])->name;
     *status = EXIT_INPUT;
     if (got == LOOP_OK) return true;
-    if (got == LOOP_BAD_LENGTH || got == LOOP_BAD_VALUE || got == LOOP_BAD_LOSS)
+    if (got == LOOP_BAD_LENGTH)
+        diag_error(diags, "E-RUN", (Span){0}, "%s", refused_length(r));
+    else if (got == LOOP_BAD_VALUE || got == LOOP_BAD_LOSS)
         diag_error(diags, "E-RUN", (Span){0}, "%s", words[got]);
     else
         diag_error(diags, "internal", (Span){0}, "%s returned %" PRId64 ": %s", name, got,
