@@ -358,6 +358,7 @@ static bool run_compiled(Compiled *r, ExitStatus *status) {
         if (o->state_in && !load_state(r, status)) return false;
     }
     if (in->forward_work >= 0) r->work_bytes = call(r, in->forward_work, data->extent);
+    if (r->work_bytes < 0) r->work_bytes = 0; /* forward says what is out of range */
     r->work = aligned(data->arena, r->work_bytes);
     if (!checked(r, in->forward, status)) return false;
     take_results(r);
