@@ -349,17 +349,20 @@ static bool run_compiled(Compiled *r, ExitStatus *status) {
     if (!make_params(r) || !make_arrays(r)) return false;
     r->weights = aligned(data->arena, in->weight_bytes);
     if (in->pack >= 0 && !checked(r, in->pack, status)) return false;
-    if (in->state_bytes >= 0) {
+    if (in->forward_work >= 0) r->work_bytes = call(r, in->forward_work, data->extent);
+    /* Without `carry` the state is only what a step function needs. */
+    bool carries = in->state_bytes >= 0 && data->graph->carries.count > 0;
+    int64_t step_work = carries && in->step_work >= 0 ? call(r, in->step_work, data->extent) : 0;
+    if (r->work_bytes < step_work) r->work_bytes = step_work; /* of a reset that computes */
+    if (r->work_bytes < 0) r->work_bytes = 0; /* forward says what is out of range */
+    r->work = aligned(data->arena, r->work_bytes);
+    if (carries) {
         r->state_bytes = call(r, in->state_bytes, data->extent);
         r->state = aligned(data->arena, r->state_bytes);
         if (in->reset >= 0 && !checked(r, in->reset, status)) return false;
-        /* Without `carry` the state is only what a step function needs. */
-        if (data->graph->carries.count > 0 && !match_states(r)) return false;
+        if (!match_states(r)) return false;
         if (o->state_in && !load_state(r, status)) return false;
     }
-    if (in->forward_work >= 0) r->work_bytes = call(r, in->forward_work, data->extent);
-    if (r->work_bytes < 0) r->work_bytes = 0; /* forward says what is out of range */
-    r->work = aligned(data->arena, r->work_bytes);
     if (!checked(r, in->forward, status)) return false;
     take_results(r);
     return !o->state_out || save_state(r, status);
