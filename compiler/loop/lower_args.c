@@ -268,7 +268,19 @@ static LExpr *out_of_range(Fn *fn) {
 }
 
 void lower_checks(Fn *fn, LBlock *out) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
     refuse_if(fn, out, out_of_range(fn), LOOP_BAD_LENGTH);
+    for (int a = 0; a < lower->graph->axes.count && fn->step; a++) {
+        const Axis *axis = &lower->graph->axes.at[a];
+        int64_t most = axis->fixed ? axis->fixed : axis->most;
+        if (!lower->axis_used[a] || axis->kind != AXIS_RUN || !most) continue;
+        LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+        LExpr *b = loop_var(m, fn->fn, each->var);
+        LExpr *at = loop_load(m, fn->fn, fn->positions, b, 1, false);
+        refuse_if(fn, &each->body, loop_op(m, SOP_GE, at, loop_int(m, most), NULL),
+                  LOOP_BAD_LENGTH);
+    }
 }
 
 /* Lengths of the caller are checked; then those of slow axes, and the longest of each axis. */

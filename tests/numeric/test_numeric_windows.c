@@ -56,6 +56,8 @@ static void rows_of(Test *test, Engine *engine, const char *what, const Built *b
     Data *data = data_new(test->arena, built->graph, size.batch, size.steps, NULL, 0, 21);
     StepOptions how = {0xFF, size.reset_at, size.reset_first, size.reset_count, 0};
     if (size.batch != 1) how.move_at = size.steps - 3;
+    if (built->graph->axes.at[axis].fixed) return; /* it has no part of a length of its own */
+    if (size.steps > data->extent[axis]) size.steps = data->extent[axis];
     Outcome *rows = run_rows(engine, test->arena, built, data, &how);
     what = arena_printf(test->arena, "%s, B %lld, T %lld", what, (long long)size.batch,
                         (long long)size.steps);
@@ -203,8 +205,41 @@ static void refused(void **state) {
     test_close(&test);
 }
 
+/* A step behind the last position that the axis may have is refused, until that sequence is reset.
+ */
+static void bounded(void **state) {
+    (void)state;
+    static Case list[MOST * 2];
+    Test test;
+    TEST_OPEN(&test);
+    int count = cases(&test, list), found = 0;
+    for (int i = 0; i < count; i++) {
+        if (strncmp(list[i].model, "Bounded", 7) != 0) continue;
+        found++;
+        Built *built = build(&test, &list[i], LT_F32, target_8);
+        if (!test_expect(&test, list[i].what, built->result == BUILT ? NULL : built->words))
+            continue;
+        int axis = time_axis(built->graph);
+        for (int resets = 0; resets < 2; resets++) {
+            Data *data = data_new(test.arena, built->graph, 3, 12, NULL, 0, 4);
+            data->extent[axis] = 13;
+            for (int p = 0; p < built->graph->inputs.count; p++)
+                data->inputs[p] =
+                    ARENA_ARRAY(test.arena, port_count(data, &built->graph->inputs.at[p]), double);
+            StepOptions how = {.fill = 0x5A, .reset_at = resets ? 7 : 0, .reset_count = 3};
+            Outcome *rows = run_rows(&evaluator, test.arena, built, data, &how);
+            if (!test_expect(&test, list[i].what, rows->error)) continue;
+            test_expect(&test, list[i].what,
+                        rows->status == (resets ? LOOP_OK : LOOP_BAD_LENGTH) ? NULL
+                                                                             : "13 steps of 12");
+        }
+    }
+    if (!getenv("NUMERIC_MODEL")) test_expect(&test, "bounded", found == 2 ? NULL : "no models");
+    test_close(&test);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(evaluated), cmocka_unit_test(compiled),
-                                       cmocka_unit_test(refused)};
+                                       cmocka_unit_test(refused), cmocka_unit_test(bounded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
