@@ -352,8 +352,8 @@ static bool run_compiled(Compiled *r, ExitStatus *status) {
     if (in->forward_work >= 0) r->work_bytes = call(r, in->forward_work, data->extent);
     /* Without `carry` the state is only what a step function needs. */
     bool carries = in->state_bytes >= 0 && data->graph->carries.count > 0;
-    int64_t step_work = carries && in->step_work >= 0 ? call(r, in->step_work, data->extent) : 0;
-    if (r->work_bytes < step_work) r->work_bytes = step_work; /* of a reset that computes */
+    int64_t reset_work = carries && in->reset_work >= 0 ? call(r, in->reset_work, data->extent) : 0;
+    if (r->work_bytes < reset_work) r->work_bytes = reset_work;
     if (r->work_bytes < 0) r->work_bytes = 0; /* forward says what is out of range */
     r->work = aligned(data->arena, r->work_bytes);
     if (carries) {

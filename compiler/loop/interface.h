@@ -56,6 +56,7 @@ typedef struct Interface {
     int pack, forward, step, reset, state_bytes, forward_work, step_work; /* in functions */
     int export_state,
         import_state; /* between the state buffer and plain [lags, batch, count] rows per state */
+    int reset_work; /* -1 too where reset takes no workspace */
     const char *no_step;
     VEC(InterfaceFunction) functions;
 } Interface;

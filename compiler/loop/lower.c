@@ -388,6 +388,7 @@ Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
                               .state_bytes = -1,
                               .forward_work = -1,
                               .step_work = -1,
+                              .reset_work = -1,
                               .export_state = -1,
                               .import_state = -1};
     for (int i = 0; i < lower->graph->params.count; i++) {

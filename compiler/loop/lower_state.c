@@ -283,6 +283,13 @@ static void make_reset(Lower *lower) {
     }
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
     lower->interface_->reset = lower_finish(&fn);
+    if (!computed) return;
+    Fn size = lower_function(lower, "reset_work_bytes", LT_I64,
+                             "Bytes of workspace that reset needs; -1 when an argument is out of its range.",
+                             true);
+    lower_arg(&size, ROLE_BATCH, 0);
+    lower_return_size(&size, work);
+    lower->interface_->reset_work = lower_finish(&size);
 }
 
 /* Between the state and plain rows, one array a variable: [lags][batch][count], oldest first;
