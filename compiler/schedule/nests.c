@@ -85,6 +85,30 @@ bool schedule_needs_length(const Schedule *schedule, const Value *value, int axi
     return false;
 }
 
+typedef struct StepsBack {
+    const Schedule *schedule;
+    int axis;
+    bool found;
+} StepsBack;
+
+static void visit_back(void *user, const Use *use, bool boundary) {
+    StepsBack *s = user;
+    if (boundary || use->access < 0) return;
+    const Access *access = &s->schedule->accesses.at[use->access];
+    for (int d = 0; d < access->at_count; d++)
+        if (access->at[d].kind == AT_INDEX && access->at[d].offset < 0 &&
+            s->schedule->graph->indices.at[access->at[d].index].axis == s->axis)
+            s->found = true;
+}
+
+/* Does a value read an earlier position of a generated axis? There is a next position only where no stop held at
+ * the one before: so what decides the stop belongs to the recurrence, and its loop ends with the last sequence. */
+static bool steps_back(const Schedule *schedule, const Value *value, int axis) {
+    StepsBack s = {schedule, axis, false};
+    schedule_uses(schedule, value, visit_back, &s);
+    return s.found;
+}
+
 static DepResult analyse(Schedule *schedule, int **global) {
     Arena *arena = schedule->arena;
     DepEdges edges = {0};
@@ -93,6 +117,15 @@ static DepResult analyse(Schedule *schedule, int **global) {
         if (!value->live) continue;
         EdgeBuild build = {schedule, &edges, value};
         schedule_uses(schedule, value, add_edge, &build);
+        for (int s = 0; s < schedule->stops.count; s++) {
+            int axis = schedule->graph->stops.at[s].axis;
+            if (steps_back(schedule, value, axis))
+                vec_push(arena, &edges,
+                         (DepEdge){.from = schedule->stops.at[s],
+                                   .to = value->id,
+                                   .label_count = 1,
+                                   .labels = {{axis, LABEL_OFFSET, -1}}});
+        }
         for (int s = 0; s < schedule->stops.count; s++)
             if (schedule_needs_length(schedule, value, schedule->graph->stops.at[s].axis))
                 vec_push(arena, &edges,
