@@ -45,7 +45,7 @@ static void load_state(Fn *fn, LBlock *out, const Value *value, const Kept *kept
     int buffer = lower_state_buffer(fn, kept);
     const RowPlace *place = &fn->places[value->id];
     LExpr *from = loop_int(m, 0);
-    for (int j = 1; j <= kept->lags; j++) {
+    for (int j = 1; j <= kept->carried; j++) {
         LExpr *r = lower_state_row(fn, kept, j, row->b);
         from = j == 1
                    ? r
@@ -106,7 +106,13 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
     }
     const Kept *kept = behind ? NULL : kept_value(fn, value);
     if (kept) {
-        LStmt *given = loop_if(m, out, fn->has_state);
+        LExpr *known = fn->has_state;
+        if (place->pre[d] > kept->carried) { /* what chunks do not carry begins anew */
+            LExpr *near = loop_op(m, SOP_LE, lag, loop_int(m, kept->carried), NULL);
+            known = lower_op(lower, SOP_MAND, lower_as(lower, known, WANT_MASK),
+                             lower_as(lower, near, WANT_MASK));
+        }
+        LStmt *given = loop_if(m, out, known);
         load_state(fn, &given->body, value, kept, &row, lag);
         out = &given->otherwise;
     }

@@ -41,7 +41,7 @@ typedef struct Kept {
     KeptKind kind;
     int value;
     int lags, ring;
-    bool carried; /* by chunks of the sequence function too */
+    int carried;  /* lags that chunks of the sequence function carry, too: at most `lags` */
     Size offset;  /* bytes from the start of the state */
 } Kept;
 

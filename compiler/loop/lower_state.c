@@ -148,7 +148,7 @@ void lower_save_state(Fn *fn, LBlock *out) {
         int axis = lower->graph->indices.at[index].axis;
         LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
         Row row = {.b = loop_var(m, fn->fn, each->var)};
-        for (int lag = kept->lags; lag >= 1; lag--) {
+        for (int lag = kept->carried; lag >= 1; lag--) {
             LExpr *at = loop_sub(m, lower_length(fn, axis, row.b), loop_int(m, lag));
             fn->map_position[index] = lower_let(fn, &each->body, "at", at);
             LExpr *from = lower_let(fn, &each->body, "from", lower_row(fn, value, value, -1, &row));
@@ -333,7 +333,7 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
                       .arg = arg,
                       .offset = loop_int(m, 0),
                       .count = loop_mul(m, fn.batch,
-                                        loop_int(m, position ? 1 : kept->lags * state->count)),
+                                        loop_int(m, position ? 1 : state->lags * state->count)),
                       .written = export_});
         LStmt *each = loop_for(m, fn.fn, out, "b", loop_int(m, 0), fn.batch, 1);
         LExpr *b = loop_var(m, fn.fn, each->var);
@@ -350,12 +350,12 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
         LoopType own = fn.fn->buffers.at[buffer].type;
         LBlock *body = &each->body;
         LExpr *oldest = loop_int(m, 0);
-        if (kept->lags > 1) {
-            LStmt *rows = loop_for(m, fn.fn, body, "k", oldest, loop_int(m, kept->lags), 1);
+        if (state->lags > 1) {
+            LStmt *rows = loop_for(m, fn.fn, body, "k", oldest, loop_int(m, state->lags), 1);
             oldest = loop_var(m, fn.fn, rows->var);
             body = &rows->body;
         }
-        LExpr *lag = loop_sub(m, loop_int(m, kept->lags), oldest);
+        LExpr *lag = loop_sub(m, loop_int(m, state->lags), oldest);
         LExpr *row = lower_let(&fn, body, "row", row_at_lag(&fn, kept, lag, b));
         LStmt *loop = loop_for(m, fn.fn, body, "i", loop_int(m, 0), loop_int(m, state->count), 1);
         LExpr *i = loop_var(m, fn.fn, loop->var);
@@ -384,9 +384,11 @@ void lower_state_functions(Lower *lower) {
         const char *name = arena_printf(lower->arena, "%s%s",
                                         value->name ? value->name : lower_name(lower, value),
                                         kinds[lower->kept.at[k].kind]);
-        vec_push(lower->arena, &lower->interface_->states,
-                 (InterfaceState){name_of(lower->names, name), value->type, lower->kept.at[k].lags,
-                                  value->count});
+        vec_push(
+            lower->arena, &lower->interface_->states,
+            (InterfaceState){name_of(lower->names, name), value->type,
+                             lower->carries ? lower->kept.at[k].carried : lower->kept.at[k].lags,
+                             value->count});
     }
     for (int c = 0; c < lower->graph->carries.count; c++) {
         const GraphCarry *carry = &lower->graph->carries.at[c];

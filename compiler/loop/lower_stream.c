@@ -160,12 +160,13 @@ const char *lower_no_step(Lower *lower) {
 /* --- what is kept --------------------------------------------------------------------------------
  */
 
-static void keep(Lower *lower, KeptKind kind, int value, int lags, bool carried) {
+static void keep(Lower *lower, KeptKind kind, int value, int lags, bool carries) {
+    int carried = carries ? lags : 0;
     for (int i = 0; i < lower->kept.count; i++) {
         Kept *kept = &lower->kept.at[i];
         if (kept->value != value || kept->kind != kind) continue;
         if (lags > kept->lags) kept->lags = lags;
-        kept->carried = kept->carried || carried;
+        if (carried > kept->carried) kept->carried = carried;
         return;
     }
     vec_push(lower->arena, &lower->kept,

@@ -55,7 +55,8 @@ static void rows_of(Test *test, Engine *engine, const char *what, const Built *b
     int axis = time_axis(built->graph);
     Data *data = data_new(test->arena, built->graph, size.batch, size.steps, NULL, 0, 21);
     StepOptions how = {0xFF, size.reset_at, size.reset_first, size.reset_count, 0};
-    if (size.batch != 1) how.move_at = size.steps - 3;
+    /* Plain arrays hold what chunks carry, where a model carries, not what steps keep beside. */
+    if (size.batch != 1 && !built->graph->carries.count) how.move_at = size.steps - 3;
     if (built->graph->axes.at[axis].fixed) return; /* it has no part of a length of its own */
     if (size.steps > data->extent[axis]) size.steps = data->extent[axis];
     Outcome *rows = run_rows(engine, test->arena, built, data, &how);
@@ -238,8 +239,49 @@ static void bounded(void **state) {
     test_close(&test);
 }
 
+/* What steps keep of a variable beside what chunks carry of it is no affair of chunks: a state
+ * after chunks of one step is that after the whole, with one row of what is read at t-1. */
+static void carried(void **state) {
+    (void)state;
+    static Case list[MOST * 2];
+    Test test;
+    TEST_OPEN(&test);
+    int count = cases(&test, list), found = 0;
+    for (int i = 0; i < count; i++) {
+        if (!strstr(list[i].model, "Carry")) continue;
+        found++;
+        Built *built = build(&test, &list[i], LT_F32, target_8);
+        if (!test_expect(&test, list[i].what, built->result == BUILT ? NULL : built->words))
+            continue;
+        int axis = time_axis(built->graph);
+        Data *data = data_new(test.arena, built->graph, 3, 6, NULL, 0, 4);
+        CallOptions how = {.fill = 0x5A, .with_state = true};
+        Outcome *whole = run_forward(&evaluator, test.arena, built, data, &how);
+        if (!test_expect(&test, list[i].what, whole->error)) continue;
+        for (int64_t t = 0; t < 6; t++) {
+            Data *part = data_part(test.arena, data, 0, 3, axis, t, 1);
+            Outcome *got = run_forward(&evaluator, test.arena, built, part, &how);
+            if (!test_expect(&test, list[i].what, got->error)) break;
+            how.states = (const double *const *)got->states;
+        }
+        for (int s = 0; how.states && s < built->in->states.count; s++) {
+            const InterfaceState *one = &built->in->states.at[s];
+            test_expect(&test, list[i].what,
+                        one->lags == 1 ? NULL : "rows that chunks do not carry");
+            for (int64_t e = 0; e < one->lags * 3 * one->count; e++)
+                if (!test_expect(&test, list[i].what,
+                                 how.states[s][e] == whole->states[s][e] ? NULL
+                                                                         : "the state differs"))
+                    break;
+        }
+    }
+    if (!getenv("NUMERIC_MODEL")) test_expect(&test, "carried", found ? NULL : "no models");
+    test_close(&test);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(evaluated), cmocka_unit_test(compiled),
-                                       cmocka_unit_test(refused), cmocka_unit_test(bounded)};
+                                       cmocka_unit_test(refused), cmocka_unit_test(bounded),
+                                       cmocka_unit_test(carried)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
