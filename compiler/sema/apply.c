@@ -286,6 +286,32 @@ static const Value *output_value(const Ctx *own, Var *var) {
     return value;
 }
 
+/* The text of a place for a message, where it is one short line. */
+static const char *short_text(const Ctx *c, Span span) {
+    const char *text = written(c, span);
+    return strlen(text) > 40 || strchr(text, '\n') != NULL ? "…" : text;
+}
+
+void refuse_uninstanced(const Ctx *c, const Expr *call, const Model *model) {
+    Text bracket = text_new(c->e->arena);
+    bool given = call->a->kind == EXPR_INDEX, any = false;
+    for (int i = 0; !given && i < model->item->params.count; i++) {
+        if (model->item->params.at[i].value != NULL) continue;
+        text_printf(&bracket, "%s%s", any ? ", " : "[", model->item->params.at[i].name);
+        any = true;
+    }
+    if (any) text_puts(&bracket, "]");
+    const char *arguments = "";
+    int count = call->args.count;
+    if (count > 0)
+        arguments = short_text(c, span_join(call->args.at[0].span, call->args.at[count - 1].span));
+    Diag *diag = sema_error(c, "E-NAME", call->a->span,
+                            "model '%s' is made an instance first: 'use f = %s%s', then 'f(%s)'",
+                            model->name, given ? short_text(c, call->a->span) : model->name,
+                            text_string(&bracket), arguments);
+    sema_note(c, diag, model->item->name_span, "the model");
+}
+
 static Inst *applied_instance(const Ctx *c, const Expr *call, Name *path) {
     UseDecl *use = find_instance(c, call->a);
     if (use != NULL) {
@@ -299,11 +325,7 @@ static Inst *applied_instance(const Ctx *c, const Expr *call, Name *path) {
     if (call->a->kind != EXPR_NAME || (known != NULL && known->kind == BASE_USE)) return NULL;
     const Model *model = find_model(c, call->a->name, call->a->span);
     if (model->params_in) {
-        Diag *diag = sema_error(c, "E-NAME", call->a->span,
-                                "model '%s' has parameters; make an "
-                                "instance: use f = %s",
-                                model->name, model->name);
-        sema_note(c, diag, model->item->name_span, "the model");
+        refuse_uninstanced(c, call, model);
         return NULL;
     }
     int number = c->eq == NULL ? 0 : c->eq->applications++;

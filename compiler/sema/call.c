@@ -292,7 +292,11 @@ const Value *elab_call(const Ctx *c, const Expr *expr) {
         for (int i = 0; i < expr->args.count; i++) elab(c, expr->args.at[i].value);
         Num num;
         bool known = find_base(c, name->name) != NULL || find_number(c, name->name, &num);
-        if (c->body == NULL || known)
+        const Model *model =
+            c->body == NULL || known ? NULL : find_model(c, name->name, name->span);
+        if (model != NULL)
+            refuse_uninstanced(c, expr, model);
+        else if (c->body == NULL || known)
             sema_error(c, "E-NAME", name->span, "'%s' is no instance, model or function",
                        name->name);
         else

@@ -366,6 +366,8 @@ const Value *instance_param(const Ctx *c, const Expr *field, const EntryList *en
 bool is_application(const Ctx *c, const Expr *base);
 /* Applies; the outputs go to an array of model->item->outputs.count values. NULL after an error. */
 const Value *const *elab_application(const Ctx *c, const Expr *call, const Model **model);
+/* E-NAME: `call` applies a model that needs an instance by the model's own name. */
+void refuse_uninstanced(const Ctx *c, const Expr *call, const Model *model);
 void header_types(const Ctx *c);
 /* The default of an input without time; NULL when it has none. */
 const Value *port_default(const Ctx *c, Var *var);

@@ -166,6 +166,17 @@ bool is_function(Name name) {
     return false;
 }
 
+static char small(char letter) {
+    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+}
+
+/* `lstm` and `LSTM`; of one letter `h` and `H` are two names, not a slip. */
+static bool same_letters(const char *a, const char *b) {
+    size_t i = 0;
+    while (a[i] != '\0' && small(a[i]) == small(b[i])) i++;
+    return i > 1 && a[i] == b[i];
+}
+
 void name_error(const Ctx *c, Name name, Span span) {
     int room = (int)(sizeof known / sizeof *known) + 8;
     const Map *maps[6] = {0};
@@ -182,7 +193,11 @@ void name_error(const Ctx *c, Name name, Span span) {
     for (int i = 0; i < used; i++) add_keys(c->e->arena, maps[i], names, &count);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i], name) != 0) names[count++] = known[i]; /* not where it would stand */
-    const char *near = name_nearest(name, names, count);
+    const char *near = NULL;
+    for (int i = 0; i < count; i++) /* another case is nearer than any edit */
+        if (same_letters(names[i], name) && (near == NULL || strcmp(names[i], near) < 0))
+            near = names[i];
+    if (near == NULL) near = name_nearest(name, names, count);
     if (near != NULL)
         sema_error(c, "E-NAME", span, "nothing is called '%s'; did you mean '%s'?", name, near);
     else
