@@ -147,10 +147,65 @@ static int add_access(Schedule *schedule, const Node *read) {
 
 /* --- nodes to values --- */
 
-static bool refuse(Diags *diags, const Node *node, const char *what) {
-    diag_error(diags, "E-LOWER", node->span, "%s is not compiled yet; run it with --backend=interp",
-               what);
+/* What is not compiled yet: a kind of operation, told once, where the file of the model has it. */
+typedef struct Refused {
+    const char *what;
+    const Node *node;
+    int times;
+} Refused;
+
+typedef struct Refusals {
+    Diags *diags;
+    const Source *main;
+    VEC(Refused) kinds;
+} Refusals;
+
+static bool refuse(Refusals *to, const Node *node, const char *what) {
+    int i = 0;
+    while (i < to->kinds.count && strcmp(to->kinds.at[i].what, what) != 0) i++;
+    if (i == to->kinds.count) vec_push(to->diags->arena, &to->kinds, (Refused){what, node, 0});
+    Refused *kind = &to->kinds.at[i];
+    kind->times++;
+    if (kind->node->span.source != to->main && node->span.source == to->main) kind->node = node;
     return false;
+}
+
+/* Where the file of the model reads what stands in another one. `equation`: what needs it there. */
+static Span place_in(const Refusals *refusals, const Graph *graph, const Node *node,
+                     Name *equation) {
+    bool *reached = ARENA_ARRAY(refusals->diags->arena, graph->nodes.count, bool);
+    bool more = true;
+    reached[node->id] = true;
+    for (*equation = node->name; more;) {
+        more = false;
+        for (int i = 0; i < graph->nodes.count; i++) {
+            const Node *reader = graph->nodes.at[i];
+            bool reads = false;
+            for (int k = 0; k < reader->in_count; k++)
+                reads |= reader->in[k] >= 0 && reached[reader->in[k]];
+            if (!reads || reached[i]) continue;
+            reached[i] = more = true;
+            if (*equation == NULL) *equation = reader->name;
+            if (reader->span.source == refusals->main) return reader->span;
+        }
+    }
+    for (int i = 0; i < graph->outputs.count; i++)
+        if (reached[graph->outputs.at[i].node]) return graph->outputs.at[i].span;
+    return node->span;
+}
+
+static void report(const Refusals *refusals, const Graph *graph) {
+    for (int i = 0; i < refusals->kinds.count; i++) {
+        const Refused *kind = &refusals->kinds.at[i];
+        bool here = kind->node->span.source == refusals->main;
+        Name in = NULL;
+        Span at = here ? kind->node->span : place_in(refusals, graph, kind->node, &in);
+        Diag *diag = diag_error(refusals->diags, "E-LOWER", at,
+                                "%s is not compiled yet; run it with --backend=interp", kind->what);
+        if (!here)
+            diag_note(refusals->diags, diag, kind->node->span, "'%s' needs %s here, one of %d in all",
+                      in ? in : "the model", kind->what, kind->times);
+    }
 }
 
 static void fill(Schedule *schedule, Value *value, const Node *node, ValueKind kind) {
@@ -188,7 +243,7 @@ static bool make_product(Schedule *schedule, Value *value, const Node *node) {
     return true;
 }
 
-static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags *diags) {
+static bool make_value(Schedule *schedule, Value *value, const Node *node, Refusals *refusals) {
     const Graph *graph = schedule->graph;
     bool is_float = node->type.dtype == DT_FLOAT;
     View view;
@@ -213,7 +268,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags
     case OP_READ: {
         for (int d = 0; d < node->attr.at_count; d++)
             if (node->attr.at[d].kind == AT_POINTER)
-                return refuse(diags, node, "reading through a pointer");
+                return refuse(refusals, node, "reading through a pointer");
         int access = own_position(graph, node) ? -1 : add_access(schedule, node);
         value->kind = VALUE_POINT;
         value->op = OP_VAR;
@@ -241,12 +296,12 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags
     case OP_MATMUL:
         if (!make_product(schedule, value, node)) fill(schedule, value, node, VALUE_ROW);
         return true;
-    case OP_DRAW: return refuse(diags, node, "a random draw");
-    case OP_CTC: return refuse(diags, node, "ctc");
-    case OP_CONV: return refuse(diags, node, "conv");
-    case OP_MAXPOOL: return refuse(diags, node, "maxpool");
-    case OP_AVGPOOL: return refuse(diags, node, "avgpool");
-    case OP_TARGMAX: return refuse(diags, node, "argmax over time");
+    case OP_DRAW: return refuse(refusals, node, "a random draw");
+    case OP_CTC: return refuse(refusals, node, "ctc");
+    case OP_CONV: return refuse(refusals, node, "conv");
+    case OP_MAXPOOL: return refuse(refusals, node, "maxpool");
+    case OP_AVGPOOL: return refuse(refusals, node, "avgpool");
+    case OP_TARGMAX: return refuse(refusals, node, "argmax over time");
     case OP_TSUM:
     case OP_TMAX:
     case OP_TCONCAT:
@@ -283,7 +338,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags
     case OP_MSE:
     case OP_BCE:
     case OP_SQUARE:
-        diag_error(diags, "internal", node->span, "%s was not expanded before scheduling",
+        diag_error(refusals->diags, "internal", node->span, "%s was not expanded before scheduling",
                    op_info[node->op].text);
         return false;
     case OP_HOLD:
@@ -325,7 +380,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags
     for (int i = 0; i < node->in_count; i++) {
         int64_t n = shape_count(graph->nodes.at[node->in[i]]->type.shape);
         if (n != 1 && n != value->count) {
-            diag_error(diags, "internal", node->span,
+            diag_error(refusals->diags, "internal", node->span,
                        "a broadcast was not made explicit before scheduling");
             return false;
         }
@@ -506,8 +561,11 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     for (int i = 0; i < graph->stops.count; i++)
         vec_push(schedule->arena, &schedule->stops, graph->stops.at[i].node);
     bool good = true;
+    Refusals refusals = {.diags = diags};
+    if (graph->outputs.count > 0) refusals.main = graph->outputs.at[0].span.source;
     for (int i = 0; i < n; i++)
-        if (!make_value(schedule, schedule->values.at[i], graph->nodes.at[i], diags)) good = false;
+        good &= make_value(schedule, schedule->values.at[i], graph->nodes.at[i], &refusals);
+    report(&refusals, graph);
     if (!good) return false;
 
     name_carried(schedule);
