@@ -174,8 +174,7 @@ static bool refuse(Refusals *to, const Node *node, const char *what) {
 static Span place_in(const Refusals *refusals, const Graph *graph, const Node *node,
                      Name *equation) {
     bool *reached = ARENA_ARRAY(refusals->diags->arena, graph->nodes.count, bool);
-    bool more = true;
-    reached[node->id] = true;
+    bool more = reached[node->id] = true;
     for (*equation = node->name; more;) {
         more = false;
         for (int i = 0; i < graph->nodes.count; i++) {
@@ -184,9 +183,9 @@ static Span place_in(const Refusals *refusals, const Graph *graph, const Node *n
             for (int k = 0; k < reader->in_count; k++)
                 reads |= reader->in[k] >= 0 && reached[reader->in[k]];
             if (!reads || reached[i]) continue;
-            reached[i] = more = true;
             if (*equation == NULL) *equation = reader->name;
             if (reader->span.source == refusals->main) return reader->span;
+            reached[i] = more = true;
         }
     }
     for (int i = 0; i < graph->outputs.count; i++)
@@ -197,13 +196,13 @@ static Span place_in(const Refusals *refusals, const Graph *graph, const Node *n
 static void report(const Refusals *refusals, const Graph *graph) {
     for (int i = 0; i < refusals->kinds.count; i++) {
         const Refused *kind = &refusals->kinds.at[i];
-        bool here = kind->node->span.source == refusals->main;
         Name in = NULL;
-        Span at = here ? kind->node->span : place_in(refusals, graph, kind->node, &in);
+        Span at = kind->node->span, from = at;
+        if (at.source != refusals->main) at = place_in(refusals, graph, kind->node, &in);
         Diag *diag = diag_error(refusals->diags, "E-LOWER", at,
                                 "%s is not compiled yet; run it with --backend=interp", kind->what);
-        if (!here)
-            diag_note(refusals->diags, diag, kind->node->span, "'%s' needs %s here, one of %d in all",
+        if (at.source != from.source)
+            diag_note(refusals->diags, diag, from, "'%s' needs %s here, one of %d in all",
                       in ? in : "the model", kind->what, kind->times);
     }
 }

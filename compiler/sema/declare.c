@@ -54,13 +54,31 @@ Ty declared_type(const Ctx *c, const TypeExpr *type) {
     return check_shape(c, &to, type->span) ? to : ty_unknown();
 }
 
+/* The time index in `t+1`, told to be alone on the left; NULL when the entry has none. */
+static const IndexName *moved_index(const Ctx *c, const Decl *decl, const Expr *entry) {
+    Linear form;
+    if (entry->kind != EXPR_BINARY || !linear_slot(c, entry, &form) || form.index < 0) return NULL;
+    for (const Expr *e = entry; e != NULL; e = e->a) {
+        const Expr *side = e->b != NULL && e->b->kind == EXPR_NAME ? e->b : e;
+        const IndexName *name = side->kind == EXPR_NAME ? find_index(c, side->name) : NULL;
+        if (name == NULL) continue;
+        sema_error(c, "E-TIME", decl->span,
+                   "a time index stands alone on the left: write '%s[%s] = …', and on the right "
+                   "read '%s[%s-1]' for the step before",
+                   decl->name, name->name, decl->name, name->name);
+        return name;
+    }
+    return NULL;
+}
+
 /* Splits a bracket: family indices, then time indices, which go to `index`. -1 after an error. */
 static int split_entries(const Ctx *c, const Decl *decl, int index[MAX_DOMAIN], int *times) {
     int family = 0;
     *times = 0;
     for (int i = 0; i < decl->indices.count; i++) {
         const Expr *entry = decl->indices.at[i];
-        const IndexName *name = entry->kind == EXPR_NAME ? find_index(c, entry->name) : NULL;
+        const IndexName *name = entry->kind == EXPR_NAME ? find_index(c, entry->name)
+                                                         : moved_index(c, decl, entry);
         if (name != NULL) {
             for (int k = 0; k < *times; k++)
                 if (index[k] == name->index) {
@@ -95,8 +113,11 @@ static Var *declare_var(const Ctx *c, const Decl *decl, bool *fresh) {
     int index[MAX_DOMAIN], times;
     if (decl->name == NULL) return NULL;
     int family = split_entries(c, decl, index, &times);
-    if (family < 0 || !add_base(c, decl->name, BASE_VAR, decl->name_span, decl->indices.count))
+    if (family < 0 || !add_base(c, decl->name, BASE_VAR, decl->name_span, decl->indices.count)) {
+        Base *other = find_base(c, decl->name);
+        if (other != NULL) other->misread = true;
         return NULL;
+    }
     Base *base = find_base(c, decl->name);
     if (base->declared && base->family != family) {
         for (int i = 0; i < family; i++) {
@@ -104,12 +125,14 @@ static Var *declare_var(const Ctx *c, const Decl *decl, bool *fresh) {
             Num num;
             if (entry->kind != EXPR_NAME || find_number(c, entry->name, &num)) continue;
             name_error(c, entry->name, entry->span);
+            base->misread = true;
             return NULL;
         }
         Diag *diag =
             sema_error(c, "E-INDEX", decl->span, "'%s' has %s here and %d elsewhere", decl->name,
                        counted(c, family, "family index", "family indices"), base->family);
         sema_note(c, diag, base->span, "'%s' is declared here", decl->name);
+        base->misread = true;
         return NULL;
     }
     base->family = family;
@@ -435,6 +458,8 @@ void declare_body(const Ctx *c) {
         /* A definition cannot tell whether `h[0]` is among the members that a loop defines. */
         if (!c->e->emit && var->key != var->source) continue;
         if (c->e->diags->errors > 0 && c->e->emit) continue;
+        const Base *base = find_base(c, var->source);
+        if (base != NULL && base->misread) continue;
         sema_error(c, "E-UNDEF", var->span, "'%s' has no equation", var->key);
         var->typed = true;
     }

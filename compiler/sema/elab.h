@@ -120,6 +120,7 @@ typedef struct Base {
     int entries; /* in its first bracket */
     int family;  /* of them, family indices; of a variable, once `declared` */
     bool declared;
+    bool misread; /* a declaration of it was refused, so that it may miss its equation */
     int members; /* declared so far; of a loop variable: loops that bind it */
 } Base;
 
