@@ -54,15 +54,9 @@ static void keep_positions(Schedule *schedule) {
     int *copy = ARENA_ARRAY(schedule->arena, count, int); /* 1 + the copy of a leaf */
     for (int i = 0; i < count; i++) {
         Value *value = schedule->values.at[i];
-        for (int j = 0; j < value->uses.count + 2 * value->terms.count; j++) {
-            Use *use;
-            if (j < value->uses.count) {
-                use = &value->uses.at[j];
-            } else {
-                Term *term = &value->terms.at[(j - value->uses.count) / 2];
-                if ((j - value->uses.count) % 2 && !term->pair) continue;
-                use = (j - value->uses.count) % 2 ? &term->b : &term->a;
-            }
+        for (int j = 0; j < schedule_use_count(value); j++) {
+            Use *use = schedule_use_at(value, j);
+            if (!use) continue;
             const Value *source = schedule->values.at[use->value];
             if (use->access < 0 || source->kind != VALUE_LEAF || source->op != OP_INDEX) continue;
             if (!copy[source->id]) {
@@ -91,15 +85,9 @@ void normal_boundaries(Schedule *schedule) {
     for (int i = 0; i < count; i++) {
         Value *value = schedule->values.at[i];
         if (!value->live) continue;
-        for (int j = 0; j < value->uses.count + 2 * value->terms.count; j++) {
-            Use *use;
-            if (j < value->uses.count) {
-                use = &value->uses.at[j];
-            } else {
-                Term *term = &value->terms.at[(j - value->uses.count) / 2];
-                if ((j - value->uses.count) % 2 && !term->pair) continue;
-                use = (j - value->uses.count) % 2 ? &term->b : &term->a;
-            }
+        for (int j = 0; j < schedule_use_count(value); j++) {
+            Use *use = schedule_use_at(value, j);
+            if (!use) continue;
             if (use->access < 0) continue;
             int boundary = schedule->accesses.at[use->access].boundary;
             if (boundary < 0) continue;

@@ -73,6 +73,9 @@ typedef struct Relation {
     LabelKind kind; /* LT, LE, GT, GE or ALL */
 } Relation;
 
+/* The range of one reduction, seen from the index that its bounds name. */
+Relation depend_range(const Attr *attr);
+
 Relation *depend_relations(Arena *arena, const Graph *graph);
 
 void depend_labels(const Graph *graph, const Relation *relations, int reader_count,

@@ -12,7 +12,7 @@ static LabelKind join(LabelKind a, LabelKind b) {
 }
 
 /* The positions [low, high) of a reduction, seen from the index that its bounds name. */
-static Relation relation_of(const Attr *attr) {
+Relation depend_range(const Attr *attr) {
     Relation r = {-1, LABEL_ALL};
     const Bound *low = &attr->low, *high = &attr->high;
     if (high->kind == BOUND_INDEX && high->offset <= 1) {
@@ -38,7 +38,7 @@ Relation *depend_relations(Arena *arena, const Graph *graph) {
     for (int i = 0; i < graph->nodes.count; i++) {
         const Node *node = graph->nodes.at[i];
         if (!is_reduction(node->op)) continue;
-        Relation r = relation_of(&node->attr), *known = &relations[node->attr.index];
+        Relation r = depend_range(&node->attr), *known = &relations[node->attr.index];
         if (!seen[node->attr.index]) {
             *known = r;
             seen[node->attr.index] = true;
@@ -133,7 +133,7 @@ void depend_reduction(const Graph *graph, const Relation *relations, const Attr 
                       int reader_count, const int *reader, DepEdge *edge) {
     int axis = graph->indices.at[index].axis;
     int own = loop_index(graph, relations, reader_count, reader, axis);
-    Relation r = relation_of(attr);
+    Relation r = depend_range(attr);
     if (own >= 0 && r.partner == own) {
         /* The operand itself runs over both indices; what it reads at `index` carries the bound.
          * When it runs over the bound index alone, this edge does. */

@@ -27,8 +27,17 @@ DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *
     const Value *source = schedule->values.at[use->value];
     DepEdge edge = {.from = source->id, .to = reader->id};
     const At *at = use->access >= 0 ? schedule->accesses.at[use->access].at : NULL;
-    depend_labels(graph, schedule->relations, reader->domain_count, reader->domain,
-                  source->domain_count, source->domain, at, &edge);
+    const Relation *relations = schedule->relations;
+    if (at && reduces_time(reader) && reader->op != OP_TCONCAT) {
+        /* A reduction that reads at its own index has its own range; other reductions over the
+         * index may have wider ones. */
+        Relation *own =
+            arena_copy(schedule->arena, relations, (size_t)graph->indices.count * sizeof *own);
+        own[reader->attr->index] = depend_range(reader->attr);
+        relations = own;
+    }
+    depend_labels(graph, relations, reader->domain_count, reader->domain, source->domain_count,
+                  source->domain, at, &edge);
     if (!at && reduces_time(reader) && has_index(source, reader->attr->index)) {
         int bound = reader->attr->index, axis = graph->indices.at[bound].axis;
         int own = schedule_loop_index(schedule, reader, axis);
@@ -101,8 +110,9 @@ static void visit_back(void *user, const Use *use, bool boundary) {
             s->found = true;
 }
 
-/* Does a value read an earlier position of a generated axis? There is a next position only where no stop held at
- * the one before: so what decides the stop belongs to the recurrence, and its loop ends with the last sequence. */
+/* Does a value read an earlier position of a generated axis? There is a next position only where no
+ * stop held at the one before: so what decides the stop belongs to the recurrence, and its loop
+ * ends with the last sequence. */
 static bool steps_back(const Schedule *schedule, const Value *value, int axis) {
     StepsBack s = {schedule, axis, false};
     schedule_uses(schedule, value, visit_back, &s);

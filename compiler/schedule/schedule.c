@@ -1,23 +1,25 @@
 /* The build of a Schedule, step by step, and what its parts share. */
 #include "schedule/schedule.h"
 
+int schedule_use_count(const Value *value) {
+    return 2 * value->terms.count + value->uses.count;
+}
+
+Use *schedule_use_at(Value *value, int i) {
+    int terms = 2 * value->terms.count;
+    if (i >= terms) return &value->uses.at[i - terms];
+    Term *term = &value->terms.at[i / 2];
+    return i % 2 == 0 ? &term->a : term->pair ? &term->b : NULL;
+}
+
 void schedule_uses(const Schedule *schedule, const Value *value, UseVisit visit, void *user) {
-    for (int i = 0; i < value->terms.count + value->uses.count; i++) {
-        const Use *pair[2] = {NULL, NULL};
-        if (i < value->terms.count) {
-            const Term *term = &value->terms.at[i];
-            pair[0] = &term->a;
-            pair[1] = term->pair ? &term->b : NULL;
-        } else {
-            pair[0] = &value->uses.at[i - value->terms.count];
-        }
-        for (int j = 0; j < 2; j++) {
-            if (!pair[j]) continue;
-            visit(user, pair[j], false);
-            if (pair[j]->access < 0) continue;
-            int boundary = schedule->accesses.at[pair[j]->access].boundary;
-            if (boundary >= 0) visit(user, &(Use){boundary, -1}, true);
-        }
+    for (int i = 0; i < schedule_use_count(value); i++) {
+        const Use *use = schedule_use_at(schedule->values.at[value->id], i);
+        if (!use) continue;
+        visit(user, use, false);
+        if (use->access < 0) continue;
+        int boundary = schedule->accesses.at[use->access].boundary;
+        if (boundary >= 0) visit(user, &(Use){boundary, -1}, true);
     }
 }
 

@@ -206,6 +206,11 @@ void schedule_settle(Schedule *schedule); /* schedule.c: the order of the text *
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type);
 
 /* Calls `visit` for each use of a value (terms, uses, and the boundaries of their accesses). */
+/* The uses of a value one by one, to change them: `i` from 0 below schedule_use_count; NULL where a term has no
+ * second factor. */
+int schedule_use_count(const Value *value);
+Use *schedule_use_at(Value *value, int i);
+
 typedef void (*UseVisit)(void *user, const Use *use, bool boundary);
 void schedule_uses(const Schedule *schedule, const Value *value, UseVisit visit, void *user);
 

@@ -77,15 +77,9 @@ static void find_stages(Staging *s) {
             if (!s->all_early) {
                 /* Operands of earlier stages are complete too. */
                 bool early = true;
-                for (int j = 0; j < value->uses.count + 2 * value->terms.count; j++) {
-                    const Use *use;
-                    if (j < value->uses.count)
-                        use = &value->uses.at[j];
-                    else {
-                        const Term *t = &value->terms.at[(j - value->uses.count) / 2];
-                        if ((j - value->uses.count) % 2 && !t->pair) continue;
-                        use = (j - value->uses.count) % 2 ? &t->b : &t->a;
-                    }
+                for (int j = 0; j < schedule_use_count(value); j++) {
+                    const Use *use = schedule_use_at(value, j);
+                    if (!use) continue;
                     const Value *operand = s->schedule->values.at[use->value];
                     if (stage_in_block(s, use) && !s->prologue[operand->id] &&
                         operand->stage >= value->stage)
