@@ -73,8 +73,9 @@ static void keep_positions(Schedule *schedule) {
     }
 }
 
-/* Rows beyond a sequence hold one boundary value; a source that is read with another one (two names
- * of one value, each with a boundary of its own) is read through a copy. */
+/* Rows beyond a sequence hold one boundary value, or what a chunk carries; a source that is read with
+ * another boundary (two names of one value, each with a boundary of its own), or by who does not
+ * carry it, is read through a copy. */
 void normal_boundaries(Schedule *schedule) {
     keep_positions(schedule);
     normal_sequences(schedule);
@@ -82,21 +83,23 @@ void normal_boundaries(Schedule *schedule) {
     int count = schedule->values.count;
     int *first = ARENA_ARRAY(arena, count, int); /* 1 + access that gave a source its boundary */
     VEC(int) copies = {0};
-    for (int i = 0; i < count; i++) {
-        Value *value = schedule->values.at[i];
+    for (int i = 0; i < 2 * count; i++) {
+        /* First what a state carries: it keeps the name. */
+        bool carried = i < count;
+        Value *value = schedule->values.at[i % count];
         if (!value->live) continue;
         for (int j = 0; j < schedule_use_count(value); j++) {
             Use *use = schedule_use_at(value, j);
-            if (!use) continue;
-            if (use->access < 0) continue;
-            int boundary = schedule->accesses.at[use->access].boundary;
-            if (boundary < 0) continue;
+            if (!use || use->access < 0) continue;
+            const Access *access = &schedule->accesses.at[use->access];
+            int boundary = access->boundary;
+            if (boundary < 0 || carried != (access->carry > 0)) continue;
             if (!first[use->value]) {
                 first[use->value] = use->access + 1;
                 continue;
             }
-            if (same_boundary(schedule, boundary,
-                              schedule->accesses.at[first[use->value] - 1].boundary))
+            const Access *known = &schedule->accesses.at[first[use->value] - 1];
+            if (same_boundary(schedule, boundary, known->boundary) && carried == (known->carry > 0))
                 continue;
             int copy = -1;
             for (int k = 0; k + 1 < copies.count && copy < 0; k += 2) {

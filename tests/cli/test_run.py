@@ -42,6 +42,18 @@ model Sum(x[t]: []) -> s[t]: [], p[t]: [] {
 }
 """
 
+BESIDE = """model Sum(x[t]: []) -> s[t]: [] {
+    state s[t] = 0
+    s[t] = s[t-1] + x[t]
+}
+model Outer(x[t]: []) -> y[t]: [] {
+    use l = carry Sum
+    state h[t]: [] = 0
+    h[t] = l(x[t])
+    y[t] = h[t] + 10 * h[t-1]
+}
+"""
+
 
 class Both:
     """Tests that each backend must pass."""
@@ -273,6 +285,16 @@ class Both:
         state = safetensors_parse(self.read("s"))
         self.assertEqual(state["acc.t"], ((2,), [3, 1], "<i8"))
         self.assertEqual(state["acc.d"], ((2, 2), [2, 0, 4, 10], "<f4"))
+
+    def test_state_beside(self):
+        """What reads a carried variable from outside begins with its own boundary in each chunk."""
+        self.write("m.rnn", BESIDE)
+        args = ["run", "m.rnn", "--model=Outer", "--backend=" + self.backend, "--in", "x=x.npy"]
+        self.npy("x.npy", (3,), [1, 3, 5])
+        self.rnnc(*args, "--out", "y=a.npy", "--state-out", "s")
+        self.rnnc(*args, "--out", "y=b.npy", "--state-in", "s")
+        self.assertEqual(self.read_npy("a.npy")[1], [1, 14, 49])
+        self.assertEqual(self.read_npy("b.npy")[1], [10, 113, 148])
 
 
 class Interp(Both, Case):
