@@ -21,6 +21,23 @@ static const char *written(const Ctx *c, Span span) {
     return arena_strndup(c->e->arena, span.source->text + span.begin, span.end - span.begin);
 }
 
+/* `f(x)` where x is a sequence: E-INDEX with what to write; false when the argument is none. */
+static bool refuse_sequence(const Ctx *c, const Expr *call, const Expr *arg, const Port *port) {
+    Num num;
+    const Base *base = arg->kind == EXPR_NAME ? find_base(c, arg->name) : NULL;
+    if (base == NULL || base->kind != BASE_VAR || base->entries == 0) return false;
+    const Var *var = NULL;
+    for (int i = 0; i < c->body->all.count && var == NULL; i++)
+        if (c->body->all.at[i]->source == arg->name) var = c->body->all.at[i];
+    if (var == NULL || find_number(c, arg->name, &num)) return false;
+    Diag *diag = sema_error(c, "E-INDEX", arg->span, "'%s' is given to '%s' with its %s: write %s",
+                            arg->name, written(c, call->a->span),
+                            base->entries == 1 ? "index" : "indices", written(c, var->span));
+    sema_note(c, diag, var->span, "'%s' is declared here", arg->name);
+    sema_note(c, diag, port->span, "the input that takes it");
+    return true;
+}
+
 static bool match_args(const Ctx *c, const Expr *call, const Model *model, Given *given) {
     const PortList *ports = &model->item->inputs;
     for (int i = 0; i < call->args.count; i++) {
@@ -43,7 +60,9 @@ static bool match_args(const Ctx *c, const Expr *call, const Model *model, Given
             return false;
         }
         given[place].expr = arg->value;
-        given[place].value = elab(c, arg->value);
+        given[place].value = refuse_sequence(c, call, arg->value, &ports->at[place])
+                                 ? unknown_value(c)
+                                 : elab(c, arg->value);
     }
     for (int k = 0; k < ports->count; k++) {
         if (given[k].expr != NULL) continue;

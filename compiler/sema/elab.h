@@ -301,6 +301,10 @@ const Value *flow(const Ctx *c, const Value *value, const Ty *type, bool spread,
                   const char *what, Span at);
 /* The type that both branches of a choice have; false when there is none. */
 bool join_types(const Ctx *c, const Value *a, const Value *b, Ty *to);
+/* Where two shapes differ in a number against a size of the model: that callers choose the size. */
+void note_free_size(const Ctx *c, Diag *diag, const Ty *a, const Ty *b);
+/* `[I, H]`, or `[I, H] = [3, 8]` where the file gives its sizes values. */
+const char *shape_values(const Ctx *c, const Ty *type);
 bool index_mirrored(const Body *body, int index);
 bool check_shape(const Ctx *c, const Ty *type, Span span);
 
@@ -314,7 +318,8 @@ const Poly *elab_size(const Ctx *c, const Expr *expr, const char *what);
 /* The same with a value; false when it is open or wrong (reported unless open). */
 bool elab_integer(const Ctx *c, const Expr *expr, const char *what, int64_t *value, bool *open);
 const Value *binary_op(const Ctx *c, AstOp op, const Value *a, const Value *b, Span span);
-const Value *matmul(const Ctx *c, const Value *a, const Value *b, Span span, bool quiet);
+/* `at`: the operator, with its operands; quiet: NULL for shapes that do not fit. */
+const Value *matmul(const Ctx *c, const Value *a, const Value *b, const Expr *at, bool quiet);
 
 /* number.c */
 bool is_comparison(AstOp op);

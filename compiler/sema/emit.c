@@ -199,6 +199,86 @@ bool join_types(const Ctx *c, const Value *a, const Value *b, Ty *to) {
     return to->dtype == DT_FLOAT && other->dtype == DT_INT && other->number;
 }
 
+/* The size among those of the model that a dimension is; -1: none. */
+static int size_of_model(const Ctx *c, const Poly *dim) {
+    if (dim == NULL || dim->opaque || dim->count != 1 || dim->terms[0].degree != 1 ||
+        dim->terms[0].factor != 1)
+        return -1;
+    for (int i = 0; c->inst != NULL && i < c->inst->sizes.count; i++)
+        if (c->inst->sizes.at[i].name == dim->terms[0].names[0]) return i;
+    return -1;
+}
+
+/* The value of a dimension where the sizes of its file give it. */
+static bool file_value(const Ctx *c, const Poly *dim, int64_t *value) {
+    *value = 0;
+    if (dim == NULL || dim->opaque) return false;
+    for (int i = 0; i < dim->count; i++) {
+        int64_t term = dim->terms[i].factor, size;
+        for (int k = 0; k < dim->terms[i].degree; k++) {
+            FileBind *bind = map_get(&c->file->binds, dim->terms[i].names[k]);
+            if (bind == NULL) return false;
+            Num num = file_number(c->e, c->file, bind);
+            if (!num_int(&num, &size) || __builtin_mul_overflow(term, size, &term)) return false;
+        }
+        if (__builtin_add_overflow(*value, term, value)) return false;
+    }
+    return true;
+}
+
+/* Where the model has a size, in its bracket or in its header. */
+static Span size_span(const Model *model, int size) {
+    int header = size - model->item->params.count;
+    if (size < 0) return model->item->name_span;
+    return header < 0 ? model->item->params.at[size].name_span : model->header_at.at[header];
+}
+
+void note_free_size(const Ctx *c, Diag *diag, const Ty *a, const Ty *b) {
+    if (c->e->emit || c->inst == NULL || c->file == NULL || a->rank != b->rank) return;
+    const Model *model = c->inst->model;
+    for (int d = 0; d < a->rank; d++) {
+        int64_t number, other;
+        bool left = poly_value(a->dim[d], &number), right = poly_value(b->dim[d], &other);
+        int size = size_of_model(c, left ? b->dim[d] : a->dim[d]);
+        if (poly_compare(a->dim[d], b->dim[d]) != POLY_DIFFERENT || (left && right)) continue;
+        if (left || right) {
+            int64_t known, given = left ? number : other;
+            if (size < 0 || (file_value(c, left ? b->dim[d] : a->dim[d], &known) && known != given))
+                continue;
+            Name name = c->inst->sizes.at[size].name;
+            sema_note(c, diag, size_span(model, size),
+                      "model '%s' has to hold for every value of '%s'; write %s in place of %lld",
+                      model->name, name, name, (long long)given);
+            return;
+        }
+        if (!file_value(c, a->dim[d], &number) || !file_value(c, b->dim[d], &other)) continue;
+        if (number != other) continue;
+        Text text = text_new(c->e->arena);
+        poly_print(a->dim[d], &text);
+        text_puts(&text, " and ");
+        poly_print(b->dim[d], &text);
+        sema_note(c, diag, size_span(model, size),
+                  "model '%s' has to hold for all values of its sizes, also where %s differ",
+                  model->name, text_string(&text));
+        return;
+    }
+}
+
+const char *shape_values(const Ctx *c, const Ty *type) {
+    Text text = text_new(c->e->arena);
+    bool names = false;
+    text_printf(&text, "%s = [", ty_shape_text(c->e->arena, type));
+    for (int d = 0; d < type->rank; d++) {
+        int64_t value;
+        names |= !poly_value(type->dim[d], &value);
+        if (c->file == NULL || !file_value(c, type->dim[d], &value))
+            return ty_shape_text(c->e->arena, type);
+        text_printf(&text, "%s%lld", d > 0 ? ", " : "", (long long)value);
+    }
+    text_puts(&text, "]");
+    return names ? text_string(&text) : ty_shape_text(c->e->arena, type);
+}
+
 static const Value *refuse(const Ctx *c, const char *code, const Value *value, const Ty *type,
                            Span span, const char *what, Span at, const char *hint) {
     Diag *diag = sema_error(c, code, span, "%s is %s when it should be %s%s", what,
@@ -245,6 +325,7 @@ const Value *flow(const Ctx *c, const Value *value, const Ty *type, bool spread,
             sema_error(c, "E-SHAPE", span, "%s has shape %s when it should be %s", what,
                        ty_shape_text(c->e->arena, &value->type), ty_shape_text(c->e->arena, type));
         if (at.source != NULL) sema_note(c, diag, at, "declared here");
+        note_free_size(c, diag, &value->type, type);
         return unknown_value(c);
     }
     if (value->num.kind != NUM_NONE) return flow_number(c, value, type, span, what, at);

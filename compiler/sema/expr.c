@@ -156,7 +156,16 @@ const Value *binary_op(const Ctx *c, AstOp op, const Value *a, const Value *b, S
     return emit_op(c, graph_op(op), &type, 2, in, NULL, span);
 }
 
-const Value *matmul(const Ctx *c, const Value *a, const Value *b, Span span, bool quiet) {
+/* Where an operand that is a parameter is declared. */
+static void note_operand(const Ctx *c, Diag *diag, const Expr *expr) {
+    while (expr != NULL && (expr->kind == EXPR_INDEX || expr->kind == EXPR_FIELD)) expr = expr->a;
+    const Base *base = expr != NULL && expr->kind == EXPR_NAME ? find_base(c, expr->name) : NULL;
+    if (base != NULL && base->kind == BASE_PARAM)
+        sema_note(c, diag, base->span, "'%s' is declared here", base->name);
+}
+
+const Value *matmul(const Ctx *c, const Value *a, const Value *b, const Expr *at, bool quiet) {
+    Span span = at->span;
     Ty type = ty_float();
     const Ty *x = &a->type, *y = &b->type;
     if (x->unknown || y->unknown) return unknown_value(c);
@@ -164,10 +173,16 @@ const Value *matmul(const Ctx *c, const Value *a, const Value *b, Span span, boo
         x->rank >= 1 && x->rank <= 2 && y->rank >= 1 && y->rank <= 2 && x->rank + y->rank > 2;
     bool right = ranks && poly_compare(x->dim[x->rank - 1], y->dim[0]) != POLY_DIFFERENT;
     if (!right && !quiet) {
-        sema_error(c, "E-SHAPE", span,
-                   ranks ? "'@' of %s and %s: inner dimensions differ"
-                         : "'@' takes [m,k]@[k], [m,k]@[k,n] or [k]@[k,n], not %s and %s",
-                   ty_shape_text(c->e->arena, x), ty_shape_text(c->e->arena, y));
+        Diag *diag =
+            sema_error(c, "E-SHAPE", span,
+                       ranks ? "'@' of %s and %s: inner dimensions differ"
+                             : "'@' takes [m,k]@[k], [m,k]@[k,n] or [k]@[k,n], not %s and %s",
+                       shape_values(c, x), shape_values(c, y));
+        Ty inner[2] = {{.rank = 1, .dim = {x->dim[ranks ? x->rank - 1 : 0]}},
+                       {.rank = 1, .dim = {y->dim[0]}}};
+        if (ranks) note_free_size(c, diag, &inner[0], &inner[1]);
+        note_operand(c, diag, at->a);
+        note_operand(c, diag, at->b);
     }
     if (!right) return quiet ? NULL : unknown_value(c);
     if (x->rank == 2) type.dim[type.rank++] = x->dim[0];
@@ -186,12 +201,12 @@ static const Value *product(const Ctx *c, const Expr *expr) {
     bool bare = right->kind == EXPR_BINARY && right->op == AST_MATMUL && right->parens == 0;
     if (!bare) return binary_op(c, AST_MUL, a, elab(c, right), expr->span);
     const Value *b = elab(c, right->a), *v = elab(c, right->b);
-    const Value *m = matmul(c, b, v, right->span, false);
+    const Value *m = matmul(c, b, v, right, false);
     Value joined = *b;
     Ty type = ty_float();
     bool other = !a->type.unknown && !b->type.unknown && !v->type.unknown && a->type.rank > 0 &&
                  ty_join_shape(&a->type, &b->type, &joined.type) &&
-                 matmul(c, &joined, v, expr->span, true) != NULL;
+                 matmul(c, &joined, v, expr, true) != NULL;
     if (!other || m->type.unknown) return binary_op(c, AST_MUL, a, m, expr->span);
     if (!ty_join_shape(&a->type, &m->type, &type)) {
         Diag *diag =
@@ -395,7 +410,7 @@ const Value *elab(const Ctx *c, const Expr *expr) {
             value = product(c, expr);
         else {
             const Value *a = elab(c, expr->a), *b = elab(c, expr->b);
-            value = expr->op == AST_MATMUL ? matmul(c, a, b, expr->span, false)
+            value = expr->op == AST_MATMUL ? matmul(c, a, b, expr, false)
                                            : binary_op(c, expr->op, a, b, expr->span);
         }
         break;
