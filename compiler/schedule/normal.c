@@ -197,8 +197,8 @@ static void report(const Refusals *refusals, const Graph *graph) {
     for (int i = 0; i < refusals->kinds.count; i++) {
         const Refused *kind = &refusals->kinds.at[i];
         Name in = NULL;
-        Span at = kind->node->span, from = at;
-        if (at.source != refusals->main) at = place_in(refusals, graph, kind->node, &in);
+        Span from = kind->node->span, at = from;
+        if (from.source != refusals->main) at = place_in(refusals, graph, kind->node, &in);
         Diag *diag = diag_error(refusals->diags, "E-LOWER", at,
                                 "%s is not compiled yet; run it with --backend=interp", kind->what);
         if (at.source != from.source)

@@ -287,6 +287,26 @@ Program *sema_program(Arena *arena, Names *names, const Ast *main, const Ast *pr
     return program;
 }
 
+/* E-NAME: `model` is none of the main file; one of another file is reached by `use`. */
+static void no_model(const Program *program, const char *model, const char *near, Span at,
+                     Diags *diags) {
+    Name name = name_of(program->names, model);
+    for (int i = 0; i <= program->main->imports.count; i++) {
+        const File *file =
+            i < program->main->imports.count ? program->main->imports.at[i] : program->prelude;
+        const Model *other = file == NULL ? NULL : map_get(&file->models, name);
+        if (other == NULL) continue;
+        Diag *diag = diag_error(diags, "E-NAME", at,
+                                "the file has no model '%s' of its own; write one that has "
+                                "'use f = %s%s', and name that one",
+                                model, model, other->item->params.count > 0 ? "[…]" : "");
+        diag_note(diags, diag, other->item->name_span, "'%s' is here", model);
+        return;
+    }
+    diag_error(diags, "E-NAME", at, "the file has no model '%s'%s%s%s", model,
+               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 const char *sema_model(const Program *program, const char *model, Diags *diags) {
     const Model *last = NULL;
     VEC(const char *) names = {0};
@@ -303,8 +323,6 @@ const char *sema_model(const Program *program, const char *model, Diags *diags) 
         diag_error(diags, "E-NAME", none, "the file has no model");
         return NULL;
     }
-    const char *near = name_nearest(model, names.at, names.count);
-    diag_error(diags, "E-NAME", none, "the file has no model '%s'%s%s%s", model,
-               near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    no_model(program, model, name_nearest(model, names.at, names.count), none, diags);
     return NULL;
 }

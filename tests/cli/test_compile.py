@@ -143,6 +143,8 @@ class Input(Case):
     def test_unknown_names(self):
         self.write("m.rnn", MODEL)
         self.fails(1, "Nett", "check", "--model=Nett", "m.rnn")
+        self.fails(1, ["no model 'LSTM' of its own", "'use f = LSTM[…]'", "<prelude>:"], "check",
+                   "--model=LSTM", "m.rnn")
         self.fails(1, "-D Q", "check", "-DQ=3", "m.rnn")
 
     def test_standard_input(self):
