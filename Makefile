@@ -120,7 +120,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
 $(BUILD)/numeric/%: tests/numeric/%.c $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  TEST  $@'
-	$(Q)$(CC) $(C11) $(filter-out -Werror,$(WARN)) -MF $@.d -o $@ $< $(SHARED) $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
+	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED) $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
 
 $(BUILD)/check: tests/check.c $(BUILD)/flags
 	@mkdir -p $(@D)

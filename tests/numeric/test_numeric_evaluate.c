@@ -90,42 +90,45 @@ static void try_sizes(Test *test, const char *what, Built *const *targets, int c
     }
 }
 
-static void run_list(const Case *list, int count) {
-    Test test;
-    for (int i = 0; i < count; i++) {
-        const Case *entry = &list[i];
-        int failures = test.failures, checks = test.checks;
-        if (i == 0) failures = checks = 0;
-        TEST_OPEN(&test);
-        test.failures = failures;
-        test.checks = checks;
-        if (getenv("NUMERIC_MODEL") && !strstr(entry->what, getenv("NUMERIC_MODEL"))) goto next;
-        {
-            const char *name = entry->what;
-            Built *one = build(&test, entry, LT_F32, target_16, name);
-            if (one->result != BUILT) {
-                test.checks++;
-                if (getenv("NUMERIC_VERBOSE")) print_message("%s: %s\n", name, one->words);
-                goto next;
-            }
-            Built *f32[] = {one, build(&test, entry, LT_F32, target_8, name),
-                            build(&test, entry, LT_F32, target_4, name),
-                            build(&test, entry, LT_F32, lanes_1, name),
-                            build(&test, entry, LT_F32, target_generic, name)};
-            Built *f64[] = {build(&test, entry, LT_F64, target_8, name),
-                            build(&test, entry, LT_F64, target_16, name),
-                            build(&test, entry, LT_F64, target_generic, name)};
-            bool good = true;
-            for (int t = 0; t < 5; t++) good = good && f32[t]->result == BUILT;
-            for (int t = 0; t < 3; t++) good = good && f64[t]->result == BUILT;
-            if (!good) goto next;
-            try_sizes(&test, arena_printf(test.arena, "%s f64", name), f64, 3, tolerance_64, 11);
-            try_sizes(&test, arena_printf(test.arena, "%s f32", name), f32, 5, tolerance_32, 11);
-        }
-    next:
-        if (i + 1 < count) arena_free(test.arena);
+static void try_case(Test *test, const Case *entry) {
+    const char *name = entry->what;
+    Built *one = build(test, entry, LT_F32, target_16, name);
+    if (one->result != BUILT) {
+        test->checks++;
+        if (getenv("NUMERIC_VERBOSE")) print_message("%s: %s\n", name, one->words);
+        return;
     }
-    test_close(&test);
+    Built *f32[] = {one, build(test, entry, LT_F32, target_8, name),
+                    build(test, entry, LT_F32, target_4, name),
+                    build(test, entry, LT_F32, lanes_1, name),
+                    build(test, entry, LT_F32, target_generic, name)};
+    Built *f64[] = {build(test, entry, LT_F64, target_8, name),
+                    build(test, entry, LT_F64, target_16, name),
+                    build(test, entry, LT_F64, target_generic, name)};
+    for (int t = 0; t < 5; t++)
+        if (f32[t]->result != BUILT) return;
+    for (int t = 0; t < 3; t++)
+        if (f64[t]->result != BUILT) return;
+    try_sizes(test, arena_printf(test->arena, "%s f64", name), f64, 3, tolerance_64, 11);
+    try_sizes(test, arena_printf(test->arena, "%s f32", name), f32, 5, tolerance_32, 11);
+}
+
+/* A function of its own, so that nothing here changes between setjmp and a longjmp. */
+static void open_case(const Case *entry, int *failures, int *checks) {
+    Test test;
+    TEST_OPEN(&test);
+    try_case(&test, entry);
+    *failures += test.failures;
+    *checks += test.checks;
+    arena_free(test.arena);
+}
+
+static void run_list(const Case *list, int count) {
+    int failures = 0, checks = 0;
+    for (int i = 0; i < count; i++)
+        if (!getenv("NUMERIC_MODEL") || strstr(list[i].what, getenv("NUMERIC_MODEL")))
+            open_case(&list[i], &failures, &checks);
+    if (failures) fail_msg("%d of %d checks failed", failures, checks);
 }
 
 static void folder(const char *path, bool may_refuse) {
