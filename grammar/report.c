@@ -69,6 +69,16 @@ static void write_met(Grammar *grammar, Span span, const char *met, Text *out) {
     }
 }
 
+/* What other languages write: `//` begins no comment and `**` is no operator here. */
+static const char *foreign(const Grammar *grammar, Span span) {
+    const char *text = grammar->ast->source->text + span.begin;
+    if (span.end != span.begin + 1) return "";
+    bool first = text[1] == text[0], second = span.begin > 0 && text[-1] == text[0];
+    if (!first && !second) return "";
+    if (text[0] == '/') return "; a comment begins with '#'";
+    return text[0] == '*' ? "; a power is written '^'" : "";
+}
+
 void grammar_report(Grammar *grammar, Span span, const char *met, const char *const *expected,
                     int count) {
     /* A header without '{' would make an error of each line of its body. */
@@ -85,5 +95,6 @@ void grammar_report(Grammar *grammar, Span span, const char *met, const char *co
         text_puts(&message, i == 0 ? ", expected " : i == n - 1 ? " or " : ", ");
         text_puts(&message, words[i]);
     }
-    diag_error(grammar->diags, "E-SYNTAX", span, "%s", text_string(&message));
+    diag_error(grammar->diags, "E-SYNTAX", span, "%s%s", text_string(&message),
+               foreign(grammar, span));
 }
