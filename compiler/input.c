@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes of one source file. One more is read, for the parser to refuse: GRAMMAR_BYTES is the limit. */
+/* Bytes of one source file. One more is read, for the parser to refuse: GRAMMAR_BYTES is the limit.
+ */
 enum { INPUT_MOST = 1 << 24 };
 
 /* Reads to the end into *bytes (malloc), at most INPUT_MOST + 1 bytes. False with errno set. */

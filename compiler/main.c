@@ -1,5 +1,5 @@
-/* rnnc: reads the command line, lets the pipeline work, prints what it says, and exits. The only file
- * that prints and exits. */
+/* rnnc: reads the command line, lets the pipeline work, prints what it says, and exits. The only
+ * file that prints and exits. */
 #define _XOPEN_SOURCE 700
 
 #include <fcntl.h>
@@ -115,9 +115,9 @@ static bool emit_whole(Compilation *c, Text *out) {
 
 static ExitStatus compile(Compilation *c) {
     static const Stage last[] = {
-        [EMIT_C] = STAGE_LOOP, [EMIT_MANIFEST] = STAGE_LOOP, [EMIT_AST] = STAGE_TREE,
+        [EMIT_C] = STAGE_LOOP,       [EMIT_MANIFEST] = STAGE_LOOP,     [EMIT_AST] = STAGE_TREE,
         [EMIT_GRAPH] = STAGE_NORMAL, [EMIT_SCHEDULE] = STAGE_SCHEDULE, [EMIT_LOOP] = STAGE_LOOP,
-        [EMIT_DOT] = STAGE_NORMAL, [EMIT_REMARKS] = STAGE_LOOP};
+        [EMIT_DOT] = STAGE_NORMAL,   [EMIT_REMARKS] = STAGE_LOOP};
     const Options *o = c->options;
     Text main_text = text_new(c->arena), header = text_new(c->arena), depend = text_new(c->arena);
     const char *out = o->out, *header_path = NULL, *header_name;
@@ -146,7 +146,8 @@ static ExitStatus compile(Compilation *c) {
         break;
     case EMIT_MANIFEST:
         header_name = strcmp(o->file, "-") == 0 ? c->model : base_name(o->file);
-        good = compilation_emit(c, "manifest", with_ending(c->arena, header_name, ".h"), &main_text);
+        good =
+            compilation_emit(c, "manifest", with_ending(c->arena, header_name, ".h"), &main_text);
         break;
     case EMIT_AST: ast_print(c->ast, &main_text); break;
     case EMIT_GRAPH: graph_print(c->normal, &main_text); break;
@@ -220,8 +221,8 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     return print_text(arena, text_string(&text), text.length);
 }
 
-/* A file opened where a standard stream is closed would be taken for it: /dev/null, to be read only,
- * stands there instead, so that writing to it fails. */
+/* A file opened where a standard stream is closed would be taken for it: /dev/null, to be read
+ * only, stands there instead, so that writing to it fails. */
 static void keep_standard_streams(void) {
     for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
         if (fcntl(file, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != file) return;

@@ -9,16 +9,55 @@
 #include <string.h>
 
 typedef enum OptionId {
-    ID_OUT, ID_EMIT, ID_MODEL, ID_DEFINE, ID_MODE, ID_DTYPE, ID_PREFIX, ID_TARGET, ID_CPU, ID_FEATURES,
-    ID_LEVEL, ID_PASSES, ID_DISABLE, ID_PRINT_AFTER, ID_VERIFY_EACH, ID_TIME_PASSES, ID_LIST_PASSES,
-    ID_LIST_TARGETS, ID_REMARKS, ID_VERBOSE, ID_COLOR, ID_MD, ID_MF, ID_HELP, ID_VERSION, ID_GEMM,
-    ID_THREADS, ID_REDUCE, ID_BACKEND, ID_WEIGHTS, ID_IN, ID_OUT_TENSOR, ID_LENGTHS, ID_OUT_LENGTHS,
-    ID_STATE_IN, ID_STATE_OUT, ID_LOSS, ID_BATCH_FIRST, ID_SEED, ID_LATER
+    ID_OUT,
+    ID_EMIT,
+    ID_MODEL,
+    ID_DEFINE,
+    ID_MODE,
+    ID_DTYPE,
+    ID_PREFIX,
+    ID_TARGET,
+    ID_CPU,
+    ID_FEATURES,
+    ID_LEVEL,
+    ID_PASSES,
+    ID_DISABLE,
+    ID_PRINT_AFTER,
+    ID_VERIFY_EACH,
+    ID_TIME_PASSES,
+    ID_LIST_PASSES,
+    ID_LIST_TARGETS,
+    ID_REMARKS,
+    ID_VERBOSE,
+    ID_COLOR,
+    ID_MD,
+    ID_MF,
+    ID_HELP,
+    ID_VERSION,
+    ID_GEMM,
+    ID_THREADS,
+    ID_REDUCE,
+    ID_BACKEND,
+    ID_WEIGHTS,
+    ID_IN,
+    ID_OUT_TENSOR,
+    ID_LENGTHS,
+    ID_OUT_LENGTHS,
+    ID_STATE_IN,
+    ID_STATE_OUT,
+    ID_LOSS,
+    ID_BATCH_FIRST,
+    ID_SEED,
+    ID_LATER
 } OptionId;
 
 enum { /* commands, as sets */
-    C = 1 << COMMAND_COMPILE, K = 1 << COMMAND_CHECK, R = 1 << COMMAND_RUN, F = 1 << COMMAND_FMT,
-    CODE = C | R, ALL = C | K | R | F
+       C = 1 << COMMAND_COMPILE,
+       K = 1 << COMMAND_CHECK,
+       R = 1 << COMMAND_RUN,
+       F = 1 << COMMAND_FMT,
+       CODE = C | R,
+       ALL = C | K | R | F
 };
 
 typedef enum OptionForm {
@@ -153,8 +192,10 @@ static int choose(Parser *p, const OptionRow *row, const char *value, const char
         text_printf(&list, "%s%s", count ? ", " : "", words[count]);
     }
     const char *near = name_nearest(value, words, count);
-    fail(p, near ? arena_printf(p->arena, "%s: '%s' is not known, did you mean '%s'?", row->name, value, near)
-                 : arena_printf(p->arena, "%s: '%s' is none of %s", row->name, value, text_string(&list)));
+    fail(p, near ? arena_printf(p->arena, "%s: '%s' is not known, did you mean '%s'?", row->name,
+                                value, near)
+                 : arena_printf(p->arena, "%s: '%s' is none of %s", row->name, value,
+                                text_string(&list)));
     return -1;
 }
 
@@ -198,8 +239,9 @@ static bool take_once(Parser *p, const OptionRow *row, const char *value, const 
 }
 
 static bool take_emit(Parser *p, const OptionRow *row, const char *value) {
-    static const char *const words[] = {"c", "manifest", "ast", "graph", "schedule", "loop", "dot",
-                                        "remarks", "obj", "asm", "llvm", "lib", "so", NULL};
+    static const char *const words[] = {"c",    "manifest", "ast",     "graph", "schedule",
+                                        "loop", "dot",      "remarks", "obj",   "asm",
+                                        "llvm", "lib",      "so",      NULL};
     int i = choose(p, row, value, words);
     if (i < 0) return false;
     if (i > (int)EMIT_REMARKS) return later(p, arena_printf(p->arena, "--emit=%s", value));
@@ -239,8 +281,10 @@ static bool take_list(Parser *p, const char *value, bool disabled) {
     while (*value) {
         size_t length = strcspn(value, ",");
         const char *name = arena_strndup(p->arena, value, length);
-        if (disabled) vec_push(p->arena, &p->options->disabled, name);
-        else vec_push(p->arena, &p->options->passes, name);
+        if (disabled)
+            vec_push(p->arena, &p->options->disabled, name);
+        else
+            vec_push(p->arena, &p->options->passes, name);
         value += length;
         if (*value == ',') value++;
     }
@@ -274,9 +318,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
         if ((word = choose(p, row, value, levels)) < 0) return false;
         o->optional_passes = word > 0;
         return true;
-    case ID_PASSES:
-        o->passes_given = true;
-        return take_list(p, value, false);
+    case ID_PASSES: o->passes_given = true; return take_list(p, value, false);
     case ID_DISABLE: return take_list(p, value, true);
     case ID_PRINT_AFTER: return take_once(p, row, value, &o->print_after);
     case ID_VERIFY_EACH: o->verify_each = true; return true;
@@ -371,13 +413,14 @@ static bool check_whole(Parser *p) {
                                         names[o->command]));
     if (!o->file) return fail(p, "no file is given (see --help)");
     if (o->command == COMMAND_COMPILE && o->out && !p->emit_given) {
-        static const char *const endings[][2] = {{".o", "obj"}, {".s", "asm"}, {".ll", "llvm"},
-                                                 {".a", "lib"}, {".so", "so"}, {".json", "manifest"}};
+        static const char *const endings[][2] = {{".o", "obj"},   {".s", "asm"},
+                                                 {".ll", "llvm"}, {".a", "lib"},
+                                                 {".so", "so"},   {".json", "manifest"}};
         const char *dot = strrchr(o->out, '.');
         for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
             if (strcmp(dot, endings[i][0]) == 0)
-                return fail(p, arena_printf(p->arena, "-o %s: say --emit=%s (the default is c)", o->out,
-                                            endings[i][1]));
+                return fail(p, arena_printf(p->arena, "-o %s: say --emit=%s (the default is c)",
+                                            o->out, endings[i][1]));
     }
     if (o->command == COMMAND_COMPILE && o->out && strcmp(o->out, "-") != 0 &&
         strcmp(o->out, o->file) == 0)
@@ -398,7 +441,8 @@ static bool check_whole(Parser *p) {
         return fail(p, "nothing to write: give --out, --out-lengths, --state-out or --loss");
     int from_stdin = strcmp(o->file, "-") == 0;
     for (int i = 0; i < o->in.count; i++) from_stdin += strcmp(o->in.at[i].value, "-") == 0;
-    for (int i = 0; i < o->lengths.count; i++) from_stdin += strcmp(o->lengths.at[i].value, "-") == 0;
+    for (int i = 0; i < o->lengths.count; i++)
+        from_stdin += strcmp(o->lengths.at[i].value, "-") == 0;
     if (o->weights) from_stdin += strcmp(o->weights, "-") == 0;
     if (o->state_in) from_stdin += strcmp(o->state_in, "-") == 0;
     if (from_stdin > 1) return fail(p, "standard input is read more than once");
@@ -411,11 +455,12 @@ static bool second_word(Parser *p, const char *argument) {
                                            "verify", "bench", "tune", "import"};
     const char *first = p->options->file;
     const char *near =
-        strpbrk(first, "./") ? NULL
-                             : name_nearest(first, commands, (int)(sizeof commands / sizeof *commands));
+        strpbrk(first, "./")
+            ? NULL
+            : name_nearest(first, commands, (int)(sizeof commands / sizeof *commands));
     if (near && p->options->command == COMMAND_COMPILE)
-        return fail(p, arena_printf(p->arena, "there is no command '%s', did you mean '%s'?", first,
-                                    near));
+        return fail(
+            p, arena_printf(p->arena, "there is no command '%s', did you mean '%s'?", first, near));
     return fail(p, arena_printf(p->arena, "two files are given, '%s' and '%s'", first, argument));
 }
 
@@ -429,7 +474,8 @@ const Options *options_parse(Arena *arena, int argc, char **argv, const char **w
         const char *argument = argv[i];
         if (!options_open || argument[0] != '-' || strcmp(argument, "-") == 0) {
             bool is_command = false;
-            if (command_open && options_open && !take_command(&p, argument, &is_command)) return NULL;
+            if (command_open && options_open && !take_command(&p, argument, &is_command))
+                return NULL;
             command_open = false;
             if (is_command) continue;
             if (o->file) return second_word(&p, argument), NULL;
@@ -445,7 +491,8 @@ const Options *options_parse(Arena *arena, int argc, char **argv, const char **w
         if (!row) {
             const char *name = arena_strndup(arena, argument, strcspn(argument, "="));
             return fail(&p, arena_printf(arena, "unknown option '%s'%s", name,
-                                         nearest_option(arena, name))), NULL;
+                                         nearest_option(arena, name))),
+                   NULL;
         }
         if (row->form == FORM_FLAG && value)
             return fail(&p, arena_printf(arena, "%s takes no value", row->name)), NULL;

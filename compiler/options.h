@@ -21,12 +21,25 @@ typedef enum ExitStatus {
 } ExitStatus;
 
 typedef enum Command {
-    COMMAND_COMPILE, COMMAND_CHECK, COMMAND_RUN, COMMAND_FMT,
-    COMMAND_HELP, COMMAND_VERSION, COMMAND_LIST_PASSES, COMMAND_LIST_TARGETS
+    COMMAND_COMPILE,
+    COMMAND_CHECK,
+    COMMAND_RUN,
+    COMMAND_FMT,
+    COMMAND_HELP,
+    COMMAND_VERSION,
+    COMMAND_LIST_PASSES,
+    COMMAND_LIST_TARGETS
 } Command;
 
 typedef enum Emit {
-    EMIT_C, EMIT_MANIFEST, EMIT_AST, EMIT_GRAPH, EMIT_SCHEDULE, EMIT_LOOP, EMIT_DOT, EMIT_REMARKS
+    EMIT_C,
+    EMIT_MANIFEST,
+    EMIT_AST,
+    EMIT_GRAPH,
+    EMIT_SCHEDULE,
+    EMIT_LOOP,
+    EMIT_DOT,
+    EMIT_REMARKS
 } Emit;
 
 typedef enum RunBackend { RUN_DEFAULT, RUN_INTERP, RUN_C } RunBackend;
@@ -40,8 +53,8 @@ typedef VEC(Named) NamedList;
 
 typedef struct Options {
     Command command;
-    const char *file;  /* the .rnn file, "-": standard input */
-    const char *out;   /* -o, or NULL */
+    const char *file; /* the .rnn file, "-": standard input */
+    const char *out;  /* -o, or NULL */
     Emit emit;
     const char *model; /* NULL: the last of the file */
     VEC(SemaDefine) defines;

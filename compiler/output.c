@@ -63,7 +63,8 @@ static void find_target(Arena *arena, OutputFile *file) {
     const char *slash = strrchr(file->target, '/');
     int folder = slash ? (int)(slash - file->target) + 1 : 0;
     /* The number is filled in when the name is tried. */
-    file->temporary = arena_printf(arena, "%.*s.rnnc-%ld-000.tmp", folder, file->target, (long)getpid());
+    file->temporary =
+        arena_printf(arena, "%.*s.rnnc-%ld-000.tmp", folder, file->target, (long)getpid());
 }
 
 static bool write_temporary(OutputFile *file) {

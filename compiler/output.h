@@ -11,7 +11,7 @@ typedef struct OutputFile {
     const char *path; /* "-": standard output */
     const char *bytes;
     size_t size;
-    const char *target;    /* while writing: where a rename leads; NULL: written in place */
+    const char *target; /* while writing: where a rename leads; NULL: written in place */
     char *temporary;
     bool made;
 } OutputFile;
@@ -28,7 +28,8 @@ void output_add(Outputs *outputs, const char *path, const void *bytes, size_t si
 bool outputs_collide(const Outputs *outputs, const char **path);
 
 /* Writes all files under temporary names, then what is no regular file (standard output, devices,
- * pipes) in place, then renames. False with a message when anything fails; temporary files are gone. */
+ * pipes) in place, then renames. False with a message when anything fails; temporary files are
+ * gone. */
 bool outputs_write(Outputs *outputs, const char **why);
 
 #endif

@@ -66,7 +66,8 @@ static Ast *parse_prelude(Compilation *c) {
 static void check_defines(Compilation *c) {
     for (int i = 0; i < c->options->defines.count; i++)
         if (!c->options->defines.at[i].used)
-            diag_error(c->diags, "E-NAME", (Span){0}, "-D %s: the file has no such size or constant",
+            diag_error(c->diags, "E-NAME", (Span){0},
+                       "-D %s: the file has no such size or constant",
                        c->options->defines.at[i].name);
 }
 
@@ -101,7 +102,8 @@ static bool known_pass(Compilation *c, const char *option, const char *name) {
     for (int i = 0; i < CHOICE_COUNT; i++) names[count + i] = choice_name((Choice)i);
     const char *near = name_nearest(name, names, count + CHOICE_COUNT);
     diag_error(c->diags, "E-PASS", (Span){0}, "%s: there is no pass '%s'%s%s%s", option, name,
-               near ? ", did you mean '" : " (see --list-passes)", near ? near : "", near ? "'?" : "");
+               near ? ", did you mean '" : " (see --list-passes)", near ? near : "",
+               near ? "'?" : "");
     return false;
 }
 
@@ -132,16 +134,16 @@ static Graph *run_passes(Compilation *c) {
         if (!o->optional_passes && table[i].switchable == PASS_FREE)
             vec_push(c->arena, &disabled, table[i].name);
     static const char *const none[] = {NULL};
-    PassOptions options = {
-        .names = o->passes_given ? (o->passes.count ? o->passes.at : none) : NULL,
-        .name_count = o->passes.count,
-        .disabled = disabled.at,
-        .disabled_count = disabled.count,
-        .verify_each = o->verify_each,
-        .user = c,
-        .after = after_pass,
-        .clock = seconds,
-        .timing = pass_timing};
+    PassOptions options = {.names =
+                               o->passes_given ? (o->passes.count ? o->passes.at : none) : NULL,
+                           .name_count = o->passes.count,
+                           .disabled = disabled.at,
+                           .disabled_count = disabled.count,
+                           .verify_each = o->verify_each,
+                           .user = c,
+                           .after = after_pass,
+                           .clock = seconds,
+                           .timing = pass_timing};
 #ifdef RNNC_VERIFY_EACH
     options.verify_each = true;
 #endif
@@ -224,7 +226,8 @@ static void merge(Compilation *c, const Diags *from) {
     }
 }
 
-/* A model without sizes of its own cannot be compiled by itself; it was checked where it is defined. */
+/* A model without sizes of its own cannot be compiled by itself; it was checked where it is
+ * defined. */
 static bool only_sizes_missing(const Diags *diags) {
     for (int i = 0; i < diags->list.count; i++)
         if (diags->list.at[i]->kind == DIAG_ERROR &&

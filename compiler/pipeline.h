@@ -23,8 +23,8 @@ typedef struct Compilation {
     Diags *diags;
     const Options *options;
     TargetChoice target;
-    const char *prefix;        /* of symbols; NULL: the model's name */
-    VEC(const char *) files;   /* sources that were read, in order */
+    const char *prefix;      /* of symbols; NULL: the model's name */
+    VEC(const char *) files; /* sources that were read, in order */
     Ast *ast;
     Program *program;
     const char *model;

@@ -21,7 +21,8 @@ static void remark_nest(const Compilation *c, const SNest *nest, int depth, Text
         between = ", ";
     }
     text_puts(out, *between == ',' ? ")\n" : "\n");
-    for (int i = 0; i < nest->children.count; i++) remark_nest(c, nest->children.at[i], depth + 1, out);
+    for (int i = 0; i < nest->children.count; i++)
+        remark_nest(c, nest->children.at[i], depth + 1, out);
 }
 
 /* Products are what costs: which of them are outside of every loop. */
@@ -30,22 +31,27 @@ static void remark_products(const Compilation *c, Text *out) {
     for (int i = 0; i < c->schedule->values.count; i++) {
         const Value *value = c->schedule->values.at[i];
         if (!value->live || value->kind != VALUE_PRODUCT) continue;
-        if (value->nest >= 0) inside++;
-        else outside++;
+        if (value->nest >= 0)
+            inside++;
+        else
+            outside++;
     }
     text_printf(out, "products: %d in loops, %d for all positions at once\n", inside, outside);
 }
 
 void remarks_print(const Compilation *c, Text *out) {
     text_printf(out, "model %s\n", c->model);
-    for (int i = 0; i < c->schedule->nests.count; i++) remark_nest(c, c->schedule->nests.at[i], 0, out);
+    for (int i = 0; i < c->schedule->nests.count; i++)
+        remark_nest(c, c->schedule->nests.at[i], 0, out);
     remark_products(c, out);
     const Interface *in = c->interface_;
     if (!in) return;
-    text_printf(out, "parameters: %" PRId64 " numbers, packed into %" PRId64 " bytes\n", in->param_count,
-                in->weight_bytes);
+    text_printf(out, "parameters: %" PRId64 " numbers, packed into %" PRId64 " bytes\n",
+                in->param_count, in->weight_bytes);
     text_printf(out, "target: %s, %d lanes%s\n", in->module->target.name, in->module->target.lanes,
                 in->module->target.fma ? ", fma" : "");
-    if (in->step >= 0) text_puts(out, "step: yes\n");
-    else text_printf(out, "step: none, %s\n", in->no_step ? in->no_step : "not built");
+    if (in->step >= 0)
+        text_puts(out, "step: yes\n");
+    else
+        text_printf(out, "step: none, %s\n", in->no_step ? in->no_step : "not built");
 }

@@ -15,7 +15,8 @@ static int axis_of(const RunData *data, int index) {
     return data->graph->indices.at[index].axis;
 }
 
-int64_t run_count(RunData *data, int index_count, const int *indices, const int64_t *extent, Shape shape) {
+int64_t run_count(RunData *data, int index_count, const int *indices, const int64_t *extent,
+                  Shape shape) {
     int64_t count = shape_count(shape);
     bool fits = !__builtin_mul_overflow(count, data->batch, &count);
     for (int k = 0; k < index_count; k++)
@@ -24,8 +25,8 @@ int64_t run_count(RunData *data, int index_count, const int *indices, const int6
     return count;
 }
 
-void run_copy(const RunData *data, const GraphPort *port, const double *from, const int64_t *from_extent,
-              double *to, const int64_t *to_extent) {
+void run_copy(const RunData *data, const GraphPort *port, const double *from,
+              const int64_t *from_extent, double *to, const int64_t *to_extent) {
     int64_t row = shape_count(port->type.shape) * data->batch, at[MAX_DOMAIN] = {0};
     for (int k = 0; k < port->index_count; k++) {
         int a = axis_of(data, port->indices[k]);
@@ -62,7 +63,8 @@ int64_t *run_longest(const RunData *data, int64_t *const *lengths) {
     for (int a = 0; a < graph->axes.count; a++) {
         const Axis *axis = &graph->axes.at[a];
         if (axis->kind == AXIS_SLOW && !lengths[a])
-            longest[a] = longest[axis->base] / axis->every + (longest[axis->base] % axis->every != 0);
+            longest[a] =
+                longest[axis->base] / axis->every + (longest[axis->base] % axis->every != 0);
     }
     return longest;
 }
@@ -94,7 +96,8 @@ static bool check_names(RunData *data) {
             diag_error(diags, "E-TENSOR", (Span){0}, "--out-lengths: model %s has no time axis %s",
                        data->graph->model, o->out_lengths.at[i].name);
     if (o->loss && data->graph->losses.count == 0)
-        diag_error(diags, "E-TENSOR", (Span){0}, "--loss: model %s has no loss", data->graph->model);
+        diag_error(diags, "E-TENSOR", (Span){0}, "--loss: model %s has no loss",
+                   data->graph->model);
     return diags->errors == 0;
 }
 
@@ -113,9 +116,12 @@ static bool add_npy(RunData *data, Outputs *outputs, const char *path, RtDtype d
     size_t size = 0;
     bool good = rt_tensor_init(&tensor, NULL, dtype, rank, shape, error, sizeof error) == RT_OK;
     for (size_t i = 0; good && i < tensor.count; i++) {
-        if (dtype == RT_F32) ((float *)tensor.data)[i] = (float)values[i];
-        else if (dtype == RT_F64) ((double *)tensor.data)[i] = values[i];
-        else if (dtype == RT_BOOL) ((unsigned char *)tensor.data)[i] = values[i] != 0;
+        if (dtype == RT_F32)
+            ((float *)tensor.data)[i] = (float)values[i];
+        else if (dtype == RT_F64)
+            ((double *)tensor.data)[i] = values[i];
+        else if (dtype == RT_BOOL)
+            ((unsigned char *)tensor.data)[i] = values[i] != 0;
         else if (values[i] >= -2147483648.0 && values[i] <= 2147483647.0)
             ((int32_t *)tensor.data)[i] = (int32_t)values[i];
         else {
@@ -127,8 +133,10 @@ static bool add_npy(RunData *data, Outputs *outputs, const char *path, RtDtype d
     good = stream && rt_npy_write_stream(stream, path, &tensor, error, sizeof error) == RT_OK;
     if (stream) good = fclose(stream) == 0 && good;
     rt_tensor_free(&tensor);
-    if (good) output_add(outputs, path, arena_copy(data->arena, buffer, size), size);
-    else text_printf(&data->c->log, "rnnc: error: %s\n", error);
+    if (good)
+        output_add(outputs, path, arena_copy(data->arena, buffer, size), size);
+    else
+        text_printf(&data->c->log, "rnnc: error: %s\n", error);
     free(buffer);
     return good;
 }
@@ -158,7 +166,8 @@ static bool add_output(RunData *data, Outputs *outputs, const Named *option) {
     for (int k = 0; k < port->type.shape.rank && rank < RT_MAX_RANK; k++)
         shape[rank++] = port->type.shape.dim[k];
     const double *values = data->outputs[slot];
-    if (data->batched && batch_first) values = turn(data, values, positions, shape_count(port->type.shape));
+    if (data->batched && batch_first)
+        values = turn(data, values, positions, shape_count(port->type.shape));
     RtDtype dtype = data->c->options->real == LT_F64 ? RT_F64 : RT_F32;
     if (port->type.dtype == DT_INT) dtype = RT_I32;
     if (port->type.dtype == DT_BOOL) dtype = RT_BOOL;
@@ -186,7 +195,8 @@ static bool add_results(RunData *data, Outputs *outputs) {
     for (int i = 0; good && i < o->out_lengths.count; i++)
         good = add_lengths(data, outputs, &o->out_lengths.at[i]);
     if (good && o->loss)
-        good = add_npy(data, outputs, o->loss, o->real == LT_F64 ? RT_F64 : RT_F32, 0, NULL, &data->loss);
+        good = add_npy(data, outputs, o->loss, o->real == LT_F64 ? RT_F64 : RT_F32, 0, NULL,
+                       &data->loss);
     if (good && o->state_out) {
         const char *bytes;
         size_t size;

@@ -1,6 +1,7 @@
-/* `rnnc run --backend=c`: the model as C, compiled for this machine, and its functions called by the roles
- * that loop/interface.h gives to their arguments. A few lines of C behind the emitted file turn each
- * function into one that takes an array of pointers, so that no calling convention is guessed here. */
+/* `rnnc run --backend=c`: the model as C, compiled for this machine, and its functions called by
+ * the roles that loop/interface.h gives to their arguments. A few lines of C behind the emitted
+ * file turn each function into one that takes an array of pointers, so that no calling convention
+ * is guessed here. */
 #define _XOPEN_SOURCE 700
 
 #include <dlfcn.h>
@@ -21,8 +22,8 @@ typedef struct Compiled {
     void *handle;
     void *params, *weights, *state, *work;
     int64_t state_bytes, work_bytes;
-    void **inputs, **outputs; /* by slot, of the types that `forward` asks for */
-    void **rows;              /* [states] of export_state and import_state */
+    void **inputs, **outputs;   /* by slot, of the types that `forward` asks for */
+    void **rows;                /* [states] of export_state and import_state */
     int32_t **lengths, **found; /* by axis */
 } Compiled;
 
@@ -37,14 +38,18 @@ static void add_trampolines(const Interface *in, Text *out) {
     for (int f = 0; f < in->functions.count; f++) {
         const LFunction *function = in->module->functions.at[in->functions.at[f].function];
         if (!function->exported) continue;
-        text_printf(out, "int64_t rnnc_call_%d(void *const *a);\nint64_t rnnc_call_%d(void *const *a) {\n", f, f);
+        text_printf(
+            out, "int64_t rnnc_call_%d(void *const *a);\nint64_t rnnc_call_%d(void *const *a) {\n",
+            f, f);
         text_printf(out, "    (void)a;\n    %s%s(", function->result == LT_VOID ? "" : "return ",
                     identifier_symbol(in->module, function->name));
         for (int i = 0; i < function->args.count; i++) {
             const LArg *arg = &function->args.at[i];
             text_puts(out, i ? ", " : "");
-            if (arg->pointer) text_printf(out, "a[%d]", i);
-            else text_printf(out, "(%s)*(const int64_t *)a[%d]", identifier_type(arg->type), i);
+            if (arg->pointer)
+                text_printf(out, "a[%d]", i);
+            else
+                text_printf(out, "(%s)*(const int64_t *)a[%d]", identifier_type(arg->type), i);
         }
         text_puts(out, ");\n");
         if (function->result == LT_VOID) text_puts(out, "    return 0;\n");
@@ -172,11 +177,12 @@ static const char *refused_length(const Compiled *r) {
 }
 
 static bool checked(Compiled *r, int index, ExitStatus *status) {
-    static const char *const words[] = {
-        [LOOP_OK] = "", [LOOP_BAD_LENGTH] = "a length is out of its range",
-        [LOOP_BAD_VALUE] = "an integer input is out of its range",
-        [LOOP_BAD_SPACE] = "the workspace is too small", [LOOP_BAD_POINTER] = "an array is missing or not aligned",
-        [LOOP_BAD_LOSS] = "the divisor of a loss is 0"};
+    static const char *const words[] = {[LOOP_OK] = "",
+                                        [LOOP_BAD_LENGTH] = "a length is out of its range",
+                                        [LOOP_BAD_VALUE] = "an integer input is out of its range",
+                                        [LOOP_BAD_SPACE] = "the workspace is too small",
+                                        [LOOP_BAD_POINTER] = "an array is missing or not aligned",
+                                        [LOOP_BAD_LOSS] = "the divisor of a loss is 0"};
     Diags *diags = r->data->c->diags;
     int64_t got = call(r, index, r->data->extent);
     const char *name = function_of(r, &r->in->functions.at[index])->name;
@@ -222,19 +228,20 @@ static bool make_arrays(Compiled *r) {
             const GraphPort *port = &graph->inputs.at[arg->slot];
             if (!narrow(data->arena, type, data->inputs[arg->slot], port_count(data, port),
                         &r->inputs[arg->slot])) {
-                diag_error(data->c->diags, "E-RUN", (Span){0}, "%s holds a number that is out of its range",
-                           port->name);
+                diag_error(data->c->diags, "E-RUN", (Span){0},
+                           "%s holds a number that is out of its range", port->name);
                 return false;
             }
         } else if (arg->role == ROLE_OUTPUT) {
             const GraphPort *port = &graph->outputs.at[arg->slot];
-            r->outputs[arg->slot] = aligned(data->arena, port_count(data, port) * loop_type_size(type));
+            r->outputs[arg->slot] =
+                aligned(data->arena, port_count(data, port) * loop_type_size(type));
         } else if (arg->role == ROLE_LENGTHS && data->lengths[arg->slot]) {
             r->lengths[arg->slot] = ARENA_ARRAY(data->arena, data->batch, int32_t);
             for (int64_t b = 0; b < data->batch; b++) {
                 if (data->lengths[arg->slot][b] > INT32_MAX) {
-                    diag_error(data->c->diags, "E-RUN", (Span){0}, "%s has more than 2^31-1 positions",
-                               graph->axes.at[arg->slot].name);
+                    diag_error(data->c->diags, "E-RUN", (Span){0},
+                               "%s has more than 2^31-1 positions", graph->axes.at[arg->slot].name);
                     return false;
                 }
                 r->lengths[arg->slot][b] = (int32_t)data->lengths[arg->slot][b];
@@ -294,7 +301,8 @@ static bool load_state(Compiled *r, ExitStatus *status) {
         const RunState *state = state_named(data, row->name, &place);
         LoopType type = row_type(r, r->in->import_state, ROLE_INPUT, i);
         if (!narrow(data->arena, type, state->values, row_count(data, row), &r->rows[i])) {
-            diag_error(data->c->diags, "E-RUN", (Span){0}, "state %s is out of its range", row->name);
+            diag_error(data->c->diags, "E-RUN", (Span){0}, "state %s is out of its range",
+                       row->name);
             return false;
         }
     }
@@ -312,8 +320,9 @@ static bool save_state(Compiled *r, ExitStatus *status) {
         int place = 0;
         const InterfaceState *row = &r->in->states.at[i];
         (void)state_named(data, row->name, &place);
-        data->state_out[place] = widen(data->arena, row_type(r, r->in->export_state, ROLE_OUTPUT, i),
-                                       r->rows[i], row_count(data, row));
+        data->state_out[place] =
+            widen(data->arena, row_type(r, r->in->export_state, ROLE_OUTPUT, i), r->rows[i],
+                  row_count(data, row));
     }
     return true;
 }

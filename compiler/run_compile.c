@@ -1,5 +1,5 @@
-/* The system's C compiler: a shared object from emitted C, in a folder that is gone when this returns. No
- * shell stands between. */
+/* The system's C compiler: a shared object from emitted C, in a folder that is gone when this
+ * returns. No shell stands between. */
 #define _XOPEN_SOURCE 700
 
 #include <dlfcn.h>
@@ -29,7 +29,8 @@ static Words compiler_words(Arena *arena, const char *cc) {
     return words;
 }
 
-/* Signals that end the process wait until the folder is gone; a program that is started gets them. */
+/* Signals that end the process wait until the folder is gone; a program that is started gets them.
+ */
 static void hold_signals(sigset_t *old) {
     sigset_t ending;
     sigemptyset(&ending);
@@ -39,8 +40,8 @@ static void hold_signals(sigset_t *old) {
     sigprocmask(SIG_BLOCK, &ending, old);
 }
 
-/* Starts a program and waits for it; what it prints goes to standard error. 0 with its status in *status,
- * or an errno. */
+/* Starts a program and waits for it; what it prints goes to standard error. 0 with its status in
+ * *status, or an errno. */
 static int spawn(char *const *words, const sigset_t *mask, int *status) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -85,7 +86,8 @@ static bool write_text(const char *path, const Text *text) {
 static bool compile_with(Compilation *c, Words words, const sigset_t *mask, const char *code,
                          const char *object, int *error) {
     static const char *const fixed[] = {"-std=c99", "-O2", "-fPIC", "-shared", NULL};
-    for (int i = 0; fixed[i]; i++) vec_push(c->arena, &words, arena_printf(c->arena, "%s", fixed[i]));
+    for (int i = 0; fixed[i]; i++)
+        vec_push(c->arena, &words, arena_printf(c->arena, "%s", fixed[i]));
     for (int i = 0; c->target.flags[i]; i++)
         vec_push(c->arena, &words, arena_printf(c->arena, "%s", c->target.flags[i]));
     vec_push(c->arena, &words, arena_printf(c->arena, "-o"));
@@ -101,7 +103,8 @@ static bool compile_with(Compilation *c, Words words, const sigset_t *mask, cons
     *error = spawn(words.at, mask, &status);
     if (*error) return false;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) *error = ENOENT;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        *error = ENOENT;
     else
         text_printf(&c->log, "rnnc: error: the C compiler '%s' failed (%s %d)\n", words.at[0],
                     WIFEXITED(status) ? "status" : "signal",
@@ -109,7 +112,8 @@ static bool compile_with(Compilation *c, Words words, const sigset_t *mask, cons
     return false;
 }
 
-static bool compile_object(Compilation *c, const sigset_t *mask, const char *code, const char *object) {
+static bool compile_object(Compilation *c, const sigset_t *mask, const char *code,
+                           const char *object) {
     static const char *const usual[] = {"cc", "gcc", "clang"};
     const char *cc = getenv("CC");
     int error = 0;
@@ -117,8 +121,8 @@ static bool compile_object(Compilation *c, const sigset_t *mask, const char *cod
     if (words.count) {
         if (compile_with(c, words, mask, code, object, &error)) return true;
         if (error)
-            text_printf(&c->log, "rnnc: error: cannot start the C compiler '%s' of $CC: %s\n", words.at[0],
-                        strerror(error));
+            text_printf(&c->log, "rnnc: error: cannot start the C compiler '%s' of $CC: %s\n",
+                        words.at[0], strerror(error));
         return false;
     }
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
@@ -131,8 +135,9 @@ static bool compile_object(Compilation *c, const sigset_t *mask, const char *cod
             return false;
         }
     }
-    text_puts(&c->log, "rnnc: error: there is no C compiler: set CC, or have cc, gcc or clang in PATH; or "
-                       "run with --backend=interp\n");
+    text_puts(&c->log,
+              "rnnc: error: there is no C compiler: set CC, or have cc, gcc or clang in PATH; or "
+              "run with --backend=interp\n");
     return false;
 }
 
@@ -143,7 +148,8 @@ void *run_compile(Compilation *c, const Text *code, const Text *header, const ch
     hold_signals(&mask);
     if (!mkdtemp(folder)) {
         sigprocmask(SIG_SETMASK, &mask, NULL);
-        text_printf(&c->log, "rnnc: error: cannot make the folder %s: %s\n", folder, strerror(errno));
+        text_printf(&c->log, "rnnc: error: cannot make the folder %s: %s\n", folder,
+                    strerror(errno));
         return NULL;
     }
     char *code_path = arena_printf(c->arena, "%s/model.c", folder);
@@ -154,7 +160,8 @@ void *run_compile(Compilation *c, const Text *code, const Text *header, const ch
         text_printf(&c->log, "rnnc: error: cannot write into %s: %s\n", folder, strerror(errno));
     } else if (compile_object(c, &mask, code_path, object)) {
         handle = dlopen(object, RTLD_NOW | RTLD_LOCAL);
-        if (!handle) text_printf(&c->log, "rnnc: error: cannot load the compiled model: %s\n", dlerror());
+        if (!handle)
+            text_printf(&c->log, "rnnc: error: cannot load the compiled model: %s\n", dlerror());
     }
     unlink(code_path);
     unlink(header_path);

@@ -1,5 +1,5 @@
-/* What `rnnc run` pushes through a model: every tensor as doubles in the layout of graph/interpret.h,
- * [positions…, batch, shape…], whatever its file had. Private to run*.c. */
+/* What `rnnc run` pushes through a model: every tensor as doubles in the layout of
+ * graph/interpret.h, [positions…, batch, shape…], whatever its file had. Private to run*.c. */
 #ifndef RNNC_RUN_DATA_H
 #define RNNC_RUN_DATA_H
 
@@ -20,30 +20,32 @@ typedef struct RunData {
     Arena *arena;
     Compilation *c;
     const Graph *graph;
-    bool batched;       /* files have a batch axis */
+    bool batched; /* files have a batch axis */
     int64_t batch;
-    int64_t *extent;    /* [axis] positions that arrays have; on a generated axis the largest bound */
-    int64_t **lengths;  /* [axis][batch]; NULL: fixed, slow, unused, or bounded by the source alone */
-    double **inputs;    /* [graph->inputs]; NULL: absent */
-    double **params;    /* [graph->params] */
+    int64_t *extent; /* [axis] positions that arrays have; on a generated axis the largest bound */
+    int64_t *
+        *lengths;    /* [axis][batch]; NULL: fixed, slow, unused, or bounded by the source alone */
+    double **inputs; /* [graph->inputs]; NULL: absent */
+    double **params; /* [graph->params] */
     VEC(RunState) states; /* what the model carries; values: --state-in, or NULL */
     /* results */
-    double **outputs;    /* [graph->outputs], zero beyond each length */
-    int64_t **found;     /* [axis][batch]: lengths after the run */
+    double **outputs; /* [graph->outputs], zero beyond each length */
+    int64_t **found;  /* [axis][batch]: lengths after the run */
     double loss;
-    double **state_out;  /* [states] as RunState.values */
+    double **state_out; /* [states] as RunState.values */
 } RunData;
 
-/* Reads and checks what the options name. False when something does not fit: then c->diags lists all of
- * it. `states` must be filled (name, shape, dtype, lags) before. */
+/* Reads and checks what the options name. False when something does not fit: then c->diags lists
+ * all of it. `states` must be filled (name, shape, dtype, lags) before. */
 bool run_read(RunData *data);
 
 /* Elements of a tensor over these indices, at the extents given for each axis. */
-int64_t run_count(RunData *data, int index_count, const int *indices, const int64_t *extent, Shape shape);
+int64_t run_count(RunData *data, int index_count, const int *indices, const int64_t *extent,
+                  Shape shape);
 
 /* Copies positions that two arrays of the same port have in common; extents by axis. */
-void run_copy(const RunData *data, const GraphPort *port, const double *from, const int64_t *from_extent,
-              double *to, const int64_t *to_extent);
+void run_copy(const RunData *data, const GraphPort *port, const double *from,
+              const int64_t *from_extent, double *to, const int64_t *to_extent);
 
 /* The largest length of each axis over the batch, slow axes included. */
 int64_t *run_longest(const RunData *data, int64_t *const *lengths);
@@ -55,13 +57,13 @@ void run_graph_states(RunData *data);
 bool run_interp(RunData *data, ExitStatus *status);
 bool run_c(RunData *data, ExitStatus *status);
 
-/* Compiles C to a shared object in a folder of its own and opens it: the handle of dlopen, NULL with the
- * reason in c->log. The folder is gone afterwards. */
+/* Compiles C to a shared object in a folder of its own and opens it: the handle of dlopen, NULL
+ * with the reason in c->log. The folder is gone afterwards. */
 void *run_compile(Compilation *c, const Text *code, const Text *header, const char *header_name);
 
 /* files */
-bool run_read_inputs(RunData *data);  /* run_inputs.c */
-bool run_read_sets(RunData *data);    /* run_sets.c: parameters, states */
+bool run_read_inputs(RunData *data); /* run_inputs.c */
+bool run_read_sets(RunData *data);   /* run_sets.c: parameters, states */
 bool run_state_bytes(RunData *data, const char **bytes, size_t *size);
 
 #endif

@@ -1,5 +1,5 @@
-/* The inputs and lengths of `rnnc run`: ranks decide whether the call is one sequence or a batch, extents
- * of arrays give lengths, and all that does not fit is listed at once. */
+/* The inputs and lengths of `rnnc run`: ranks decide whether the call is one sequence or a batch,
+ * extents of arrays give lengths, and all that does not fit is listed at once. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +28,8 @@ typedef struct Inputs {
 static void wrong(Inputs *inputs, const char *text) {
     Diags *diags = inputs->data->c->diags;
     if (!inputs->problem)
-        inputs->problem = diag_error(diags, "E-TENSOR", (Span){0},
-                                     "the inputs do not fit model %s", inputs->data->graph->model);
+        inputs->problem = diag_error(diags, "E-TENSOR", (Span){0}, "the inputs do not fit model %s",
+                                     inputs->data->graph->model);
     diag_note(diags, inputs->problem, (Span){0}, "%s", text);
 }
 
@@ -64,7 +64,8 @@ static const char *wanted_shape(const RunData *data, const GraphPort *port, bool
 
 static const char *shape_text(const RunData *data, const RtTensor *tensor) {
     char text[256];
-    return arena_printf(data->arena, "%s", rt_shape_text(tensor->rank, tensor->shape, text, sizeof text));
+    return arena_printf(data->arena, "%s",
+                        rt_shape_text(tensor->rank, tensor->shape, text, sizeof text));
 }
 
 /* Where dim `k` of the positions, the batch, and dim `k` of the shape lie in a file. */
@@ -128,13 +129,15 @@ static void check_alone(Inputs *inputs, Given *given) {
     for (int k = 0; fits && k < port->type.shape.rank; k++)
         fits = tensor->shape[shape_dim(port, given->batched, k)] == port->type.shape.dim[k];
     if (!fits) {
-        wrong(inputs, arena_printf(data->arena, "%s has shape %s when it should be %s, or %s for a batch",
-                                   port->name, shape_text(data, tensor),
-                                   wanted_shape(data, port, false), wanted_shape(data, port, true)));
+        wrong(inputs,
+              arena_printf(data->arena, "%s has shape %s when it should be %s, or %s for a batch",
+                           port->name, shape_text(data, tensor), wanted_shape(data, port, false),
+                           wanted_shape(data, port, true)));
         return;
     }
     if (tensor->dtype == RT_F64 && data->c->options->real == LT_F32)
-        text_printf(&data->c->log, "rnnc: note: %s holds float64 and is rounded to float32\n", port->name);
+        text_printf(&data->c->log, "rnnc: note: %s holds float64 and is rounded to float32\n",
+                    port->name);
     given->good = true;
 }
 
@@ -148,7 +151,8 @@ static void read_inputs(Inputs *inputs) {
         const char *why;
         *given = (Given){.option = &list->at[i], .slot = find_input(data->graph, list->at[i].name)};
         if (given->slot < 0)
-            wrong(inputs, arena_printf(data->arena, "the model has no input %s", given->option->name));
+            wrong(inputs,
+                  arena_printf(data->arena, "the model has no input %s", given->option->name));
         else if (!read_npy(data, given->option->value, &given->tensor, &why))
             wrong(inputs, why);
         else
@@ -159,14 +163,16 @@ static void read_inputs(Inputs *inputs) {
         bool there = port->node < 0 || port->fallback >= 0;
         for (int k = 0; k < inputs->in_count; k++) there = there || inputs->in[k].slot == i;
         if (!there)
-            wrong(inputs, arena_printf(data->arena, "%s is missing, %s, or %s for a batch", port->name,
-                                       wanted_shape(data, port, false), wanted_shape(data, port, true)));
+            wrong(inputs,
+                  arena_printf(data->arena, "%s is missing, %s, or %s for a batch", port->name,
+                               wanted_shape(data, port, false), wanted_shape(data, port, true)));
     }
 }
 
 static int find_axis(const Graph *graph, const char *name) {
     for (int a = 0; a < graph->axes.count; a++)
-        if (graph->axes.at[a].kind == AXIS_RUN && strcmp(graph->axes.at[a].name, name) == 0) return a;
+        if (graph->axes.at[a].kind == AXIS_RUN && strcmp(graph->axes.at[a].name, name) == 0)
+            return a;
     return -1;
 }
 
@@ -185,18 +191,19 @@ static void read_lengths(Inputs *inputs) {
         if (inputs->length_axes[i] < 0) {
             wrong(inputs, arena_printf(data->arena, "the model has no time axis %s", option->name));
         } else if (strspn(option->value, "0123456789") == strlen(option->value)) {
-            inputs->length_numbers[i] = strlen(option->value) < 16 ? strtoll(option->value, NULL, 10)
-                                                                   : INT64_C(1) << 52;
+            inputs->length_numbers[i] =
+                strlen(option->value) < 16 ? strtoll(option->value, NULL, 10) : INT64_C(1) << 52;
         } else if (!read_npy(data, option->value, &inputs->length_tensors[i], &why)) {
             wrong(inputs, why);
         } else {
             RtTensor *tensor = &inputs->length_tensors[i];
             if ((tensor->dtype != RT_I32 && tensor->dtype != RT_I64) || tensor->rank > 1)
-                wrong(inputs, arena_printf(data->arena,
-                                           "the lengths of %s are %s %s when they should be int32 or "
-                                           "int64, [], or [batch] for a batch",
-                                           option->name, rt_dtype_name(tensor->dtype),
-                                           shape_text(data, tensor)));
+                wrong(inputs,
+                      arena_printf(data->arena,
+                                   "the lengths of %s are %s %s when they should be int32 or "
+                                   "int64, [], or [batch] for a batch",
+                                   option->name, rt_dtype_name(tensor->dtype),
+                                   shape_text(data, tensor)));
         }
     }
 }
@@ -226,18 +233,22 @@ static void decide_batch(Inputs *inputs) {
             if (batched) size = tensor->shape[0];
         }
         if (batched && sized && size != data->batch)
-            wrong(inputs, arena_printf(data->arena, "%s has %" PRId64 " sequences when %s has %" PRId64,
-                                       name, size, sized, data->batch));
+            wrong(inputs,
+                  arena_printf(data->arena, "%s has %" PRId64 " sequences when %s has %" PRId64,
+                               name, size, sized, data->batch));
         if (batched && !sized) {
             data->batch = size;
             sized = name;
         }
-        if (batched) batch = name;
-        else single = name;
+        if (batched)
+            batch = name;
+        else
+            single = name;
     }
     data->batched = batch != NULL;
     if (batch && single)
-        wrong(inputs, arena_printf(data->arena, "%s is a batch when %s is one sequence", batch, single));
+        wrong(inputs,
+              arena_printf(data->arena, "%s is a batch when %s is one sequence", batch, single));
     if (data->batched && data->batch < 1) wrong(inputs, "the batch is empty");
 }
 
@@ -264,10 +275,10 @@ static void measure_axes(Inputs *inputs) {
             /* An input that is not read says nothing about what is generated. */
             if (graph->axes.at[a].kind == AXIS_SLOW || graph->axes.at[a].generated) continue;
             if (from[a] && data->extent[a] != extent)
-                wrong(inputs, arena_printf(data->arena,
-                                           "%s has %" PRId64 " positions on %s when %s has %" PRId64,
-                                           port->name, extent, graph->axes.at[a].name, from[a],
-                                           data->extent[a]));
+                wrong(inputs,
+                      arena_printf(
+                          data->arena, "%s has %" PRId64 " positions on %s when %s has %" PRId64,
+                          port->name, extent, graph->axes.at[a].name, from[a], data->extent[a]));
             if (from[a]) continue;
             data->extent[a] = extent;
             from[a] = port->name;
@@ -280,7 +291,8 @@ static bool axis_used(const Graph *graph, int axis) {
     for (int i = 0; i < graph->outputs.count; i++)
         for (int k = 0; k < graph->outputs.at[i].index_count; k++) {
             int a = graph->indices.at[graph->outputs.at[i].indices[k]].axis;
-            used = used || a == axis || (graph->axes.at[a].kind == AXIS_SLOW && graph->axes.at[a].base == axis);
+            used = used || a == axis ||
+                   (graph->axes.at[a].kind == AXIS_SLOW && graph->axes.at[a].base == axis);
         }
     for (int i = 0; i < graph->stops.count; i++) used = used || graph->stops.at[i].axis == axis;
     return used;
@@ -299,8 +311,9 @@ static void set_lengths(Inputs *inputs) {
         if (option < 0 && axis->generated && axis->most > 0) data->extent[a] = axis->most;
         if (option < 0 && data->extent[a] < 0) {
             if (axis_used(graph, a))
-                wrong(inputs, arena_printf(data->arena, "the length of %s is missing: --lengths %s=N",
-                                           axis->name, axis->name));
+                wrong(inputs,
+                      arena_printf(data->arena, "the length of %s is missing: --lengths %s=N",
+                                   axis->name, axis->name));
             data->extent[a] = 0;
         }
         if (axis->fixed > 0 && option < 0) continue;
@@ -312,14 +325,16 @@ static void set_lengths(Inputs *inputs) {
         else if (option >= 0 && inputs->length_tensors[option].count == (size_t)data->batch)
             (void)rt_tensor_to_i64(&inputs->length_tensors[option], values, NULL, 0);
         for (int64_t b = 0; b < data->batch; b++) {
-            int64_t bound = axis->generated || data->extent[a] < 0 ? INT64_C(1) << 40 : data->extent[a];
+            int64_t bound =
+                axis->generated || data->extent[a] < 0 ? INT64_C(1) << 40 : data->extent[a];
             if (axis->most > 0 && axis->most < bound) bound = axis->most;
             if (values[b] < 0 || values[b] > bound)
                 wrong(inputs, arena_printf(data->arena,
                                            "%s has length %" PRId64 " in sequence %" PRId64
                                            " when it may have 0 to %" PRId64,
                                            axis->name, values[b], b, bound));
-            else if (values[b] > most) most = values[b];
+            else if (values[b] > most)
+                most = values[b];
             data->lengths[a][b] = values[b];
         }
         if (axis->generated || data->extent[a] < 0) data->extent[a] = most;
@@ -341,7 +356,8 @@ static void check_slow(Inputs *inputs) {
             int64_t extent = given->tensor.shape[position_dim(data, given->batched, k)];
             if (data->graph->axes.at[a].kind == AXIS_SLOW && extent != data->extent[a])
                 wrong(inputs, arena_printf(data->arena,
-                                           "%s has %" PRId64 " positions on %s when it should have %" PRId64,
+                                           "%s has %" PRId64
+                                           " positions on %s when it should have %" PRId64,
                                            port->name, extent, axis_name(data, port->indices[k]),
                                            data->extent[a]));
         }

@@ -12,7 +12,8 @@ static const double **cut_inputs(RunData *data, const int64_t *longest) {
     for (int i = 0; i < graph->inputs.count; i++) {
         const GraphPort *port = &graph->inputs.at[i];
         if (!data->inputs[i]) continue;
-        int64_t count = run_count(data, port->index_count, port->indices, longest, port->type.shape);
+        int64_t count =
+            run_count(data, port->index_count, port->indices, longest, port->type.shape);
         double *values = ARENA_ARRAY(data->arena, count, double);
         run_copy(data, port, data->inputs[i], data->extent, values, longest);
         cut[i] = values;
@@ -24,8 +25,8 @@ static InterpState *states_in(RunData *data, Names *names) {
     InterpState *states = ARENA_ARRAY(data->arena, data->states.count, InterpState);
     for (int i = 0; i < data->states.count; i++) {
         const RunState *state = &data->states.at[i];
-        states[i] = (InterpState){name_of(names, state->name), state->lags, shape_count(state->shape),
-                                  state->values};
+        states[i] = (InterpState){name_of(names, state->name), state->lags,
+                                  shape_count(state->shape), state->values};
     }
     return states;
 }
@@ -68,22 +69,22 @@ bool run_interp(RunData *data, ExitStatus *status) {
     const Graph *graph = data->graph;
     const Options *o = data->c->options;
     int64_t *longest = run_longest(data, data->lengths);
-    InterpCall call = {
-        .single = o->real == LT_F32,
-        .reduce_sum = o->reduce_sum,
-        .batch = data->batch,
-        .lengths = data->lengths,
-        .inputs = cut_inputs(data, longest),
-        .params = (const double **)data->params,
-        .seed = o->seed,
-        .state = o->state_in ? states_in(data, data->c->names) : NULL,
-        .state_count = o->state_in ? data->states.count : 0,
-        .want_state = o->state_out != NULL};
+    InterpCall call = {.single = o->real == LT_F32,
+                       .reduce_sum = o->reduce_sum,
+                       .batch = data->batch,
+                       .lengths = data->lengths,
+                       .inputs = cut_inputs(data, longest),
+                       .params = (const double **)data->params,
+                       .seed = o->seed,
+                       .state = o->state_in ? states_in(data, data->c->names) : NULL,
+                       .state_count = o->state_in ? data->states.count : 0,
+                       .want_state = o->state_out != NULL};
     /* First of all the results' memory: an absurd length should not take hours to fail. */
     data->outputs = ARENA_ARRAY(data->arena, graph->outputs.count, double *);
     for (int i = 0; i < graph->outputs.count; i++) {
         const GraphPort *port = &graph->outputs.at[i];
-        int64_t count = run_count(data, port->index_count, port->indices, data->extent, port->type.shape);
+        int64_t count =
+            run_count(data, port->index_count, port->indices, data->extent, port->type.shape);
         data->outputs[i] = ARENA_ARRAY(data->arena, count, double);
     }
     InterpResult *result = interpret(data->arena, graph, &call);

@@ -16,7 +16,8 @@ typedef struct SetCheck {
 
 static void wrong(SetCheck *check, const char *text) {
     Diags *diags = check->data->c->diags;
-    if (!check->problem) check->problem = diag_error(diags, "E-TENSOR", (Span){0}, "%s", check->what);
+    if (!check->problem)
+        check->problem = diag_error(diags, "E-TENSOR", (Span){0}, "%s", check->what);
     diag_note(diags, check->problem, (Span){0}, "%s", text);
 }
 
@@ -27,9 +28,9 @@ static const char *shape_text(Arena *arena, int rank, const int64_t *shape) {
 
 static bool read_set(SetCheck *check, const char *path, RtTensorSet *set) {
     char error[512];
-    RtStatus status = strcmp(path, "-") == 0
-                          ? rt_safetensors_read_stream(stdin, "standard input", set, error, sizeof error)
-                          : rt_safetensors_read(path, set, error, sizeof error);
+    RtStatus status = strcmp(path, "-") == 0 ? rt_safetensors_read_stream(stdin, "standard input",
+                                                                          set, error, sizeof error)
+                                             : rt_safetensors_read(path, set, error, sizeof error);
     if (status == RT_OK) return true;
     wrong(check, error);
     return false;
@@ -84,8 +85,9 @@ static bool read_params(RunData *data) {
     for (int i = 0; i < data->graph->params.count; i++) take_param(&check, path ? &set : NULL, i);
     for (size_t i = 0; i < set.count; i++)
         if (!is_param(data->graph, set.at[i].name))
-            wrong(&check, arena_printf(data->arena, "%s %s is no parameter of the model", set.at[i].name,
-                                       shape_text(data->arena, set.at[i].rank, set.at[i].shape)));
+            wrong(&check,
+                  arena_printf(data->arena, "%s %s is no parameter of the model", set.at[i].name,
+                               shape_text(data->arena, set.at[i].rank, set.at[i].shape)));
     rt_set_free(&set);
     return !check.problem;
 }
@@ -96,7 +98,8 @@ static bool read_params(RunData *data) {
 static bool *find_live(const Graph *graph, Arena *arena) {
     bool *live = ARENA_ARRAY(arena, graph->nodes.count, bool);
     VEC(int) open = {0};
-    for (int i = 0; i < graph->outputs.count; i++) vec_push(arena, &open, graph->outputs.at[i].node);
+    for (int i = 0; i < graph->outputs.count; i++)
+        vec_push(arena, &open, graph->outputs.at[i].node);
     for (int i = 0; i < graph->stops.count; i++) vec_push(arena, &open, graph->stops.at[i].node);
     for (int i = 0; i < graph->losses.count; i++) {
         vec_push(arena, &open, graph->losses.at[i].node);
@@ -131,8 +134,9 @@ void run_graph_states(RunData *data) {
             if (!name)
                 name = arena_printf(data->arena, "%s.#%d",
                                     graph->carries.at[node->attr.carry - 1].name, source->id);
-            vec_push(data->arena, &data->states,
-                     (RunState){.name = name, .shape = source->type.shape, .dtype = source->type.dtype});
+            vec_push(
+                data->arena, &data->states,
+                (RunState){.name = name, .shape = source->type.shape, .dtype = source->type.dtype});
             place[source->id] = data->states.count;
         }
         RunState *state = &data->states.at[place[source->id] - 1];
@@ -140,7 +144,8 @@ void run_graph_states(RunData *data) {
     }
     for (int i = 0; i < graph->carries.count; i++) {
         const char *instance = graph->carries.at[i].name;
-        const char *name = instance && *instance ? arena_printf(data->arena, "%s.t", instance) : "t";
+        const char *name =
+            instance && *instance ? arena_printf(data->arena, "%s.t", instance) : "t";
         vec_push(data->arena, &data->states,
                  (RunState){.name = name, .dtype = DT_INT, .position = true, .lags = 1});
     }
@@ -151,7 +156,8 @@ static int file_shape(const RunData *data, const RunState *state, int64_t shape[
     int rank = 0;
     if (state->lags > 1) shape[rank++] = state->lags;
     if (data->batched) shape[rank++] = data->batch;
-    for (int k = 0; k < state->shape.rank && rank < RT_MAX_RANK; k++) shape[rank++] = state->shape.dim[k];
+    for (int k = 0; k < state->shape.rank && rank < RT_MAX_RANK; k++)
+        shape[rank++] = state->shape.dim[k];
     return rank;
 }
 
@@ -168,7 +174,8 @@ static void take_state(SetCheck *check, const RtTensorSet *set, RunState *state)
     bool real = !rt_dtype_is_integer(tensor->dtype);
     bool boolean = tensor->dtype == RT_BOOL;
     if (real != (state->dtype == DT_FLOAT) || boolean != (state->dtype == DT_BOOL)) {
-        wrong(check, arena_printf(data->arena, "%s holds %s", state->name, rt_dtype_name(tensor->dtype)));
+        wrong(check,
+              arena_printf(data->arena, "%s holds %s", state->name, rt_dtype_name(tensor->dtype)));
     } else if (!same_shape(tensor, rank, shape)) {
         wrong(check, arena_printf(data->arena, "%s has shape %s when it should be %s", state->name,
                                   shape_text(data->arena, tensor->rank, tensor->shape), wanted));
@@ -249,8 +256,8 @@ static RtStatus fill_set(RunData *data, RtTensorSet *set, char *error, size_t er
         int64_t shape[RT_MAX_RANK] = {0};
         int rank = file_shape(data, state, shape);
         RtTensor tensor;
-        RtStatus status = rt_tensor_init(&tensor, state->name, state_dtype(data, state), rank, shape,
-                                         error, error_size);
+        RtStatus status = rt_tensor_init(&tensor, state->name, state_dtype(data, state), rank,
+                                         shape, error, error_size);
         if (status != RT_OK) return status;
         store(&tensor, data->state_out[i]);
         status = rt_set_add(set, &tensor, error, error_size);

@@ -16,12 +16,17 @@ typedef struct TargetRow {
 static const TargetRow rows[] = {
     {{"generic", 1, false, 16, 256 << 10}, ARCH_NONE, {NULL}, "any C99 compiler: one lane, no fma"},
     {{"x86-64", 4, false, 16, 256 << 10}, ARCH_X86_64, {"-msse2", NULL}, "SSE2: 4 lanes, no fma"},
-    {{"x86-64-v3", 8, true, 16, 512 << 10}, ARCH_X86_64, {"-mavx2", "-mfma", NULL},
+    {{"x86-64-v3", 8, true, 16, 512 << 10},
+     ARCH_X86_64,
+     {"-mavx2", "-mfma", NULL},
      "AVX2: 8 lanes, fma; the default on x86-64"},
-    {{"x86-64-v4", 16, true, 32, 1 << 20}, ARCH_X86_64,
+    {{"x86-64-v4", 16, true, 32, 1 << 20},
+     ARCH_X86_64,
      {"-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL},
      "AVX-512: 16 lanes, fma, 32 registers"},
-    {{"armv8-a", 4, true, 32, 512 << 10}, ARCH_ARM64, {NULL},
+    {{"armv8-a", 4, true, 32, 512 << 10},
+     ARCH_ARM64,
+     {NULL},
      "NEON: 4 lanes, fma, 32 registers; the default on 64-bit ARM"},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
@@ -72,10 +77,14 @@ static const TargetRow *row_native(void) {
 /* The first part of a triple: `x86_64-linux-gnu`. */
 static bool arch_of_triple(const char *triple, Arch *arch) {
     size_t length = strcspn(triple, "-");
-    if (length == 6 && strncmp(triple, "x86_64", 6) == 0) *arch = ARCH_X86_64;
-    else if (length == 7 && strncmp(triple, "aarch64", 7) == 0) *arch = ARCH_ARM64;
-    else if (length == 5 && strncmp(triple, "arm64", 5) == 0) *arch = ARCH_ARM64;
-    else return false;
+    if (length == 6 && strncmp(triple, "x86_64", 6) == 0)
+        *arch = ARCH_X86_64;
+    else if (length == 7 && strncmp(triple, "aarch64", 7) == 0)
+        *arch = ARCH_ARM64;
+    else if (length == 5 && strncmp(triple, "arm64", 5) == 0)
+        *arch = ARCH_ARM64;
+    else
+        return false;
     return true;
 }
 
@@ -115,7 +124,8 @@ bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoi
     const TargetRow *row = NULL;
     if (wish->triple) {
         row = row_named(wish->triple);
-        if (row) arch = row->arch;
+        if (row)
+            arch = row->arch;
         else if (!arch_of_triple(wish->triple, &arch)) {
             *why = arena_printf(arena, "--target: '%s' is not known%s", wish->triple,
                                 suggestion(arena, wish->triple));

@@ -15,8 +15,8 @@ typedef struct TargetChoice {
     const char *const *flags; /* what a C compiler must be told to use it; NULL-terminated */
 } TargetChoice;
 
-/* Fills *choice. Without a wish: the fixed target of this architecture, or with `native` the nearest
- * one to this very processor. False with the reason in *why. */
+/* Fills *choice. Without a wish: the fixed target of this architecture, or with `native` the
+ * nearest one to this very processor. False with the reason in *why. */
 bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choice,
                    const char **why);
 

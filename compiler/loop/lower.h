@@ -10,7 +10,8 @@ typedef struct LowerOptions {
     Target target;
     LoopType real;      /* LT_F32 or LT_F64 */
     const char *prefix; /* of every symbol */
-    const bool *axes_needed; /* by axis: no length may be 0 (passes_axes_needed of the graph as written) */
+    const bool
+        *axes_needed; /* by axis: no length may be 0 (passes_axes_needed of the graph as written) */
 } LowerOptions;
 
 /* The whole module with its functions, before math is expanded. Never fails on a verified schedule

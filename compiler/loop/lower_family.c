@@ -232,8 +232,8 @@ static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, 
     Fn *fn = tile->fn;
     LoopModule *m = fn->lower->module;
     const Schedule *schedule = fn->lower->schedule;
-    const RowPlace *place = lower_place_of(
-        fn, schedule->values.at[segment->operand.value], segment->operand.access);
+    const RowPlace *place =
+        lower_place_of(fn, schedule->values.at[segment->operand.value], segment->operand.access);
     const Value *operand = schedule->values.at[segment->operand.value];
     int w = segment->products.count, lanes = tile->lanes;
     LoopType real = fn->lower->real;

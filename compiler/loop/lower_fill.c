@@ -199,8 +199,8 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
         int other = fn->lower->graph->indices.at[place->dims[d]].axis;
         bool own = depends_on(boundary, place->dims[d]);
         LExpr *low = loop_int(m, own ? 0 : -place->pre[d]);
-        LExpr *high = own ? fn->longest[other]
-                          : loop_add(m, fn->extent[other], loop_int(m, place->post[d]));
+        LExpr *high =
+            own ? fn->longest[other] : loop_add(m, fn->extent[other], loop_int(m, place->post[d]));
         LStmt *loop = loop_for(m, fn->fn, body, fn->lower->graph->indices.at[place->dims[d]].name,
                                low, high, 1);
         fn->map_position[place->dims[d]] = loop_var(m, fn->fn, loop->var);

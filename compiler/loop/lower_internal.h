@@ -28,21 +28,21 @@ typedef struct RowPlace {
     int dim_count;
     int dims[MAX_DOMAIN]; /* indices, outermost first */
     int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN];
-    int ring; /* step: number of slots; 0: none */
+    int ring;            /* step: number of slots; 0: none */
     int64_t window, low; /* step, of a value over two positions: rows of each sequence, and the
                             position of the first of them, from the current one; 0: one row */
 } RowPlace;
 
-/* What a state keeps of a variable. LAGS: `ring` slots of one row a sequence, the value at lag j in slot
- * (clock - j) mod ring; ring 0: one row, updated in place. FIRST: the row of the first step. RUNNING: a
- * reduction over the steps so far. */
+/* What a state keeps of a variable. LAGS: `ring` slots of one row a sequence, the value at lag j in
+ * slot (clock - j) mod ring; ring 0: one row, updated in place. FIRST: the row of the first step.
+ * RUNNING: a reduction over the steps so far. */
 typedef enum KeptKind { KEPT_LAGS, KEPT_FIRST, KEPT_RUNNING } KeptKind;
 typedef struct Kept {
     KeptKind kind;
     int value;
     int lags, ring;
-    int carried;  /* lags that chunks of the sequence function carry, too: at most `lags` */
-    Size offset;  /* bytes from the start of the state */
+    int carried; /* lags that chunks of the sequence function carry, too: at most `lags` */
+    Size offset; /* bytes from the start of the state */
 } Kept;
 
 /* The positions of one index, counted from the current one, at which a step has a value over two
@@ -70,10 +70,11 @@ typedef struct Lower {
     bool *axis_used;        /* by axis */
     VEC(Kept) kept;
     Size clock_offset, positions_offset, state_size;
-    bool *feeds_math;    /* by value: a function of the expansion reads it */
-    const char **labels; /* by value: a name for readers of the code, where it has none of its own */
-    bool carries; /* the sequence function takes a state */
-    bool *late;   /* by value: without time, but made from what is over time */
+    bool *feeds_math; /* by value: a function of the expansion reads it */
+    const char *
+        *labels;     /* by value: a name for readers of the code, where it has none of its own */
+    bool carries;    /* the sequence function takes a state */
+    bool *late;      /* by value: without time, but made from what is over time */
     Window *windows; /* by value; index -1 where it has none */
 } Lower;
 
@@ -88,18 +89,18 @@ typedef struct Fn {
     int weights;           /* buffer */
     int state;             /* argument, or -1 */
     RowPlace *places;      /* by value */
-    RowPlace *firsts; /* step, by value: the row of the first step */
-    RowPlace *runs;   /* step, by value: the reduction so far */
+    RowPlace *firsts;      /* step, by value: the row of the first step */
+    RowPlace *runs;        /* step, by value: the reduction so far */
     RowPlace *inputs;      /* by graph input: the caller's tensor */
     LExpr **loop_position; /* by axis: inside a loop over it */
     LExpr **map_position;  /* by index: inside a loop over a map index */
     LExpr **window_at; /* step, by index: inside a loop over a window, the position from the current
                           one */
-    LExpr *clock;          /* step: number of the call, for rings and zig-zag */
-    int positions;         /* buffer of I64 [batch]: steps since the reset; -1: there is no state */
+    LExpr *clock;      /* step: number of the call, for rings and zig-zag */
+    int positions;     /* buffer of I64 [batch]: steps since the reset; -1: there is no state */
     int start; /* forward of a model that carries: buffer of I64 [batch], position where the chunk
                   begins; -1 */
-    LExpr *has_state;               /* forward of a model that carries: a mask; NULL elsewhere */
+    LExpr *has_state; /* forward of a model that carries: a mask; NULL elsewhere */
     unsigned char *filled_pre, *filled_post; /* by value: boundary rows are in place, a bit a dim */
     LExpr **given; /* by graph input: a mask that is false when the caller gave none; NULL: always
                       given */
@@ -197,7 +198,7 @@ void lower_lengths(Fn *fn, LBlock *out);
 /* A mask: these bytes may be more than 63 bits hold; NULL: they never are. */
 LExpr *lower_too_large(Fn *fn, Size size);
 void lower_return_size(Fn *fn, Size size); /* -1 when an argument or the size is out of range */
-int lower_finish(Fn *fn); /* its number in interface->functions */
+int lower_finish(Fn *fn);                  /* its number in interface->functions */
 const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step);
 
 /* --- lower_state.c --- */

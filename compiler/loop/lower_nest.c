@@ -28,8 +28,7 @@ static void find_longest(Fn *fn, LBlock *out, int axis) {
     loop_set(m, out, most, loop_int(m, 0));
     LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
     LExpr *length = lower_length(fn, axis, loop_var(m, fn->fn, each->var));
-    loop_set(m, &each->body, most,
-             lower_op(fn->lower, SOP_MAX, loop_var(m, fn->fn, most), length));
+    loop_set(m, &each->body, most, lower_op(fn->lower, SOP_MAX, loop_var(m, fn->fn, most), length));
 }
 
 /* Stops of one stage of a block without loops around. */
@@ -122,8 +121,8 @@ static void stop_inside(Fn *fn, LBlock *out, const SNest *nest, LExpr *at) {
     }
 }
 
-/* The period of a block that does nothing between ticks: all that it keeps is held by clocks of one period.
- * 0: it has work at every step. */
+/* The period of a block that does nothing between ticks: all that it keeps is held by clocks of one
+ * period. 0: it has work at every step. */
 static int64_t period_of(Fn *fn, const SNest *nest, const Block *block, bool single) {
     const Schedule *schedule = fn->lower->schedule;
     int64_t period = 0;
@@ -131,7 +130,8 @@ static int64_t period_of(Fn *fn, const SNest *nest, const Block *block, bool sin
     for (int i = 0; i < block->values.count; i++) {
         const Value *value = schedule->values.at[block->values.at[i]];
         if (fn->step && lower_over_time(value)) return 0; /* what runs takes every step */
-        if (schedule_is_leaf(value) || value->storage == STORE_NONE || value->storage == STORE_SINGLE)
+        if (schedule_is_leaf(value) || value->storage == STORE_NONE ||
+            value->storage == STORE_SINGLE)
             continue;
         if (value->kind != VALUE_POINT || value->op != OP_HOLD || value->attr->mirrored) return 0;
         if (!fn->step && value->attr->carry && fn->start >= 0) return 0;
@@ -240,8 +240,10 @@ void lower_nests(Fn *fn, LBlock *out) {
             for (int i = 0; i < schedule->nests.count; i++) {
                 const SNest *nest = schedule->nests.at[i];
                 LBlock *into = variant ? &test->otherwise : &test->body;
-                if (nest->kind == NEST_BLOCK) block(fn, into, nest->block, !variant);
-                else loop(fn, into, nest, !variant);
+                if (nest->kind == NEST_BLOCK)
+                    block(fn, into, nest->block, !variant);
+                else
+                    loop(fn, into, nest, !variant);
             }
         }
         return;

@@ -27,13 +27,15 @@ void lower_label(Lower *lower) {
     for (int i = 0; i < schedule->values.count; i++) {
         const Value *value = schedule->values.at[i];
         for (int j = 0; value->live && value->kind == VALUE_POINT && j < value->uses.count; j++)
-            if (value->op != OP_MUL && value->op != OP_DIV) lower->feeds_math[value->uses.at[j].value] = true;
+            if (value->op != OP_MUL && value->op != OP_DIV)
+                lower->feeds_math[value->uses.at[j].value] = true;
     }
     for (int round = 0; round < 3; round++)
         for (int i = schedule->values.count - 1; i >= 0; i--) {
             const Value *value = schedule->values.at[i];
             Labeling labeling = {lower, value->name ? value->name : lower->labels[i]};
-            if (value->live && labeling.name) schedule_uses(schedule, value, label_operand, &labeling);
+            if (value->live && labeling.name)
+                schedule_uses(schedule, value, label_operand, &labeling);
         }
 }
 
@@ -296,7 +298,8 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
     case OP_ADD: return lower_op(lower, SOP_ADD, a, b);
     case OP_SUB: return lower_op(lower, SOP_SUB, a, b);
     case OP_MUL:
-        /* A product that a function subtracts from something must not be contracted: a*b + -0 is a*b. */
+        /* A product that a function subtracts from something must not be contracted: a*b + -0 is
+         * a*b. */
         if (lower->feeds_math[value->id] && want == WANT_REAL)
             return loop_op(m, SOP_FMA, a, b, lower_real(lower, -0.0, a->lanes));
         return lower_op(lower, SOP_MUL, a, b);
@@ -308,8 +311,8 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
         return loop_op(m, SOP_FMA, loop_op(m, SOP_NEG, b, NULL, NULL), q, a);
     }
     case OP_POW: { /* NaN passes, in the exponent 0 and in the base 1 too */
-        LExpr *nan = lower_op(lower, SOP_MOR, lower_op(lower, SOP_NE, a, a),
-                              lower_op(lower, SOP_NE, b, b));
+        LExpr *nan =
+            lower_op(lower, SOP_MOR, lower_op(lower, SOP_NE, a, a), lower_op(lower, SOP_NE, b, b));
         return lower_select(lower, nan, lower_op(lower, SOP_MUL, a, b),
                             lower_op(lower, SOP_POW, a, b));
     }

@@ -284,9 +284,9 @@ static void make_reset(Lower *lower) {
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
     lower->interface_->reset = lower_finish(&fn);
     if (!computed) return;
-    Fn size = lower_function(lower, "reset_work_bytes", LT_I64,
-                             "Bytes of workspace that reset needs; -1 when an argument is out of its range.",
-                             true);
+    Fn size = lower_function(
+        lower, "reset_work_bytes", LT_I64,
+        "Bytes of workspace that reset needs; -1 when an argument is out of its range.", true);
     lower_arg(&size, ROLE_BATCH, 0);
     lower_return_size(&size, work);
     lower->interface_->reset_work = lower_finish(&size);
@@ -381,9 +381,9 @@ void lower_state_functions(Lower *lower) {
         if (lower->carries && !lower->kept.at[k].carried) continue;
         listed++;
         static const char *const kinds[] = {"", ".first", ".running"};
-        const char *name = arena_printf(lower->arena, "%s%s",
-                                        value->name ? value->name : lower_name(lower, value),
-                                        kinds[lower->kept.at[k].kind]);
+        const char *name =
+            arena_printf(lower->arena, "%s%s", value->name ? value->name : lower_name(lower, value),
+                         kinds[lower->kept.at[k].kind]);
         vec_push(
             lower->arena, &lower->interface_->states,
             (InterfaceState){name_of(lower->names, name), value->type,
@@ -406,7 +406,8 @@ void lower_state_functions(Lower *lower) {
         vec_push(lower->arena, &lower->interface_->states,
                  (InterfaceState){name_of(lower->names, name), {.dtype = DT_INT}, 1, 1});
     }
-    Fn fn = lower_function(lower, "state_bytes", LT_I64, "Bytes of a state of `batch` sequences; -1 when it is out of its range.",
+    Fn fn = lower_function(lower, "state_bytes", LT_I64,
+                           "Bytes of a state of `batch` sequences; -1 when it is out of its range.",
                            true);
     lower_arg(&fn, ROLE_BATCH, 0);
     lower_return_size(&fn, lower->state_size);

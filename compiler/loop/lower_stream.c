@@ -1,8 +1,9 @@
 /* Which models can run step by step, and what a step must keep for the next ones.
  *
- * A value is timed (it has a position), static (known before the first step), or late (made from timed
- * ones: the last state, a running sum). In a step a late value is that of the sequence so far, so nothing
- * that has a position may depend on one: its earlier values would have to change. */
+ * A value is timed (it has a position), static (known before the first step), or late (made from
+ * timed ones: the last state, a running sum). In a step a late value is that of the sequence so
+ * far, so nothing that has a position may depend on one: its earlier values would have to change.
+ */
 #include "loop/lower_internal.h"
 
 typedef struct Search {
@@ -225,8 +226,8 @@ static void keep_first(void *user, const Use *use, bool boundary) {
     Row row = {.b = loop_var(m, fn->fn, each->var)};
     LExpr *at = loop_load(m, fn->fn, fn->positions, row.b, 1, false);
     LStmt *begins = loop_if(m, &each->body, loop_op(m, SOP_EQ, at, loop_int(m, 0), NULL));
-    LStmt *loop = loop_for(m, fn->fn, &begins->body, "i", loop_int(m, 0),
-                           loop_int(m, source->count), 1);
+    LStmt *loop =
+        loop_for(m, fn->fn, &begins->body, "i", loop_int(m, 0), loop_int(m, source->count), 1);
     LExpr *i = loop_var(m, fn->fn, loop->var);
     Use now = {source->id, -1};
     LExpr *e = lower_element(fn, &loop->body, source, &now, &row, i, 1, lower_want(source));

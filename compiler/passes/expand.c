@@ -51,9 +51,10 @@ int expand_shaped(Expand *e, Op op, int a, Shape shape) {
     if (shape_equal(type.shape, shape)) return a;
     type.shape = shape;
     /* A constant stays one in another shape: `%` by a constant has a bound. */
-    int id = from->op == OP_CONST
-                 ? graph_const(graph, from->attr.number, type.dtype, shape, e->span)
-                 : graph_add(graph, op, type, from->domain_count, from->domain, 1, &a, NULL, e->span);
+    int id =
+        from->op == OP_CONST
+            ? graph_const(graph, from->attr.number, type.dtype, shape, e->span)
+            : graph_add(graph, op, type, from->domain_count, from->domain, 1, &a, NULL, e->span);
     vec_push(graph->arena, &e->rewrite.as, id);
     e->rewrite.changed = true;
     return id;

@@ -93,8 +93,7 @@ static bool *reached(const Graph *graph) {
         vec_push(graph->arena, &pending, graph->outputs.at[i].node);
     for (int i = 0; i < graph->losses.count; i++) {
         vec_push(graph->arena, &pending, graph->losses.at[i].node);
-        if (graph->losses.at[i].per >= 0)
-            vec_push(graph->arena, &pending, graph->losses.at[i].per);
+        if (graph->losses.at[i].per >= 0) vec_push(graph->arena, &pending, graph->losses.at[i].per);
     }
     for (int i = 0; i < graph->stops.count; i++)
         vec_push(graph->arena, &pending, graph->stops.at[i].node);
@@ -103,7 +102,8 @@ static bool *reached(const Graph *graph) {
         if (live[node->id]) continue;
         live[node->id] = true;
         for (int k = 0; k < node->in_count; k++)
-            if (node->in[k] >= 0 && !live[node->in[k]]) vec_push(graph->arena, &pending, node->in[k]);
+            if (node->in[k] >= 0 && !live[node->in[k]])
+                vec_push(graph->arena, &pending, node->in[k]);
     }
     return live;
 }

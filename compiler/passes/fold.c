@@ -28,7 +28,9 @@ static double clip(double a, double low, double high) {
 
 static bool fold_unary(Op op, double a, double *to) {
     switch ((int)op) {
-    case OP_VAR: case OP_DETACH: case OP_FLOAT: *to = a; return true;
+    case OP_VAR:
+    case OP_DETACH:
+    case OP_FLOAT: *to = a; return true;
     case OP_NEG: *to = -a; return true;
     case OP_NOT: *to = a == 0; return true;
     case OP_SIGMOID: *to = sigmoid(a); return true;

@@ -23,7 +23,7 @@ typedef struct Pass {
     const char *about;
 } Pass;
 
-#define PASS(name, needs, gives, switchable, about) \
+#define PASS(name, needs, gives, switchable, about)                                                \
     Graph *pass_##name(const Graph *graph, bool *changed);
 #include "passes/passes.def"
 #undef PASS

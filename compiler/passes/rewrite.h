@@ -6,8 +6,8 @@
 #include "graph/graph.h"
 
 typedef struct Rewrite {
-    Graph *graph;  /* the copy; its nodes may be changed, and new ones added at its end */
-    VEC(int) as;   /* as.at[id]: what stands for the node, itself at first */
+    Graph *graph; /* the copy; its nodes may be changed, and new ones added at its end */
+    VEC(int) as;  /* as.at[id]: what stands for the node, itself at first */
     bool changed;
 } Rewrite;
 

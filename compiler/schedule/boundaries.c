@@ -73,9 +73,9 @@ static void keep_positions(Schedule *schedule) {
     }
 }
 
-/* Rows beyond a sequence hold one boundary value, or what a chunk carries; a source that is read with
- * another boundary (two names of one value, each with a boundary of its own), or by who does not
- * carry it, is read through a copy. */
+/* Rows beyond a sequence hold one boundary value, or what a chunk carries; a source that is read
+ * with another boundary (two names of one value, each with a boundary of its own), or by who does
+ * not carry it, is read through a copy. */
 void normal_boundaries(Schedule *schedule) {
     keep_positions(schedule);
     normal_sequences(schedule);

@@ -26,65 +26,6 @@ static bool same_domain(const Value *a, const Value *b) {
     return true;
 }
 
-/* --- views of parameters --- */
-
-static bool view_of(const Graph *graph, int id, View *view) {
-    const Node *node = graph->nodes.at[id];
-    switch (node->op) {
-    case OP_PARAM: {
-        *view = (View){.param = node->attr.slot, .rank = node->type.shape.rank};
-        int64_t stride = 1;
-        for (int d = view->rank - 1; d >= 0; d--) {
-            view->dim[d] = node->type.shape.dim[d];
-            view->stride[d] = stride;
-            stride *= view->dim[d];
-        }
-        return true;
-    }
-    case OP_VAR:
-    case OP_DETACH: return node->domain_count == 0 && view_of(graph, node->in[0], view);
-    case OP_TRANSPOSE: {
-        if (!view_of(graph, node->in[0], view)) return false;
-        int64_t d = view->dim[0], s = view->stride[0];
-        view->dim[0] = view->dim[1];
-        view->stride[0] = view->stride[1];
-        view->dim[1] = d;
-        view->stride[1] = s;
-        return true;
-    }
-    case OP_SLICE: {
-        View from;
-        if (!view_of(graph, node->in[0], &from)) return false;
-        *view = (View){.param = from.param, .offset = from.offset};
-        for (int d = 0; d < from.rank; d++) {
-            view->offset += node->attr.dims[d] * from.stride[d];
-            if (node->attr.drop >> d & 1) continue;
-            view->dim[view->rank] = node->attr.ends[d] - node->attr.dims[d];
-            view->stride[view->rank++] = from.stride[d];
-        }
-        return true;
-    }
-    case OP_RESHAPE: {
-        View from;
-        if (!view_of(graph, node->in[0], &from)) return false;
-        int64_t stride = 1;
-        for (int d = from.rank - 1; d >= 0; d--) {
-            if (from.dim[d] != 1 && from.stride[d] != stride) return false;
-            stride *= from.dim[d];
-        }
-        *view = (View){.param = from.param, .offset = from.offset, .rank = node->type.shape.rank};
-        stride = 1;
-        for (int d = view->rank - 1; d >= 0; d--) {
-            view->dim[d] = node->type.shape.dim[d];
-            view->stride[d] = stride;
-            stride *= view->dim[d];
-        }
-        return true;
-    }
-    default: /* any other operation computes something new */ return false;
-    }
-}
-
 /* --- uses --- */
 
 static bool own_position(const Graph *graph, const Node *read) {
@@ -222,9 +163,9 @@ static bool make_product(Schedule *schedule, Value *value, const Node *node) {
     View view;
     const Node *a = graph->nodes.at[node->in[0]], *b = graph->nodes.at[node->in[1]];
     int operand;
-    if (b->type.shape.rank == 1 && view_of(graph, a->id, &view)) {
+    if (b->type.shape.rank == 1 && normal_view(graph, a->id, &view)) {
         operand = b->id;
-    } else if (a->type.shape.rank == 1 && view_of(graph, b->id, &view)) {
+    } else if (a->type.shape.rank == 1 && normal_view(graph, b->id, &view)) {
         int64_t d = view.dim[0], s = view.stride[0];
         view.dim[0] = view.dim[1];
         view.stride[0] = view.stride[1];
@@ -235,7 +176,8 @@ static bool make_product(Schedule *schedule, Value *value, const Node *node) {
         return false;
     }
     View ignored;
-    if (view_of(graph, operand, &ignored) && graph->nodes.at[operand]->op != OP_PARAM) return false;
+    if (normal_view(graph, operand, &ignored) && graph->nodes.at[operand]->op != OP_PARAM)
+        return false;
     value->kind = VALUE_PRODUCT;
     value->view = view;
     vec_push(schedule->arena, &value->uses, (Use){operand, -1});
@@ -246,7 +188,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     const Graph *graph = schedule->graph;
     bool is_float = node->type.dtype == DT_FLOAT;
     View view;
-    if (node->op != OP_VAR && view_of(graph, node->id, &view)) {
+    if (node->op != OP_VAR && normal_view(graph, node->id, &view)) {
         value->kind = VALUE_PARAM;
         value->view = view;
         return true;

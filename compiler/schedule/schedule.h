@@ -194,9 +194,11 @@ int schedule_map_domain(const Schedule *schedule, const Value *value, int domain
 bool schedule_same_use(const Schedule *schedule, Use a, Use b);
 
 /* Steps of the build, in order; each in its file. */
+/* views.c: whether a node is a view of a parameter, and which. */
+bool normal_view(const Graph *graph, int id, View *view);
 bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
-void normal_sequences(Schedule *schedule);  /* boundaries.c: what has rows by sequence */
-void normal_boundaries(Schedule *schedule); /* boundaries.c: one boundary a value */
+void normal_sequences(Schedule *schedule);            /* boundaries.c: what has rows by sequence */
+void normal_boundaries(Schedule *schedule);           /* boundaries.c: one boundary a value */
 bool normal_nests(Schedule *schedule);                /* nests.c: components, N4, blocks */
 void stage_blocks(Schedule *schedule);    /* stages.c: stages, partial sums, families, segments */
 void storage_decide(Schedule *schedule);  /* storage.c */
@@ -206,8 +208,8 @@ void schedule_settle(Schedule *schedule); /* schedule.c: the order of the text *
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type);
 
 /* Calls `visit` for each use of a value (terms, uses, and the boundaries of their accesses). */
-/* The uses of a value one by one, to change them: `i` from 0 below schedule_use_count; NULL where a term has no
- * second factor. */
+/* The uses of a value one by one, to change them: `i` from 0 below schedule_use_count; NULL where a
+ * term has no second factor. */
 int schedule_use_count(const Value *value);
 Use *schedule_use_at(Value *value, int i);
 
