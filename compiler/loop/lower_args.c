@@ -111,6 +111,10 @@ static const char *port_name(Fn *fn, const char *name, const char *tail) {
     return taken ? arena_printf(lower->arena, "%s_%s", name, tail) : name;
 }
 
+bool lower_writes_state(const Fn *fn) {
+    return strcmp(fn->fn->name, "export_state") != 0;
+}
+
 int lower_arg(Fn *fn, ArgRole role, int slot) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -190,7 +194,7 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
     }
     case ROLE_STATE: {
         bool nullable = strcmp(fn->fn->name, "forward") == 0;
-        arg = loop_arg_pointer(m, fn->fn, "state", LT_VOID, true, nullable,
+        arg = loop_arg_pointer(m, fn->fn, "state", LT_VOID, lower_writes_state(fn), nullable,
                                nullable ? "state of `batch` sequences, aligned to 64 bytes: read, "
                                           "and left as of the end; NULL: from the reset"
                                         : doc);

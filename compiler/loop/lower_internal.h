@@ -193,6 +193,7 @@ void lower_copy_outputs(Fn *fn, LBlock *out);
 /* --- lower_args.c --- */
 Fn lower_function(Lower *lower, const char *name, LoopType result, const char *doc, bool step);
 int lower_arg(Fn *fn, ArgRole role, int slot);
+bool lower_writes_state(const Fn *fn); /* every function but the one that exports it */
 void lower_checks(Fn *fn, LBlock *out);
 void lower_lengths(Fn *fn, LBlock *out);
 /* A mask: these bytes may be more than 63 bits hold; NULL: they never are. */

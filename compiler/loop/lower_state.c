@@ -60,7 +60,7 @@ int lower_state_buffer(Fn *fn, const Kept *kept) {
                   .arg = fn->state,
                   .offset = size_expr(fn, kept->offset),
                   .align = value->count > 1 ? 64 : 0,
-                  .written = true,
+                  .written = lower_writes_state(fn),
                   .count = loop_mul(lower->module, fn->batch,
                                     loop_int(lower->module, rows * lower_stride(lower, value))),
                   .layout = kept->ring
@@ -81,7 +81,7 @@ void lower_state_header(Fn *fn) {
                                       .offset = loop_int(m, 0),
                                       .count = loop_int(m, 8),
                                       .align = 64,
-                                      .written = true,
+                                      .written = lower_writes_state(fn),
                                       .layout = "steps taken, for the slots"});
     fn->positions = loop_buffer(m, fn->fn,
                                 (LBuffer){.name = name_of(lower->names, "position"),
@@ -90,7 +90,7 @@ void lower_state_header(Fn *fn) {
                                           .arg = fn->state,
                                           .offset = size_expr(fn, lower->positions_offset),
                                           .count = fn->batch,
-                                          .written = true,
+                                          .written = lower_writes_state(fn),
                                           .layout = "[batch]: steps since the reset"});
     (void)clock;
 }
