@@ -223,7 +223,7 @@ typedef struct Reduction {
     int64_t low, high, from, to;
     const char *why;
 } Reduction;
-Reduction lower_reduction(const Value *value);
+Reduction lower_reduction(const Lower *lower, const Value *value);
 bool lower_over_time(const Value *value);
 /* Which positions of dim `d` of its source a use reads in a step, from the current one: from low
  * below high. RUNNING: the one that is added at this step. */

@@ -400,7 +400,7 @@ static void running(RowOp *op) {
     LoopModule *m = lower->module;
     const Value *value = op->value;
     const RowPlace *place = &fn->runs[value->id];
-    const Reduction r = lower_reduction(value);
+    const Reduction r = lower_reduction(fn->lower, value);
     LExpr *position = loop_load(m, fn->fn, fn->positions, op->row->b, 1, false);
     LExpr *s = lower_let(fn, op->out, "s", loop_add(m, position, loop_int(m, r.high - 1)));
     int64_t from = r.from > 0 ? r.from : 0;
@@ -451,7 +451,7 @@ static void over_time(RowOp *op) {
     LBlock *out = op->out;
     LExpr *zero = loop_int(m, 0), *low, *high;
     if (fn->step) { /* a window: counted from the current position, clipped to the beginning */
-        const Reduction r = lower_reduction(value);
+        const Reduction r = lower_reduction(fn->lower, value);
         LExpr *position = loop_load(m, fn->fn, fn->positions, op->row->b, 1, false);
         low = lower_op(lower, SOP_MAX, loop_int(m, r.low), loop_sub(m, zero, position));
         high = loop_int(m, r.high);
@@ -558,7 +558,7 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_TSUM:
         case OP_TMAX:
         case OP_TCONCAT:
-            if (fn->step && lower_reduction(value).kind == REDUCTION_RUNNING)
+            if (fn->step && lower_reduction(fn->lower, value).kind == REDUCTION_RUNNING)
                 running(&op);
             else
                 over_time(&op);

@@ -67,7 +67,7 @@ static bool reset_can_make(const Lower *lower, const Value *boundary) {
 /* How a use reads positions that a step does not have; NULL: it has them. */
 static const char *not_there(const Lower *lower, const Value *reader, const Use *use) {
     const Value *source = lower->schedule->values.at[use->value];
-    bool running = lower_reduction(reader).kind == REDUCTION_RUNNING;
+    bool running = lower_reduction(lower, reader).kind == REDUCTION_RUNNING;
     for (int d = 0; d < source->domain_count; d++) {
         Reach reach = lower_reach(lower, reader, use, d);
         if (reach.kind == REACH_LAST && (timed(reader) || running)) return "at the end";
@@ -84,8 +84,9 @@ static void check_use(void *user, const Use *use, bool boundary) {
     Search *s = user;
     Lower *lower = s->lower;
     const Value *source = lower->schedule->values.at[use->value];
-    bool changes = lower->late[source->id] &&
-                   (timed(s->reader) || lower_reduction(s->reader).kind == REDUCTION_RUNNING);
+    bool changes =
+        lower->late[source->id] &&
+        (timed(s->reader) || lower_reduction(lower, s->reader).kind == REDUCTION_RUNNING);
     if (s->why) return;
     if (changes && !lower_counts_past(lower->schedule, s->reader)) {
         s->why = arena_printf(lower->arena, "%s depends on the whole sequence through %s",
@@ -122,9 +123,9 @@ static const char *why_not(Lower *lower, const Value *value, int *axis) {
     if (value->kind == VALUE_LEAF && value->op == OP_LENGTH && !why)
         why = other_axis(lower, value, value->attr->slot, axis);
     if (why) return why;
-    if (lower_over_time(value) && lower_reduction(value).kind == REDUCTION_NONE)
+    if (lower_over_time(value) && lower_reduction(lower, value).kind == REDUCTION_NONE)
         return arena_printf(lower->arena, "%s %s", place_text(lower, value),
-                            lower_reduction(value).why);
+                            lower_reduction(lower, value).why);
     if ((value->kind == VALUE_LEAF || value->op == OP_HOLD) && value->attr && value->attr->mirrored)
         return arena_printf(lower->arena, "%s runs backwards", place_text(lower, value));
     return NULL;
@@ -199,7 +200,7 @@ void lower_collect_kept(Lower *lower, bool step) {
         if (!value->live) continue;
         Search s = {.lower = lower, .reader = value, .all = step};
         schedule_uses(schedule, value, collect, &s);
-        if (step && lower_reduction(value).kind == REDUCTION_RUNNING)
+        if (step && lower_reduction(lower, value).kind == REDUCTION_RUNNING)
             keep(lower, KEPT_RUNNING, i, 1, false);
     }
 }

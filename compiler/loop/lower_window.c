@@ -15,7 +15,7 @@ static Reduction none(const char *why) {
     return (Reduction){.kind = REDUCTION_NONE, .why = why};
 }
 
-Reduction lower_reduction(const Value *value) {
+static Reduction reduction_as_written(const Value *value) {
     const Attr *attr = value->attr;
     bool now = value->domain_count == 1; /* else its value is that of the sequence so far */
     Reduction r = {.kind = REDUCTION_RUNNING, .high = 1, .to = INT64_MAX};
@@ -55,6 +55,20 @@ Reduction lower_reduction(const Value *value) {
     return r;
 }
 
+/* A reduction over all of the past that no accumulator can follow, since its operand differs from
+ * position to position, is a window of all positions where the axis has a bound. */
+Reduction lower_reduction(const Lower *lower, const Value *value) {
+    Reduction r = reduction_as_written(value);
+    if (r.kind != REDUCTION_RUNNING || value->domain_count != 1 || r.from) return r;
+    const Value *operand = lower->schedule->values.at[value->uses.at[0].value];
+    const Axis *axis = &lower->graph->axes.at[lower->graph->indices.at[value->attr->index].axis];
+    int64_t most = axis->fixed ? axis->fixed : axis->most;
+    if (operand->domain_count != 2 || most < 1 || most > MOST_WINDOW) return r;
+    r.kind = REDUCTION_WINDOW;
+    r.low = 1 - most;
+    return r;
+}
+
 Reach lower_reach(const Lower *lower, const Value *reader, const Use *use, int d) {
     const Value *source = lower->schedule->values.at[use->value];
     At at = {.kind = AT_INDEX, .index = source->domain[d]};
@@ -70,7 +84,7 @@ Reach lower_reach(const Lower *lower, const Value *reader, const Use *use, int d
     }
     Reach reach = {REACH_NOW, at.offset, at.offset + 1};
     if (lower_over_time(reader) && at.index == reader->attr->index) {
-        Reduction r = lower_reduction(reader);
+        Reduction r = lower_reduction(lower, reader);
         reach.kind = r.kind == REDUCTION_WINDOW    ? REACH_WINDOW
                      : r.kind == REDUCTION_RUNNING ? REACH_RUNNING
                                                    : REACH_UNKNOWN;
