@@ -265,13 +265,13 @@ static void unstack(Schedule *schedule, Family *family) {
     }
 }
 
-static void build_families(Schedule *schedule, Block *block, const bool *prologue) {
+static void build_families(Schedule *schedule, Block *block, const bool *prologue, int known) {
     find_accumulators(schedule, block);
     for (int stage = 0; stage < block->stages; stage++)
         for (int i = 0; i < block->values.count; i++) {
             Value *value = schedule->values.at[block->values.at[i]];
             if (schedule_is_leaf(value) || value->stage != stage) continue;
-            if (value->id < schedule->values.count && prologue[value->id]) {
+            if (value->id < known && prologue[value->id]) {
                 vec_push(schedule->arena, &block->prologues, value->id);
                 continue;
             }
@@ -294,10 +294,10 @@ static void build_families(Schedule *schedule, Block *block, const bool *prologu
 void stage_blocks(Schedule *schedule) {
     for (int b = 0; b < schedule->blocks.count; b++) {
         Block *block = schedule->blocks.at[b];
+        int known = schedule->values.count; /* partial sums come behind, and are no prologues */
         Staging s = {.schedule = schedule,
                      .block = block,
-                     .prologue =
-                         ARENA_ARRAY(schedule->arena, 4 * schedule->values.count + 1024, bool)};
+                     .prologue = ARENA_ARRAY(schedule->arena, known + 1, bool)};
         find_stages(&s);
         if (!schedule->choices.off[CHOICE_sink]) stage_sink(&s);
         int n = block->values.count;
@@ -312,6 +312,6 @@ void stage_blocks(Schedule *schedule) {
             int stage = schedule->values.at[block->values.at[i]]->stage;
             if (stage >= block->stages) block->stages = stage + 1;
         }
-        build_families(schedule, block, s.prologue);
+        build_families(schedule, block, s.prologue, known);
     }
 }
