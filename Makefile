@@ -46,6 +46,7 @@ LIBRARY_RT := $(BUILD)/librnn_rt.a
 # Programs of tests/numeric share the other files of their folder.
 SHARED := $(call objects,$(filter-out tests/numeric/test_%,$(wildcard tests/numeric/*.c)))
 TESTS := $(addprefix $(BUILD)/unit/,$(UNIT)) $(addprefix $(BUILD)/numeric/,$(NUMERIC))
+TESTS += $(BUILD)/failing/test_failing
 
 .PHONY: all tests check lint demo install clean FORCE
 .SECONDARY:
@@ -122,6 +123,20 @@ $(BUILD)/numeric/%: tests/numeric/%.c $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD
 	@echo '  TEST  $@'
 	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED) $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
 
+# rnnc whose calls of the C library can fail, with an arena in which every object is an allocation.
+FAILING := $(call objects,$(wildcard tests/failing/*.c)) $(BUILD)/failing/arena.o
+FAILING_CALLS := malloc calloc realloc free open write close rename link fchmod realpath mkdtemp fopen \
+    fdopen open_memstream fread fwrite fflush ferror fclose posix_spawnp waitpid dlopen dlclose main
+
+$(BUILD)/failing/arena.o: compiler/support/arena.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  CC    $@'
+	$(Q)$(CC) $(C11) $(WARN) -DRNNC_ARENA_MALLOC -c -o $@ $<
+
+$(BUILD)/failing/test_failing: $(FAILING) $(MAIN) $(LIBRARY) $(LIBRARY_RT)
+	@echo '  TEST  $@'
+	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(FAILING_CALLS:%=-Wl,--wrap=%) -o $@ $^ -lcmocka $(LIBS)
+
 $(BUILD)/check: tests/check.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  TEST  $@'
@@ -133,6 +148,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	$(BUILD)/check \
 	    $(foreach test,$(UNIT),'unit $(test:test_%=%)=$(BUILD)/unit/$(test)') \
 	    $(foreach test,$(NUMERIC),'$(test:test_%=%)=$(BUILD)/numeric/$(test)') \
+	    'failing resources=$(BUILD)/failing/test_failing' \
 	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
 	    'models by the interpreter=python3 tests/models/convert.py $(BUILD)/models && \
 	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \
@@ -162,4 +178,4 @@ clean:
 
 FORCE:
 -include $(OBJECTS:.o=.d) $(MAIN:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(RUNTIME)) \
-    $(SHARED:.o=.d) $(TESTS:=.d) $(BUILD)/check.d
+    $(SHARED:.o=.d) $(TESTS:=.d) $(FAILING:.o=.d) $(BUILD)/check.d

@@ -11,6 +11,19 @@
  */
 enum { INPUT_MOST = 1 << 24 };
 
+/* An open file and what was read of it. */
+typedef struct Reading {
+    FILE *stream; /* NULL: closed, or standard input */
+    char *bytes;
+} Reading;
+
+static void end_reading(void *what) {
+    Reading *reading = what;
+    if (reading->stream) fclose(reading->stream);
+    free(reading->bytes);
+    *reading = (Reading){0};
+}
+
 /* Reads to the end into *bytes (malloc), at most INPUT_MOST + 1 bytes. False with errno set. */
 static bool read_stream(FILE *stream, char **bytes, size_t *size) {
     size_t room = 1 << 16, used = 0;
@@ -39,21 +52,24 @@ static bool read_stream(FILE *stream, char **bytes, size_t *size) {
 
 const Source *input_source(Arena *arena, const char *path, const char **why) {
     bool standard = strcmp(path, "-") == 0;
+    Reading *reading = ARENA_NEW(arena, Reading);
+    arena_own(arena, end_reading, reading);
     FILE *stream = standard ? stdin : fopen(path, "rb");
-    char *bytes = NULL;
+    if (!standard) reading->stream = stream;
     size_t size = 0;
-    bool good = stream && read_stream(stream, &bytes, &size);
+    bool good = stream && read_stream(stream, &reading->bytes, &size);
     int number = errno;
-    if (stream && !standard) fclose(stream);
+    if (!good && number == ENOMEM) arena_exhausted(arena);
     if (!good) {
+        end_reading(reading);
         *why = arena_printf(arena, "%s", strerror(number));
         return NULL;
     }
     if (size > INPUT_MOST) size = (size_t)INPUT_MOST + 1;
     Source *source = ARENA_NEW(arena, Source);
     source->path = standard ? "<stdin>" : arena_printf(arena, "%s", path);
-    source->text = arena_strndup(arena, bytes, size);
+    source->text = arena_strndup(arena, reading->bytes, size);
     source->length = (uint32_t)size;
-    free(bytes);
+    end_reading(reading);
     return source;
 }

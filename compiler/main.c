@@ -232,10 +232,11 @@ int main(int argc, char **argv) {
     jmp_buf no_memory;
     keep_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write, with a message */
-    Arena *arena = arena_new(&no_memory);
+    Arena *const arena = arena_new(&no_memory);
     if (!arena || setjmp(no_memory)) {
+        arena_free(arena);
         fputs("rnnc: error: no memory left\n", stderr);
-        return EXIT_OUTSIDE; /* the arena goes with the process */
+        return EXIT_OUTSIDE;
     }
     ExitStatus status = dispatch(arena, argc, argv);
     arena_free(arena);

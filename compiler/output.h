@@ -11,9 +11,11 @@ typedef struct OutputFile {
     const char *path; /* "-": standard output */
     const char *bytes;
     size_t size;
-    const char *target; /* while writing: where a rename leads; NULL: written in place */
-    char *temporary;
-    bool made;
+    /* while writing */
+    const char *target;       /* where a rename leads; NULL: written in place */
+    char *temporary, *backup; /* another name of the old file, until all new ones are in place */
+    unsigned mode;            /* of the old file */
+    bool exists, made, kept, named; /* old file; temporary; backup; the target is the new file */
 } OutputFile;
 
 typedef struct Outputs {
@@ -28,8 +30,8 @@ void output_add(Outputs *outputs, const char *path, const void *bytes, size_t si
 bool outputs_collide(const Outputs *outputs, const char **path);
 
 /* Writes all files under temporary names, then what is no regular file (standard output, devices,
- * pipes) in place, then renames. False with a message when anything fails; temporary files are
- * gone. */
+ * pipes) in place, then renames. False with a message when anything fails; then the temporary files
+ * are gone and the old files are what they were. */
 bool outputs_write(Outputs *outputs, const char **why);
 
 #endif

@@ -21,7 +21,7 @@ int64_t run_count(RunData *data, int index_count, const int *indices, const int6
     bool fits = !__builtin_mul_overflow(count, data->batch, &count);
     for (int k = 0; k < index_count; k++)
         fits = fits && !__builtin_mul_overflow(count, extent[axis_of(data, indices[k])], &count);
-    if (!fits) (void)arena_alloc(data->arena, SIZE_MAX); /* leaves: no memory */
+    if (!fits) arena_exhausted(data->arena);
     return count;
 }
 
@@ -108,12 +108,32 @@ bool run_read(RunData *data) {
 
 /* ---- Results ---- */
 
+static void end_bytes(void *what) {
+    RunBytes *bytes = what;
+    if (bytes->stream) fclose(bytes->stream);
+    free(bytes->bytes);
+    *bytes = (RunBytes){0};
+}
+
+RunBytes *run_bytes(Arena *arena) {
+    RunBytes *bytes = ARENA_NEW(arena, RunBytes);
+    arena_own(arena, end_bytes, bytes);
+    bytes->stream = open_memstream(&bytes->bytes, &bytes->size);
+    return bytes;
+}
+
+bool run_bytes_close(RunBytes *bytes) {
+    FILE *stream = bytes->stream;
+    bytes->stream = NULL;
+    return stream && fclose(stream) == 0;
+}
+
 /* Adds a tensor as .npy to the outputs. */
 static bool add_npy(RunData *data, Outputs *outputs, const char *path, RtDtype dtype, int rank,
                     const int64_t *shape, const double *values) {
     RtTensor tensor;
-    char error[512] = "no memory left", *buffer = NULL;
-    size_t size = 0;
+    RunBytes *out = run_bytes(data->arena);
+    char error[512] = "no memory left";
     bool good = rt_tensor_init(&tensor, NULL, dtype, rank, shape, error, sizeof error) == RT_OK;
     for (size_t i = 0; good && i < tensor.count; i++) {
         if (dtype == RT_F32)
@@ -129,15 +149,14 @@ static bool add_npy(RunData *data, Outputs *outputs, const char *path, RtDtype d
             good = false;
         }
     }
-    FILE *stream = good ? open_memstream(&buffer, &size) : NULL;
-    good = stream && rt_npy_write_stream(stream, path, &tensor, error, sizeof error) == RT_OK;
-    if (stream) good = fclose(stream) == 0 && good;
+    good = good && out->stream &&
+           rt_npy_write_stream(out->stream, path, &tensor, error, sizeof error) == RT_OK;
+    good = run_bytes_close(out) && good;
     rt_tensor_free(&tensor);
     if (good)
-        output_add(outputs, path, arena_copy(data->arena, buffer, size), size);
+        output_add(outputs, path, out->bytes, out->size);
     else
         text_printf(&data->c->log, "rnnc: error: %s\n", error);
-    free(buffer);
     return good;
 }
 

@@ -377,11 +377,18 @@ static bool run_compiled(Compiled *r, ExitStatus *status) {
     return !o->state_out || save_state(r, status);
 }
 
+static void end_compiled(void *what) {
+    Compiled *r = what;
+    if (r->handle) dlclose(r->handle);
+    r->handle = NULL;
+}
+
 bool run_c(RunData *data, ExitStatus *status) {
-    Compiled r = {.data = data, .in = data->c->interface_};
+    Compiled *r = ARENA_NEW(data->arena, Compiled);
+    *r = (Compiled){.data = data, .in = data->c->interface_};
+    arena_own(data->arena, end_compiled, r);
     *status = EXIT_OUTSIDE;
-    if (!build(&r)) return false;
-    bool good = run_compiled(&r, status);
-    dlclose(r.handle);
+    bool good = build(r) && run_compiled(r, status);
+    end_compiled(r);
     return good;
 }

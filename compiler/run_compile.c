@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "run_data.h"
+#include "signals.h"
 
 extern char **environ;
 
@@ -29,15 +29,50 @@ static Words compiler_words(Arena *arena, const char *cc) {
     return words;
 }
 
-/* Signals that end the process wait until the folder is gone; a program that is started gets them.
- */
-static void hold_signals(sigset_t *old) {
-    sigset_t ending;
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGINT);
-    sigaddset(&ending, SIGTERM);
-    sigaddset(&ending, SIGHUP);
-    sigprocmask(SIG_BLOCK, &ending, old);
+/* The folder of one compilation. */
+typedef struct Scratch {
+    char *folder, *code, *header, *object;
+    bool made;
+    sigset_t mask; /* of before: signals that end the process wait until the folder is gone */
+} Scratch;
+
+static void end_scratch(void *what) {
+    Scratch *scratch = what;
+    if (!scratch->made) return;
+    unlink(scratch->code);
+    unlink(scratch->header);
+    unlink(scratch->object);
+    rmdir(scratch->folder);
+    scratch->made = false;
+    signals_release(&scratch->mask);
+}
+
+static Scratch *scratch_new(Arena *arena, const char *header_name) {
+    const char *base = getenv("TMPDIR");
+    Scratch *scratch = ARENA_NEW(arena, Scratch);
+    scratch->folder = arena_printf(arena, "%s/rnnc-XXXXXX", base && *base ? base : "/tmp");
+    scratch->code = arena_printf(arena, "%s/model.c", scratch->folder);
+    scratch->header = arena_printf(arena, "%s/%s", scratch->folder, header_name);
+    scratch->object = arena_printf(arena, "%s/model.so", scratch->folder);
+    arena_own(arena, end_scratch, scratch);
+    return scratch;
+}
+
+/* Makes the folder; its paths get the name that it has then. */
+static bool make_scratch(Scratch *scratch) {
+    size_t length = strlen(scratch->folder);
+    signals_hold(&scratch->mask);
+    scratch->made = mkdtemp(scratch->folder) != NULL;
+    if (!scratch->made) {
+        int why = errno;
+        signals_release(&scratch->mask);
+        errno = why;
+        return false;
+    }
+    memcpy(scratch->code, scratch->folder, length);
+    memcpy(scratch->header, scratch->folder, length);
+    memcpy(scratch->object, scratch->folder, length);
+    return true;
 }
 
 /* Starts a program and waits for it; what it prints goes to standard error. 0 with its status in
@@ -142,31 +177,21 @@ static bool compile_object(Compilation *c, const sigset_t *mask, const char *cod
 }
 
 void *run_compile(Compilation *c, const Text *code, const Text *header, const char *header_name) {
-    const char *base = getenv("TMPDIR");
-    char *folder = arena_printf(c->arena, "%s/rnnc-XXXXXX", base && *base ? base : "/tmp");
-    sigset_t mask;
-    hold_signals(&mask);
-    if (!mkdtemp(folder)) {
-        sigprocmask(SIG_SETMASK, &mask, NULL);
-        text_printf(&c->log, "rnnc: error: cannot make the folder %s: %s\n", folder,
+    Scratch *scratch = scratch_new(c->arena, header_name);
+    if (!make_scratch(scratch)) {
+        text_printf(&c->log, "rnnc: error: cannot make the folder %s: %s\n", scratch->folder,
                     strerror(errno));
         return NULL;
     }
-    char *code_path = arena_printf(c->arena, "%s/model.c", folder);
-    char *header_path = arena_printf(c->arena, "%s/%s", folder, header_name);
-    char *object = arena_printf(c->arena, "%s/model.so", folder);
     void *handle = NULL;
-    if (!write_text(code_path, code) || !write_text(header_path, header)) {
-        text_printf(&c->log, "rnnc: error: cannot write into %s: %s\n", folder, strerror(errno));
-    } else if (compile_object(c, &mask, code_path, object)) {
-        handle = dlopen(object, RTLD_NOW | RTLD_LOCAL);
+    if (!write_text(scratch->code, code) || !write_text(scratch->header, header)) {
+        text_printf(&c->log, "rnnc: error: cannot write into %s: %s\n", scratch->folder,
+                    strerror(errno));
+    } else if (compile_object(c, &scratch->mask, scratch->code, scratch->object)) {
+        handle = dlopen(scratch->object, RTLD_NOW | RTLD_LOCAL);
         if (!handle)
             text_printf(&c->log, "rnnc: error: cannot load the compiled model: %s\n", dlerror());
     }
-    unlink(code_path);
-    unlink(header_path);
-    unlink(object);
-    rmdir(folder);
-    sigprocmask(SIG_SETMASK, &mask, NULL);
+    end_scratch(scratch);
     return handle;
 }

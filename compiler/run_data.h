@@ -62,6 +62,18 @@ bool run_c(RunData *data, ExitStatus *status);
 void *run_compile(Compilation *c, const Text *code, const Text *header, const char *header_name);
 
 /* files */
+RtTensorSet *run_set(Arena *arena);                  /* empty; it and its tensors are the arena's */
+void run_own_tensor(Arena *arena, RtTensor *tensor); /* `tensor` lies in the arena */
+
+/* A stream into memory; it and its bytes are the arena's. */
+typedef struct RunBytes {
+    FILE *stream; /* NULL where there is no memory for it */
+    char *bytes;
+    size_t size;
+} RunBytes;
+RunBytes *run_bytes(Arena *arena);
+bool run_bytes_close(RunBytes *bytes); /* false when something was not written */
+
 bool run_read_inputs(RunData *data); /* run_inputs.c */
 bool run_read_sets(RunData *data);   /* run_sets.c: parameters, states */
 bool run_state_bytes(RunData *data, const char **bytes, size_t *size);

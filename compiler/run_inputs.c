@@ -85,6 +85,7 @@ static bool read_npy(RunData *data, const char *path, RtTensor *tensor, const ch
                           ? rt_npy_read_stream(stdin, "standard input", tensor, error, sizeof error)
                           : rt_npy_read(path, tensor, error, sizeof error);
     if (status == RT_OK) return true;
+    if (status == RT_ERR_NOMEM) arena_exhausted(data->arena);
     *why = arena_printf(data->arena, "%s", error);
     return false;
 }
@@ -150,6 +151,7 @@ static void read_inputs(Inputs *inputs) {
         Given *given = &inputs->in[i];
         const char *why;
         *given = (Given){.option = &list->at[i], .slot = find_input(data->graph, list->at[i].name)};
+        run_own_tensor(data->arena, &given->tensor);
         if (given->slot < 0)
             wrong(inputs,
                   arena_printf(data->arena, "the model has no input %s", given->option->name));
@@ -186,6 +188,7 @@ static void read_lengths(Inputs *inputs) {
     for (int i = 0; i < list->count; i++) {
         const Named *option = &list->at[i];
         const char *why;
+        run_own_tensor(data->arena, &inputs->length_tensors[i]);
         inputs->length_numbers[i] = -1;
         inputs->length_axes[i] = find_axis(data->graph, option->name);
         if (inputs->length_axes[i] < 0) {

@@ -26,12 +26,31 @@ static const char *shape_text(Arena *arena, int rank, const int64_t *shape) {
     return arena_printf(arena, "%s", rt_shape_text(rank, shape, text, sizeof text));
 }
 
+static void end_set(void *set) {
+    rt_set_free(set);
+}
+
+RtTensorSet *run_set(Arena *arena) {
+    RtTensorSet *set = ARENA_NEW(arena, RtTensorSet);
+    arena_own(arena, end_set, set);
+    return set;
+}
+
+static void end_tensor(void *tensor) {
+    rt_tensor_free(tensor);
+}
+
+void run_own_tensor(Arena *arena, RtTensor *tensor) {
+    arena_own(arena, end_tensor, tensor);
+}
+
 static bool read_set(SetCheck *check, const char *path, RtTensorSet *set) {
     char error[512];
     RtStatus status = strcmp(path, "-") == 0 ? rt_safetensors_read_stream(stdin, "standard input",
                                                                           set, error, sizeof error)
                                              : rt_safetensors_read(path, set, error, sizeof error);
     if (status == RT_OK) return true;
+    if (status == RT_ERR_NOMEM) arena_exhausted(check->data->arena);
     wrong(check, error);
     return false;
 }
@@ -79,16 +98,16 @@ static bool read_params(RunData *data) {
                                      data->graph->model)
                       : arena_printf(data->arena, "model %s has parameters: --weights is missing",
                                      data->graph->model);
-    RtTensorSet set = {0};
+    RtTensorSet *set = run_set(data->arena);
     data->params = ARENA_ARRAY(data->arena, data->graph->params.count, double *);
-    if (path && !read_set(&check, path, &set)) return false;
-    for (int i = 0; i < data->graph->params.count; i++) take_param(&check, path ? &set : NULL, i);
-    for (size_t i = 0; i < set.count; i++)
-        if (!is_param(data->graph, set.at[i].name))
+    if (path && !read_set(&check, path, set)) return false;
+    for (int i = 0; i < data->graph->params.count; i++) take_param(&check, path ? set : NULL, i);
+    for (size_t i = 0; i < set->count; i++)
+        if (!is_param(data->graph, set->at[i].name))
             wrong(&check,
-                  arena_printf(data->arena, "%s %s is no parameter of the model", set.at[i].name,
-                               shape_text(data->arena, set.at[i].rank, set.at[i].shape)));
-    rt_set_free(&set);
+                  arena_printf(data->arena, "%s %s is no parameter of the model", set->at[i].name,
+                               shape_text(data->arena, set->at[i].rank, set->at[i].shape)));
+    rt_set_free(set);
     return !check.problem;
 }
 
@@ -205,13 +224,14 @@ static bool read_states(RunData *data) {
     if (!o->state_in) return true;
     check.what = arena_printf(data->arena, "the state in %s does not fit model %s", o->state_in,
                               data->graph->model);
-    RtTensorSet set = {0};
-    if (!read_set(&check, o->state_in, &set)) return false;
-    for (int i = 0; i < data->states.count; i++) take_state(&check, &set, &data->states.at[i]);
-    for (size_t i = 0; i < set.count; i++)
-        if (!is_state(data, set.at[i].name))
-            wrong(&check, arena_printf(data->arena, "%s is no state of the model", set.at[i].name));
-    rt_set_free(&set);
+    RtTensorSet *set = run_set(data->arena);
+    if (!read_set(&check, o->state_in, set)) return false;
+    for (int i = 0; i < data->states.count; i++) take_state(&check, set, &data->states.at[i]);
+    for (size_t i = 0; i < set->count; i++)
+        if (!is_state(data, set->at[i].name))
+            wrong(&check,
+                  arena_printf(data->arena, "%s is no state of the model", set->at[i].name));
+    rt_set_free(set);
     return !check.problem;
 }
 
@@ -270,20 +290,19 @@ static RtStatus fill_set(RunData *data, RtTensorSet *set, char *error, size_t er
 }
 
 bool run_state_bytes(RunData *data, const char **bytes, size_t *size) {
-    RtTensorSet set = {0};
-    char error[512] = "no memory", *buffer = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&buffer, &length);
-    bool good = stream && fill_set(data, &set, error, sizeof error) == RT_OK &&
-                rt_safetensors_write_stream(stream, "state", &set, error, sizeof error) == RT_OK;
-    if (stream) good = fclose(stream) == 0 && good;
-    rt_set_free(&set);
+    RtTensorSet *set = run_set(data->arena);
+    RunBytes *out = run_bytes(data->arena);
+    char error[512] = "no memory left";
+    bool good =
+        out->stream && fill_set(data, set, error, sizeof error) == RT_OK &&
+        rt_safetensors_write_stream(out->stream, "state", set, error, sizeof error) == RT_OK;
+    good = run_bytes_close(out) && good;
+    rt_set_free(set);
     if (good) {
-        *bytes = arena_copy(data->arena, buffer, length);
-        *size = length;
+        *bytes = out->bytes;
+        *size = out->size;
     } else {
         text_printf(&data->c->log, "rnnc: error: --state-out: %s\n", error);
     }
-    free(buffer);
     return good;
 }

@@ -242,14 +242,21 @@ static int guarded(Arena *arena, Run *run, InterpResult *result) {
     return thrown;
 }
 
+static void end_run(void *what) {
+    Run *run = what;
+    arena_free(run->sequence);
+    arena_free(run->work);
+    run->sequence = run->work = NULL;
+}
+
 InterpResult *interpret(Arena *arena, const Graph *graph, const InterpCall *call) {
     InterpResult *result = ARENA_NEW(arena, InterpResult);
     Run *run = ARENA_NEW(arena, Run);
     run->graph = graph;
     run->call = call;
+    arena_own(arena, end_run, run);
     int thrown = guarded(arena, run, result);
-    arena_free(run->sequence);
-    arena_free(run->work);
+    end_run(run);
     if (thrown == 0) return result;
     *result = (InterpResult){.status = thrown == 1 ? INTERP_MEMORY : run->status};
     result->span = run->span;

@@ -13,28 +13,49 @@ typedef struct Chunk {
     max_align_t data[];
 } Chunk;
 
+typedef struct Owned {
+    struct Owned *next;
+    void (*release)(void *what);
+    void *what;
+} Owned;
+
 struct Arena {
     Chunk *chunks;
+    Owned *owned;
     jmp_buf *oom;
-    size_t used;
+    size_t used, most;
 };
 
 enum { FIRST_CHUNK = 1 << 16, LARGEST_CHUNK = 1 << 22 };
 
 Arena *arena_new(jmp_buf *oom) {
     Arena *arena = calloc(1, sizeof *arena);
-    if (arena) arena->oom = oom;
+    if (arena) {
+        arena->oom = oom;
+        arena->most = SIZE_MAX;
+    }
     return arena;
 }
 
 void arena_free(Arena *arena) {
     if (!arena) return;
+    for (Owned *o = arena->owned; o; o = o->next) o->release(o->what);
     for (Chunk *c = arena->chunks; c;) {
         Chunk *next = c->next;
         free(c);
         c = next;
     }
     free(arena);
+}
+
+void arena_exhausted(Arena *arena) {
+    longjmp(*arena->oom, 1);
+}
+
+void arena_own(Arena *arena, void (*release)(void *), void *what) {
+    Owned *owned = ARENA_NEW(arena, Owned);
+    *owned = (Owned){arena->owned, release, what};
+    arena->owned = owned;
 }
 
 static Chunk *add_chunk(Arena *arena, size_t least) {
@@ -45,7 +66,7 @@ static Chunk *add_chunk(Arena *arena, size_t least) {
     if (size < grown) size = grown;
 #endif
     Chunk *c = size <= SIZE_MAX - sizeof(Chunk) ? calloc(1, sizeof(Chunk) + size) : NULL;
-    if (!c) longjmp(*arena->oom, 1);
+    if (!c) arena_exhausted(arena);
     c->size = size;
     c->next = arena->chunks;
     arena->chunks = c;
@@ -54,8 +75,9 @@ static Chunk *add_chunk(Arena *arena, size_t least) {
 
 void *arena_alloc(Arena *arena, size_t size) {
     size_t unit = sizeof(max_align_t);
-    if (size > SIZE_MAX - unit) longjmp(*arena->oom, 1);
+    if (size > SIZE_MAX - unit) arena_exhausted(arena);
     size_t rounded = size ? (size + unit - 1) / unit * unit : unit;
+    if (rounded > arena->most - arena->used) longjmp(*arena->oom, 1);
     Chunk *c = arena->chunks;
     if (!c || c->size - c->used < rounded) c = add_chunk(arena, rounded);
     void *at = (char *)c->data + c->used;
@@ -65,7 +87,7 @@ void *arena_alloc(Arena *arena, size_t size) {
 }
 
 void *arena_array(Arena *arena, size_t count, size_t size) {
-    if (size && count > SIZE_MAX / size) longjmp(*arena->oom, 1);
+    if (size && count > SIZE_MAX / size) arena_exhausted(arena);
     return arena_alloc(arena, count * size);
 }
 
@@ -92,6 +114,10 @@ char *arena_printf(Arena *arena, const char *format, ...) {
     vsnprintf(to, (size_t)n + 1, format, again);
     va_end(again);
     return to;
+}
+
+void arena_limit(Arena *arena, size_t most) {
+    arena->most = most > arena->used ? most : arena->used;
 }
 
 size_t arena_used(const Arena *arena) {

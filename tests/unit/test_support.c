@@ -77,6 +77,35 @@ static void out_of_memory_jumps(void **state) {
     arena_free(arena);
 }
 
+static void add_one(void *what) {
+    int **last = what;
+    **last = **last * 10 + 1;
+}
+
+static void add_two(void *what) {
+    int **last = what;
+    **last = **last * 10 + 2;
+}
+
+/* What an arena owns ends with it, the last first, on the way out of memory, too. */
+static void arenas_own(void **state) {
+    (void)state;
+    jmp_buf oom;
+    int ended = 0;
+    Arena *const arena = arena_new(&oom);
+    assert_non_null(arena);
+    if (setjmp(oom) == 0) {
+        int **at = arena_alloc(arena, sizeof *at);
+        *at = &ended;
+        arena_own(arena, add_one, at);
+        arena_own(arena, add_two, at);
+        assert_int_equal(ended, 0);
+        arena_exhausted(arena);
+    }
+    arena_free(arena);
+    assert_int_equal(ended, 21);
+}
+
 static void vectors_grow(void **state) {
     (void)state;
     Arena *arena = new_arena();
@@ -280,6 +309,7 @@ int main(void) {
         cmocka_unit_test(arena_gives_zeroed_aligned_memory),
         cmocka_unit_test(arena_copies),
         cmocka_unit_test(out_of_memory_jumps),
+        cmocka_unit_test(arenas_own),
         cmocka_unit_test(vectors_grow),
         cmocka_unit_test(texts_grow),
         cmocka_unit_test(doubles_read_back),
