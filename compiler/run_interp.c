@@ -25,8 +25,10 @@ static InterpState *states_in(RunData *data, Names *names) {
     InterpState *states = ARENA_ARRAY(data->arena, data->states.count, InterpState);
     for (int i = 0; i < data->states.count; i++) {
         const RunState *state = &data->states.at[i];
-        states[i] = (InterpState){name_of(names, state->name), state->lags,
-                                  shape_count(state->shape), state->values};
+        states[i] = (InterpState){.name = name_of(names, state->name),
+                                  .lags = state->lags,
+                                  .count = shape_count(state->shape),
+                                  .values = state->values};
     }
     return states;
 }

@@ -2,11 +2,15 @@
  * together. */
 #include "graph/interpret_run.h"
 
+#include <float.h>
+#include <math.h>
+
 /* What the sequences leave behind until all lengths are known. */
 typedef struct Gathered {
-    double **pieces;  /* [batch][outputs]: values at the valid positions */
-    int64_t *lengths; /* [batch][axes] */
-    double *losses, *pers; /* [losses][batch] */
+    double **pieces;     /* [batch][outputs]: values at the valid positions */
+    double **bounds;     /* the same; entries are NULL without bounds */
+    int64_t *lengths;    /* [batch][axes] */
+    Ball *losses, *pers; /* [losses][batch] */
 } Gathered;
 
 /* ---- One sequence ---- */
@@ -28,8 +32,18 @@ static void begin_sequence(Run *run, int64_t b) {
     interp_store_begin(run);
 }
 
+/* Bounds of one value; what nothing bounds makes the call fragile. */
+static void gather_bounds(Run *run, int node, const double *value, const int64_t *at,
+                          double *bounds) {
+    const Plan *plan = &run->plans[node];
+    for (int64_t i = 0; i < plan->count; i++) {
+        bounds[i] = interp_ball(run->rounding, plan, value, i).e;
+        if (!isfinite(bounds[i])) interp_fragile(run, node, at, "its bound is infinite");
+    }
+}
+
 /* All valid positions of an output, in the order of its port. */
-static double *gather_output(Run *run, const GraphPort *port) {
+static double *gather_output(Run *run, const GraphPort *port, double **bounds) {
     const Plan *plan = &run->plans[port->node];
     int64_t length[MAX_DOMAIN], at[MAX_DOMAIN] = {0}, positions = 1;
     for (int k = 0; k < port->index_count; k++) {
@@ -39,21 +53,28 @@ static double *gather_output(Run *run, const GraphPort *port) {
     }
     if (plan->count > 0 && positions > ((int64_t)1 << 60) / plan->count) longjmp(run->out, 1);
     double *values = interp_alloc(run, run->work, positions * plan->count, sizeof *values);
+    if (run->rounding)
+        *bounds = interp_alloc(run, run->work, positions * plan->count, sizeof *values);
     for (int64_t p = 0; p < positions; p++) {
         int64_t own[MAX_DOMAIN] = {0};
         for (int k = 0; k < plan->node->domain_count; k++)
             for (int j = 0; j < port->index_count; j++)
                 if (port->indices[j] == plan->node->domain[k]) own[k] = at[j];
-        memcpy(values + p * plan->count, interp_value(run, port->node, own),
-               (size_t)plan->count * sizeof *values);
+        const double *value = interp_value(run, port->node, own);
+        memcpy(values + p * plan->count, value, (size_t)plan->count * sizeof *values);
+        if (run->rounding) gather_bounds(run, port->node, value, own, *bounds + p * plan->count);
         for (int k = port->index_count - 1; k >= 0 && ++at[k] == length[k]; k--) at[k] = 0;
     }
     return values;
 }
 
-static double scalar_value(Run *run, int node) {
+static Ball scalar_value(Run *run, int node) {
     int64_t none[MAX_DOMAIN] = {0};
-    return interp_value(run, node, none)[0];
+    Ball ball = {0};
+    const double *value = interp_value(run, node, none);
+    ball.v = value[0];
+    if (run->rounding) gather_bounds(run, node, value, none, &ball.e);
+    return ball;
 }
 
 /* The last values of a carried variable: computed here, carried in, or the boundary's. */
@@ -62,20 +83,32 @@ static void gather_variable(Run *run, const CarryVariable *variable, InterpState
     int axis = run->graph->carries.at[variable->carry].axis;
     int64_t batch = run->call->batch, length = run->length[axis];
     for (int j = 0; j < variable->lags; j++) {
-        double *to = state->values + (j * batch + run->b) * plan->count;
+        int64_t place = (j * batch + run->b) * plan->count;
+        double *to = state->values + place;
+        double *bounds = state->bounds ? state->bounds + place : NULL;
         int64_t p = length - variable->lags + j;
         const InterpState *in = variable->in;
         int64_t at[MAX_DOMAIN] = {0};
         at[0] = p;
         if (p >= 0) {
-            memcpy(to, interp_value(run, variable->source, at), (size_t)plan->count * sizeof *to);
+            const double *value = interp_value(run, variable->source, at);
+            memcpy(to, value, (size_t)plan->count * sizeof *to);
+            if (bounds) gather_bounds(run, variable->source, value, at, bounds);
         } else if (in) {
-            memcpy(to, in->values + ((in->lags + p) * batch + run->b) * plan->count,
-                   (size_t)plan->count * sizeof *to);
+            int64_t from = ((in->lags + p) * batch + run->b) * plan->count;
+            memcpy(to, in->values + from, (size_t)plan->count * sizeof *to);
+            if (bounds && in->bounds)
+                memcpy(bounds, in->bounds + from, (size_t)plan->count * sizeof *to);
         } else if (variable->boundary >= 0 &&
                    run->graph->nodes.at[variable->boundary]->domain_count == 0) {
             const double *value = interp_value(run, variable->boundary, at);
-            interp_spread(&run->plans[variable->boundary], plan, value, to);
+            const Plan *boundary = &run->plans[variable->boundary];
+            interp_spread(boundary, plan, value, to);
+            for (int64_t i = 0; bounds && i < plan->count; i++)
+                bounds[i] = interp_ball(run->rounding, boundary, value,
+                                        interp_element(&boundary->node->type.shape,
+                                                       &plan->node->type.shape, i))
+                                .e;
         }
     }
 }
@@ -87,16 +120,18 @@ static void run_sequence(Run *run, int64_t b, Gathered *to, InterpResult *result
     for (int a = 0; a < graph->axes.count; a++)
         to->lengths[b * graph->axes.count + a] = run->length[a] = interp_length(run, a);
     for (int i = 0; i < graph->outputs.count; i++)
-        to->pieces[b * graph->outputs.count + i] = gather_output(run, &graph->outputs.at[i]);
+        to->pieces[b * graph->outputs.count + i] =
+            gather_output(run, &graph->outputs.at[i], &to->bounds[b * graph->outputs.count + i]);
     for (int i = 0; i < graph->losses.count; i++) {
         const GraphLoss *loss = &graph->losses.at[i];
         to->losses[i * batch + b] = scalar_value(run, loss->node);
-        to->pers[i * batch + b] = loss->per >= 0 ? scalar_value(run, loss->per) : 0;
+        if (loss->per >= 0) to->pers[i * batch + b] = scalar_value(run, loss->per);
     }
     for (int i = 0; i < result->state_count; i++) {
         InterpState *state = &result->state[i];
         int carry = i - run->variables.count;
-        if (carry < 0) gather_variable(run, &run->variables.at[i], state);
+        if (carry < 0)
+            gather_variable(run, &run->variables.at[i], state);
         else
             state->values[b] =
                 (double)(run->carried[carry] + run->length[graph->carries.at[carry].axis]);
@@ -118,7 +153,7 @@ static void join_lengths(Arena *arena, const Run *run, const Gathered *from, Int
 }
 
 /* From each sequence's valid positions to [positions up to the longest, batch, shape]. */
-static double *join_output(Arena *arena, const Run *run, const Gathered *from, int output,
+static double *join_output(Arena *arena, const Run *run, double *const *pieces, int output,
                            int64_t *const *lengths) {
     const GraphPort *port = &run->graph->outputs.at[output];
     int64_t count = run->plans[port->node].count, batch = run->call->batch;
@@ -133,7 +168,7 @@ static double *join_output(Arena *arena, const Run *run, const Gathered *from, i
     }
     double *values = ARENA_ARRAY(arena, positions * batch * count, double);
     for (int64_t b = 0; b < batch; b++) {
-        const double *piece = from->pieces[b * run->graph->outputs.count + output];
+        const double *piece = pieces[b * run->graph->outputs.count + output];
         for (int64_t p = 0; p < positions; p++) {
             int64_t rest = p;
             bool valid = true;
@@ -150,27 +185,58 @@ static double *join_output(Arena *arena, const Run *run, const Gathered *from, i
     return values;
 }
 
+/* What one loss adds to the bounds of the whole. */
+static void bound_loss(const Run *run, const GraphLoss *loss, const Ball *losses, const Ball *pers,
+                       bool once, InterpResult *result) {
+    const Rounding *r = run->rounding;
+    int64_t batch = run->call->batch;
+    double n = (double)batch, e = 0, mass = 0, sum = 0, per = 0, per_e = 0;
+    for (int64_t b = 0; b < (once ? 1 : batch); b++) {
+        sum += losses[b].v;
+        e += losses[b].e;
+        mass += fabs(losses[b].v) + losses[b].e;
+        per += pers[b].v;
+        per_e += pers[b].e;
+    }
+    for (int64_t b = 0; loss->per < 0 && b < batch; b++)
+        result->loss_bounds[b] +=
+            losses[b].e + (double)run->graph->losses.count * r->unit * fabs(losses[b].v);
+    Ball total = {sum, e + n * r->unit * mass};
+    Ball divisor = {per, per_e + n * r->unit * fabs(per)};
+    if (loss->per >= 0)
+        total = ball_div(r, total, divisor);
+    else if (!once && !run->call->reduce_sum)
+        total = ball_div(r, total, (Ball){n, 0});
+    result->loss_bound +=
+        total.e + (double)run->graph->losses.count * r->unit * (fabs(total.v) + total.e);
+}
+
 /* Losses without `per` add up sequence by sequence; the others are quotients of sums. */
 static void join_losses(Arena *arena, Run *run, const Gathered *from, InterpResult *result) {
     int64_t batch = run->call->batch;
     result->loss_of = ARENA_ARRAY(arena, batch, double);
     for (int i = 0; i < run->graph->losses.count; i++) {
         const GraphLoss *loss = &run->graph->losses.at[i];
+        const Ball *losses = from->losses + i * batch, *pers = from->pers + i * batch;
         double sum = 0, per = 0;
         for (int64_t b = 0; b < batch; b++) {
-            sum += from->losses[i * batch + b];
-            per += from->pers[i * batch + b];
-            if (loss->per < 0) result->loss_of[b] += from->losses[i * batch + b];
+            sum += losses[b].v;
+            per += pers[b].v;
+            if (loss->per < 0) result->loss_of[b] += losses[b].v;
         }
+        bool once = loss->per < 0 && !interp_batched(run, loss->node);
         if (loss->per >= 0) {
             if (per == 0) interp_fail(run, INTERP_PER, loss->per, "the divisor of a loss is 0");
             result->loss += sum / per;
-        } else if (!interp_batched(run, loss->node)) {
-            result->loss += from->losses[i * batch];
+        } else if (once) {
+            result->loss += losses[0].v;
         } else {
             result->loss += run->call->reduce_sum ? sum : sum / (double)batch;
         }
+        if (run->rounding) bound_loss(run, loss, losses, pers, once, result);
     }
+    if (run->rounding && !isfinite(result->loss_bound) && !run->fragile)
+        run->fragile = arena_printf(run->work, "the bound of the loss is infinite");
 }
 
 static void prepare(Run *run) {
@@ -191,9 +257,10 @@ static void prepare(Run *run) {
         int slot = node->attr.slot;
         if (node->op != OP_PARAM || !run->plans[i].live || run->params[slot]) continue;
         int64_t count = run->plans[i].count;
-        run->params[slot] = interp_alloc(run, run->work, count, sizeof(double));
+        run->params[slot] = interp_alloc(run, run->work, run->plans[i].width, sizeof(double));
         for (int64_t e = 0; e < count; e++)
             run->params[slot][e] = interp_round(run->call->single, run->call->params[slot][e]);
+        if (run->rounding) interp_bound_leaf(run, &run->plans[i], run->params[slot]);
     }
 }
 
@@ -210,6 +277,8 @@ static void prepare_state(Arena *arena, Run *run, InterpResult *result) {
         state->lags = carry < 0 ? run->variables.at[i].lags : 1;
         state->count = carry < 0 ? run->plans[run->variables.at[i].source].count : 1;
         state->values = ARENA_ARRAY(arena, state->lags * batch * state->count, double);
+        if (run->rounding)
+            state->bounds = ARENA_ARRAY(arena, state->lags * batch * state->count, double);
     }
 }
 
@@ -220,15 +289,25 @@ static void run_batch(Arena *arena, Run *run, InterpResult *result) {
     prepare_state(arena, run, result);
     Gathered gathered = {
         .pieces = interp_alloc(run, run->work, batch * graph->outputs.count, sizeof(double *)),
+        .bounds = interp_alloc(run, run->work, batch * graph->outputs.count, sizeof(double *)),
         .lengths = interp_alloc(run, run->work, batch * graph->axes.count, sizeof(int64_t)),
-        .losses = interp_alloc(run, run->work, batch * graph->losses.count, sizeof(double)),
-        .pers = interp_alloc(run, run->work, batch * graph->losses.count, sizeof(double))};
+        .losses = interp_alloc(run, run->work, batch * graph->losses.count, sizeof(Ball)),
+        .pers = interp_alloc(run, run->work, batch * graph->losses.count, sizeof(Ball))};
+    if (run->rounding) {
+        result->bounds = ARENA_ARRAY(arena, graph->outputs.count, double *);
+        result->loss_bounds = ARENA_ARRAY(arena, batch, double);
+    }
     for (int64_t b = 0; b < batch; b++) run_sequence(run, b, &gathered, result);
     join_lengths(arena, run, &gathered, result);
     result->outputs = ARENA_ARRAY(arena, graph->outputs.count, double *);
     for (int i = 0; i < graph->outputs.count; i++)
-        result->outputs[i] = join_output(arena, run, &gathered, i, result->lengths);
+        result->outputs[i] = join_output(arena, run, gathered.pieces, i, result->lengths);
+    for (int i = 0; run->rounding && i < graph->outputs.count; i++)
+        result->bounds[i] = join_output(arena, run, gathered.bounds, i, result->lengths);
     join_losses(arena, run, &gathered, result);
+    result->fragile = run->fragile != NULL;
+    if (run->fragile)
+        result->fragile_message = arena_strndup(arena, run->fragile, strlen(run->fragile));
 }
 
 /* Runs what may leave by run->out; the value of setjmp. */
@@ -254,6 +333,11 @@ InterpResult *interpret(Arena *arena, const Graph *graph, const InterpCall *call
     Run *run = ARENA_NEW(arena, Run);
     run->graph = graph;
     run->call = call;
+    Rounding rounding = {.single = call->roundoff > 0x1p-50,
+                         .unit = call->roundoff + 0x1p-53,
+                         .tiny = call->roundoff > 0x1p-50 ? 0x1p-149 : 0x1p-1074,
+                         .limit = call->roundoff > 0x1p-50 ? (double)FLT_MAX : DBL_MAX};
+    if (call->roundoff > 0) run->rounding = &rounding;
     arena_own(arena, end_run, run);
     int thrown = guarded(arena, run, result);
     end_run(run);

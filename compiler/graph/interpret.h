@@ -9,6 +9,10 @@
 
 #include "graph/graph.h"
 
+/* Unit roundoffs of the types of compiled code. */
+#define INTERP_ROUNDOFF_F32 0x1p-24
+#define INTERP_ROUNDOFF_F64 0x1p-53
+
 typedef enum InterpStatus {
     INTERP_OK,
     INTERP_CYCLE,   /* a value asked for itself: the graph is not causal */
@@ -28,6 +32,7 @@ typedef struct InterpState {
     int lags;
     int64_t count;  /* elements of one value */
     double *values; /* [lags, batch, count] */
+    double *bounds; /* the same, with `roundoff`; given: how far compiled code's may be; NULL: 0 */
 } InterpState;
 
 typedef struct InterpCall {
@@ -45,6 +50,9 @@ typedef struct InterpCall {
     int state_count;
     bool want_state;
     size_t memory_limit; /* bytes; 0: none */
+    /* Unit roundoff of compiled code, 2^-24 or 2^-53: bounds are computed (not with `single`). 0:
+     * none are, at no cost. */
+    double roundoff;
 } InterpCall;
 
 typedef struct InterpResult {
@@ -57,6 +65,15 @@ typedef struct InterpResult {
     double *loss_of;    /* [batch]: sum of the losses without `per`, for each sequence */
     InterpState *state; /* with want_state: the variables that are read at a lag, the positions */
     int state_count;
+    /* With `roundoff`: how far a compiled program that computes the same equations in that
+     * precision may be from each value; infinite where nothing can be said. */
+    double **bounds;     /* [graph->outputs], laid out as outputs; zero beyond each length */
+    double loss_bound;   /* of `loss` */
+    double *loss_bounds; /* of `loss_of` */
+    /* A comparison, a floor, an argmax, … has operands within their bounds of where it jumps, or a
+     * bound that is asked for is infinite: compiled code may go another way. */
+    bool fragile;
+    const char *fragile_message; /* names node, position, sequence of the first one */
 } InterpResult;
 
 /* Runs a graph on one batch. All of the result lives in `arena`; what the evaluation needs beside

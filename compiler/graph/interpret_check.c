@@ -63,12 +63,14 @@ static void check_axis(Run *run, int axis) {
         if (a->fixed > 0 && lengths[b] != a->fixed)
             interp_fail(run, INTERP_LENGTH, -1,
                         "axis %s has length %" PRId64 " in sequence %" PRId64
-                        " when it is fixed at %" PRId64, a->name, lengths[b], b, a->fixed);
+                        " when it is fixed at %" PRId64,
+                        a->name, lengths[b], b, a->fixed);
         if (lengths[b] < 0 || lengths[b] > (int64_t)1 << 52 ||
             (a->most > 0 && lengths[b] > a->most))
             interp_fail(run, INTERP_LENGTH, -1,
                         "axis %s has length %" PRId64 " in sequence %" PRId64
-                        " when the bound is %" PRId64, a->name, lengths[b], b, a->most);
+                        " when the bound is %" PRId64,
+                        a->name, lengths[b], b, a->most);
     }
 }
 
@@ -156,8 +158,9 @@ static const InterpState *find_state(Run *run, const char *name, int lags, int64
         if (strcmp(state->name, name) != 0) continue;
         if (state->lags != lags || state->count != count)
             interp_fail(run, INTERP_VALUE, -1,
-                        "state %s has %d values of %" PRId64 " elements when it should have %d of %"
-                        PRId64, name, state->lags, state->count, lags, count);
+                        "state %s has %d values of %" PRId64
+                        " elements when it should have %d of %" PRId64,
+                        name, state->lags, state->count, lags, count);
         return state;
     }
     interp_fail(run, INTERP_MISSING, -1, "the state holds no %s", name);

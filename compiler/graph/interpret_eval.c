@@ -62,8 +62,11 @@ static Frame *push(Run *run, int node, int64_t where, int domain_count, int in_c
     size_t size = in + (size_t)in_count * sizeof(double *);
     char *base = interp_push_bytes(run, size);
     Frame *frame = (Frame *)(void *)base;
-    *frame = (Frame){.below = run->frame, .at = (int64_t *)(void *)(base + at),
-                     .in = (const double **)(void *)(base + in), .where = where, .node = node,
+    *frame = (Frame){.below = run->frame,
+                     .at = (int64_t *)(void *)(base + at),
+                     .in = (const double **)(void *)(base + in),
+                     .where = where,
+                     .node = node,
                      .chunk = run->top};
     return run->frame = frame;
 }
@@ -100,8 +103,8 @@ static void hold(Run *run, Frame *frame) {
     for (; frame->held < frame->next; frame->held++) {
         const Plan *plan = &run->plans[node->in[frame->held]];
         if (plan->keep != KEEP_RECENT || plan->node->op == OP_PARAM) continue;
-        double *copy = interp_push_bytes(run, (size_t)plan->count * sizeof *copy);
-        memcpy(copy, frame->in[frame->held], (size_t)plan->count * sizeof *copy);
+        double *copy = interp_push_bytes(run, (size_t)plan->width * sizeof *copy);
+        memcpy(copy, frame->in[frame->held], (size_t)plan->width * sizeof *copy);
         frame->in[frame->held] = copy;
     }
 }
@@ -247,15 +250,7 @@ static bool read_place(Run *run, Frame *frame, const Node *node, int k, int64_t 
 
 void interp_spread(const Plan *from, const Plan *to, const double *value, double *out) {
     const Shape *a = &from->node->type.shape, *b = &to->node->type.shape;
-    for (int64_t i = 0; i < to->count; i++) {
-        int64_t rest = i, step = 1, place = 0;
-        for (int d = b->rank; d-- > 0 && a->rank > 0;) {
-            if (a->dim[d] != 1) place += rest % b->dim[d] * step;
-            rest /= b->dim[d];
-            step *= a->dim[d];
-        }
-        out[i] = value[place];
-    }
+    for (int64_t i = 0; i < to->count; i++) out[i] = value[interp_element(a, b, i)];
 }
 
 /* The value that an earlier chunk left, or NULL: then it is the boundary's. */
@@ -269,6 +264,12 @@ static const double *carried_value(Run *run, const Plan *plan, int64_t p) {
         run->carried[variable->carry] + p < 0)
         return NULL;
     return in->values + ((in->lags + p) * run->call->batch + run->b) * in->count;
+}
+
+static void carried_bounds(const Run *run, const Plan *plan, const double *value, double *out) {
+    const InterpState *in = run->variables.at[plan->variable].in;
+    for (int64_t i = 0; i < plan->count; i++)
+        interp_put_bound(plan, out, i, in->bounds ? in->bounds[value - in->values + i] : 0);
 }
 
 static void step_read(Run *run, Frame *frame) {
@@ -287,10 +288,13 @@ static void step_read(Run *run, Frame *frame) {
     const double *value;
     if (all) {
         if (!(value = interp_ask(run, frame, node->in[0], at))) return;
-        memcpy(interp_out(run, frame), value, (size_t)plan->count * sizeof *value);
+        double *out = interp_out(run, frame);
+        memcpy(out, value, (size_t)plan->count * sizeof *value);
+        if (run->rounding) interp_bound_copy(run, &run->plans[node->in[0]], value, plan, out);
     } else if ((value = carried_value(run, plan, before))) {
         double *out = interp_out(run, frame);
         for (int64_t i = 0; i < plan->count; i++) out[i] = interp_round(plan->narrow, value[i]);
+        if (run->rounding) carried_bounds(run, plan, value, out);
     } else {
         if (node->in_count < 2 || node->in[1] < 0) {
             char name[120];
@@ -298,7 +302,9 @@ static void step_read(Run *run, Frame *frame) {
             interp_fail(run, INTERP_VALUE, node->id, "%s is read and has no boundary value", name);
         }
         if (!(value = interp_operand(run, frame, 1, 0, 0))) return;
-        interp_spread(&run->plans[node->in[1]], plan, value, interp_out(run, frame));
+        double *out = interp_out(run, frame);
+        interp_spread(&run->plans[node->in[1]], plan, value, out);
+        if (run->rounding) interp_bound_copy(run, &run->plans[node->in[1]], value, plan, out);
     }
     interp_finish(run, frame);
 }
@@ -324,7 +330,10 @@ static void step_hold(Run *run, Frame *frame) {
     const double *value =
         interp_operand(run, frame, position % plan->node->attr.every == 0 ? 0 : 1, 0, 0);
     if (!value) return;
-    memcpy(interp_out(run, frame), value, (size_t)plan->count * sizeof *value);
+    double *out = interp_out(run, frame);
+    memcpy(out, value, (size_t)plan->count * sizeof *value);
+    const Plan *from = &run->plans[plan->node->in[position % plan->node->attr.every == 0 ? 0 : 1]];
+    if (run->rounding) interp_bound_copy(run, from, value, plan, out);
     interp_finish(run, frame);
 }
 
@@ -349,6 +358,13 @@ static void step_leaf(Run *run, Frame *frame) {
         if (!value) return;
         double *out = interp_out(run, frame);
         for (int64_t i = 0; i < plan->count; i++) out[i] = interp_round(plan->narrow, value[i]);
+        if (run->rounding) {
+            const GraphPort *port = &run->graph->inputs.at[node->attr.slot];
+            if (interp_input(run, node->attr.slot))
+                interp_bound_leaf(run, plan, out);
+            else
+                interp_bound_copy(run, &run->plans[port->fallback], value, plan, out);
+        }
         interp_finish(run, frame);
         return;
     }
@@ -359,6 +375,7 @@ static void step_leaf(Run *run, Frame *frame) {
         out[i] = node->op == OP_CONST  ? interp_round(plan->narrow, node->attr.number)
                  : node->op == OP_IOTA ? interp_round(plan->narrow, (double)i)
                                        : (double)number;
+    if (run->rounding) interp_bound_leaf(run, plan, out);
     interp_finish(run, frame);
 }
 
@@ -380,7 +397,9 @@ static void step_draw(Run *run, Frame *frame) {
         int carry = node->attr.carry - 1;
         if (carry >= 0 && run->graph->carries.at[carry].axis == axis) at[k] += run->carried[carry];
     }
-    interp_draw(run, plan, at, frame->in, interp_out(run, frame));
+    double *out = interp_out(run, frame);
+    interp_draw(run, plan, at, frame->in, out);
+    if (run->rounding) interp_bound(run, plan, frame->in, out);
     interp_finish(run, frame);
 }
 
@@ -393,8 +412,15 @@ static void step_plain(Run *run, Frame *frame) {
         if (!(frame->in[frame->next] = interp_operand(run, frame, frame->next, 0, 0))) return;
     double *out = interp_out(run, frame);
     OpClass class_ = op_info[node->op].class_;
-    if (class_ == CLASS_TENSOR || class_ == CLASS_LOSS) interp_tensor(run, plan, frame->in, out);
-    else interp_elementwise(run, plan, frame->in, out);
+    bool tensor = class_ == CLASS_TENSOR || class_ == CLASS_LOSS;
+    if (tensor)
+        interp_tensor(run, plan, frame->in, out);
+    else
+        interp_elementwise(run, plan, frame->in, out);
+    if (run->rounding && tensor)
+        interp_bound_tensor(run, plan, frame->in, out);
+    else if (run->rounding)
+        interp_bound(run, plan, frame->in, out);
     interp_finish(run, frame);
 }
 
@@ -407,13 +433,18 @@ static void step(Run *run) {
     const Node *node = run->plans[frame->node].node;
     switch (op_info[node->op].class_) {
     case CLASS_LEAF:
-        if (node->op == OP_DRAW) step_draw(run, frame);
-        else step_leaf(run, frame);
+        if (node->op == OP_DRAW)
+            step_draw(run, frame);
+        else
+            step_leaf(run, frame);
         break;
     case CLASS_TIME:
-        if (node->op == OP_READ) step_read(run, frame);
-        else if (node->op == OP_HOLD) step_hold(run, frame);
-        else interp_step_loop(run, frame);
+        if (node->op == OP_READ)
+            step_read(run, frame);
+        else if (node->op == OP_HOLD)
+            step_hold(run, frame);
+        else
+            interp_step_loop(run, frame);
         break;
     case CLASS_UNARY:
     case CLASS_BINARY:

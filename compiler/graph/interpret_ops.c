@@ -88,8 +88,7 @@ static double binary(Op op, bool narrow, double a, double b) {
     return NAN; /* not a binary operation */
 }
 
-/* Element of an operand that the result's element `i` reads: dims of 1, and scalars, repeat. */
-static int64_t element(const Shape *from, const Shape *to, int64_t i) {
+int64_t interp_element(const Shape *from, const Shape *to, int64_t i) {
     int64_t place = 0, step = 1;
     if (from->rank == 0) return 0;
     for (int d = to->rank; d-- > 0;) {
@@ -113,7 +112,7 @@ void interp_elementwise(Run *run, const Plan *plan, const double *const *in, dou
     for (int64_t i = 0; i < plan->count; i++) {
         double x[3] = {0, 0, 0};
         for (int j = 0; j < node->in_count && j < 3; j++)
-            x[j] = in[j][same[j] ? i : element(shape[j], to, i)];
+            x[j] = in[j][same[j] ? i : interp_element(shape[j], to, i)];
         double y = class_ == CLASS_UNARY    ? unary(node->op, x[0])
                    : class_ == CLASS_BINARY ? binary(node->op, plan->narrow, x[0], x[1])
                    : node->op == OP_SELECT  ? (x[0] != 0 ? x[1] : x[2])
@@ -151,7 +150,7 @@ void interp_draw(Run *run, const Plan *plan, const int64_t *at, const double *co
         uint64_t e = (uint64_t)i;
         double x[2] = {0, 0}, y = 0;
         for (int j = 0; j < node->in_count && j < 2; j++)
-            x[j] = in[j][element(&run->graph->nodes.at[node->in[j]]->type.shape, to, i)];
+            x[j] = in[j][interp_element(&run->graph->nodes.at[node->in[j]]->type.shape, to, i)];
         switch (node->attr.draw) {
         case DRAW_NORMAL:
             y = interp_round(plan->narrow, rt_normal(seed, site, b, at, positions, e));

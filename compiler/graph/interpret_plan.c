@@ -120,9 +120,12 @@ static void project(Run *run, Plan *plan) {
             for (int i = 0; i < node->domain_count; i++)
                 if (node->domain[i] == operand->domain[k]) place = i;
             if (!same_position(node, j)) {
-                if (operand->domain[k] == node->attr.index) place = -1;
-                else if (node->op == OP_CTC && operand->domain[k] == node->attr.index2) place = -2;
-                else if (place < 0) place = -3;
+                if (operand->domain[k] == node->attr.index)
+                    place = -1;
+                else if (node->op == OP_CTC && operand->domain[k] == node->attr.index2)
+                    place = -2;
+                else if (place < 0)
+                    place = -3;
             } else if (place < 0) {
                 place = -3;
             }
@@ -150,8 +153,7 @@ static void add_variable(Run *run, Plan *plan) {
         }
     }
     if (lag == 0) return; /* at its own position: nothing is carried */
-    if (others)
-        interp_fail(run, INTERP_VALUE, node->id, "carry over more than its own time axis");
+    if (others) interp_fail(run, INTERP_VALUE, node->id, "carry over more than its own time axis");
     int i = 0;
     while (i < run->variables.count && run->variables.at[i].source != source->id) i++;
     if (i == run->variables.count) {
@@ -172,8 +174,11 @@ void interp_plan(Run *run) {
     run->plans = interp_alloc(run, run->work, graph->nodes.count, sizeof *run->plans);
     for (int i = 0; i < graph->nodes.count; i++) {
         const Node *node = graph->nodes.at[i];
-        run->plans[i] = (Plan){.node = node, .count = shape_count(node->type.shape),
-                               .keep = KEEP_RECENT, .variable = -1};
+        run->plans[i] = (Plan){.node = node,
+                               .count = shape_count(node->type.shape),
+                               .keep = KEEP_RECENT,
+                               .variable = -1};
+        run->plans[i].width = (run->rounding ? PLANES : 1) * run->plans[i].count;
         run->plans[i].narrow = run->call->single && node->type.dtype == DT_FLOAT;
     }
     mark_live(run);
@@ -199,7 +204,8 @@ static bool differs_by_itself(const Run *run, const Node *node) {
     if (node->op == OP_DRAW) return true;
     if (node->op == OP_INPUT) return fallback_of(run, node) < 0;
     int axis = -1;
-    if (node->op == OP_LENGTH) axis = node->attr.slot;
+    if (node->op == OP_LENGTH)
+        axis = node->attr.slot;
     else if (op_info[node->op].class_ == CLASS_TIME && node->op != OP_READ && node->op != OP_HOLD)
         axis = run->graph->indices.at[node->attr.index].axis;
     if (axis >= 0) {

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 
 #include "graph/interpret.h"
+#include "graph/interpret_ball.h"
 
 typedef enum Keep {
     KEEP_ALL,   /* one value for each position, in pages made when first asked for */
@@ -28,6 +29,7 @@ enum { VALUE_NONE, VALUE_BUSY, VALUE_DONE };
 typedef struct Plan {
     const Node *node;
     int64_t count; /* elements of a value */
+    int64_t width; /* numbers that are stored for a value: count, or PLANES * count with bounds */
     bool live;
     bool narrow; /* results are rounded to float */
     Keep keep;
@@ -46,8 +48,8 @@ typedef struct Plan {
 
 /* A variable that carried instances read at earlier positions. */
 typedef struct CarryVariable {
-    int source;   /* node */
-    int carry;    /* place in graph->carries */
+    int source; /* node */
+    int carry;  /* place in graph->carries */
     int lags;
     int boundary; /* node, or -1 */
     Name name;
@@ -60,7 +62,8 @@ typedef struct Loop {
     int64_t done;      /* positions visited */
     int64_t labels;    /* CTC */
     int pass;
-    double *sums;      /* what is accumulated; layout by operation */
+    double *sums;   /* what is accumulated; layout by operation */
+    double *errors; /* with bounds: what they need of the loop (interpret_bound_time.c) */
 } Loop;
 
 typedef struct Frame {
@@ -94,9 +97,11 @@ typedef struct Run {
     Plan *plans;
     VEC(CarryVariable) variables;
     const InterpState **positions; /* [carry] as an earlier chunk left them; NULL entries: reset */
-    double **params;  /* rounded in single precision */
-    bool *used;       /* [axis] by a live node */
-    int64_t *longest; /* [axis] over the batch, as the caller gave it */
+    double **params;               /* rounded in single precision */
+    bool *used;                    /* [axis] by a live node */
+    int64_t *longest;              /* [axis] over the batch, as the caller gave it */
+    const Rounding *rounding;      /* NULL: no bounds */
+    char *fragile;                 /* why the call is; NULL: it is not */
     /* of the current sequence */
     int64_t b;
     int64_t *length, *bound; /* [axis] */
@@ -127,7 +132,7 @@ void *interp_push_bytes(Run *run, size_t size);
 void interp_store_begin(Run *run); /* a new sequence: `bound` is known */
 int64_t interp_where(const Plan *plan, const int64_t *at);
 const double *interp_find(Run *run, Plan *plan, int64_t where);
-double *interp_room(Run *run, Plan *plan, int64_t where); /* where to write a value */
+double *interp_room(Run *run, Plan *plan, int64_t where);         /* where to write a value */
 unsigned char *interp_state(Run *run, Plan *plan, int64_t where); /* KEEP_ALL only */
 void interp_done(Run *run, Plan *plan, int64_t where);
 
@@ -146,6 +151,8 @@ double *interp_out(Run *run, Frame *frame);
 void interp_finish(Run *run, Frame *frame);
 _Noreturn void interp_fail(Run *run, InterpStatus status, int node, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Element of an operand that the result's element `i` reads: dims of 1, and scalars, repeat. */
+int64_t interp_element(const Shape *from, const Shape *to, int64_t i);
 /* Copies a boundary value, which may be a scalar or have dims of 1, to the shape of `to`. */
 void interp_spread(const Plan *from, const Plan *to, const double *value, double *out);
 /* `h[t=3, u=0]` into a buffer. */
@@ -158,6 +165,42 @@ void interp_elementwise(Run *run, const Plan *plan, const double *const *in, dou
 void interp_tensor(Run *run, const Plan *plan, const double *const *in, double *out);
 void interp_draw(Run *run, const Plan *plan, const int64_t *at, const double *const *in,
                  double *out);
+
+/* interpret_bound*.c, all only with run->rounding: what lies beside the values. */
+/* What stands behind the values of leaves: how far they are from what the type can hold. */
+void interp_bound_leaf(const Run *run, const Plan *plan, double *value);
+/* A value of `from` becomes one of its own kind, `value` having the elements already. */
+void interp_bound_copy(const Run *run, const Plan *from, const double *in, const Plan *plan,
+                       double *out);
+/* Of elementwise operations and draws, of class TENSOR and LOSS. */
+void interp_bound(Run *run, const Plan *plan, const double *const *in, double *out);
+void interp_bound_tensor(Run *run, const Plan *plan, const double *const *in, double *out);
+/* Of operations over positions: before the first, at each, at the end. */
+int64_t interp_bound_loop_size(const Plan *plan, const Loop *loop, int64_t operand_count);
+void interp_bound_visit(Run *run, const Plan *plan, const Plan *operand, Loop *loop,
+                        const double *value);
+void interp_bound_reduced(Run *run, const Plan *plan, const Loop *loop, double *out);
+void interp_bound_tsoftmax(Run *run, const Plan *plan, const Plan *operand, const Loop *loop,
+                           const double *value, double *out);
+/* Element `i` of a stored value with its bound. */
+static inline Ball interp_ball(const Rounding *r, const Plan *plan, const double *value,
+                               int64_t i) {
+    const double *at = value + i;
+    double rounds = at[PLANE_ROUNDS * plan->count];
+    double e = at[PLANE_ERROR * plan->count];
+    if (rounds > 0) e += rounds * r->unit * at[PLANE_MASS * plan->count];
+    return (Ball){*at, e};
+}
+/* Stores what belongs to element `i`, which is no sum. */
+static inline void interp_put_bound(const Plan *plan, double *value, int64_t i, double error) {
+    double *at = value + i;
+    at[PLANE_ERROR * plan->count] = error;
+    at[PLANE_MASS * plan->count] = *at < 0 ? -*at : *at;
+    at[PLANE_ROUNDS * plan->count] = 0;
+}
+/* Says why the value of a node at a position (NULL: that of the frame) may be another in compiled
+ * code. */
+void interp_fragile(Run *run, int node, const int64_t *at, const char *reason);
 
 /* What the caller gave for an input or a parameter; NULL: nothing. */
 static inline const double *interp_input(const Run *run, int slot) {

@@ -93,7 +93,7 @@ static Page *page_of(Run *run, Plan *plan, int64_t where, bool make) {
         Page *page = interp_alloc(run, run->sequence, 1, sizeof *page);
         page->number = number;
         page->state = interp_alloc(run, run->sequence, size, 1);
-        page->values = interp_alloc(run, run->sequence, size * plan->count, sizeof(double));
+        page->values = interp_alloc(run, run->sequence, size * plan->width, sizeof(double));
         *slot = page;
         plan->page_count++;
     }
@@ -104,11 +104,11 @@ const double *interp_find(Run *run, Plan *plan, int64_t where) {
     if (plan->keep == KEEP_RECENT) {
         int64_t slot = where & (plan->slots - 1);
         if (!plan->tags || plan->tags[slot] != where + 1) return NULL;
-        return plan->recent + slot * plan->count;
+        return plan->recent + slot * plan->width;
     }
     Page *page = page_of(run, plan, where, false);
     int64_t i = where & (((int64_t)1 << plan->shift) - 1);
-    return page && page->state[i] == VALUE_DONE ? page->values + i * plan->count : NULL;
+    return page && page->state[i] == VALUE_DONE ? page->values + i * plan->width : NULL;
 }
 
 double *interp_room(Run *run, Plan *plan, int64_t where) {
@@ -116,14 +116,14 @@ double *interp_room(Run *run, Plan *plan, int64_t where) {
         if (!plan->tags) {
             plan->tags = interp_alloc(run, run->sequence, plan->slots, sizeof *plan->tags);
             plan->recent =
-                interp_alloc(run, run->sequence, plan->slots * plan->count, sizeof(double));
+                interp_alloc(run, run->sequence, plan->slots * plan->width, sizeof(double));
         }
         int64_t slot = where & (plan->slots - 1);
         plan->tags[slot] = 0;
-        return plan->recent + slot * plan->count;
+        return plan->recent + slot * plan->width;
     }
     Page *page = page_of(run, plan, where, true);
-    return page->values + (where & (((int64_t)1 << plan->shift) - 1)) * plan->count;
+    return page->values + (where & (((int64_t)1 << plan->shift) - 1)) * plan->width;
 }
 
 unsigned char *interp_state(Run *run, Plan *plan, int64_t where) {
@@ -131,6 +131,8 @@ unsigned char *interp_state(Run *run, Plan *plan, int64_t where) {
 }
 
 void interp_done(Run *run, Plan *plan, int64_t where) {
-    if (plan->keep == KEEP_RECENT) plan->tags[where & (plan->slots - 1)] = where + 1;
-    else *interp_state(run, plan, where) = VALUE_DONE;
+    if (plan->keep == KEEP_RECENT)
+        plan->tags[where & (plan->slots - 1)] = where + 1;
+    else
+        *interp_state(run, plan, where) = VALUE_DONE;
 }

@@ -63,8 +63,10 @@ static void matmul_single(const double *a, const double *b, double *out, int64_t
 static void matmul(const Run *run, const Plan *plan, const double *const *in, double *out) {
     const Shape *a = shape_of(run, plan, 0), *b = shape_of(run, plan, 1);
     int64_t m = a->rank == 2 ? a->dim[0] : 1, n = b->rank == 2 ? b->dim[1] : 1;
-    if (plan->narrow) matmul_single(in[0], in[1], out, m, b->dim[0], n);
-    else matmul_double(in[0], in[1], out, m, b->dim[0], n);
+    if (plan->narrow)
+        matmul_single(in[0], in[1], out, m, b->dim[0], n);
+    else
+        matmul_double(in[0], in[1], out, m, b->dim[0], n);
 }
 
 /* Sum of the products of one window: w [C, q0, q1, q2] on x [C, r0, r1, r2], beginning at `from`.
@@ -133,7 +135,8 @@ static void pool(const Run *run, const Plan *plan, const double *x, double *out)
             }
             if (plan->node->op == OP_AVGPOOL)
                 result = interp_round(plan->narrow, result + x[place]);
-            else result = cell == 0 ? x[place] : extreme(true, result, x[place]);
+            else
+                result = cell == 0 ? x[place] : extreme(true, result, x[place]);
         }
         if (plan->node->op == OP_AVGPOOL)
             result = interp_round(plan->narrow, result / (double)area);
@@ -262,11 +265,16 @@ static void along_last(const Run *run, const Plan *plan, const double *x, double
     int64_t count = from->dim[from->rank - 1], rows = shape_count(*from) / count;
     for (int64_t i = 0; i < rows; i++, x += count) {
         Op op = plan->node->op;
-        if (op == OP_SOFTMAX) softmax(plan->narrow, x, out + i * count, count);
-        else if (op == OP_LOG_SOFTMAX) log_softmax(plan->narrow, x, out + i * count, count);
-        else if (op == OP_LAYERNORM) layernorm(plan->narrow, x, out + i * count, count);
-        else if (op == OP_LOGSUMEXP) out[i] = log_sum_exp(plan->narrow, x, count);
-        else out[i] = (double)first_maximum(x, count);
+        if (op == OP_SOFTMAX)
+            softmax(plan->narrow, x, out + i * count, count);
+        else if (op == OP_LOG_SOFTMAX)
+            log_softmax(plan->narrow, x, out + i * count, count);
+        else if (op == OP_LAYERNORM)
+            layernorm(plan->narrow, x, out + i * count, count);
+        else if (op == OP_LOGSUMEXP)
+            out[i] = log_sum_exp(plan->narrow, x, count);
+        else
+            out[i] = (double)first_maximum(x, count);
     }
 }
 
@@ -318,8 +326,10 @@ void interp_tensor(Run *run, const Plan *plan, const double *const *in, double *
                (size_t)count * sizeof *out);
         break;
     case OP_DOT:
-        if (plan->narrow) matmul_single(in[0], in[1], out, 1, a->dim[0], 1);
-        else matmul_double(in[0], in[1], out, 1, a->dim[0], 1);
+        if (plan->narrow)
+            matmul_single(in[0], in[1], out, 1, a->dim[0], 1);
+        else
+            matmul_double(in[0], in[1], out, 1, a->dim[0], 1);
         break;
     case OP_OUTER: {
         int64_t n = shape_of(run, plan, 1)->dim[0];

@@ -47,8 +47,10 @@ static bool begin(Run *run, Frame *frame, const Plan *plan) {
     bool implied = high->kind == BOUND_INDEX && high->offset <= 1 &&
                    node->attr.low.kind != BOUND_LAST &&
                    !(node->attr.mirrored && node->op == OP_TARGMAX);
-    if (implied) length = place_of(frame, node, high->index) + 1;
-    else if (!interp_ask_length(run, frame, axis, &length)) return false;
+    if (implied)
+        length = place_of(frame, node, high->index) + 1;
+    else if (!interp_ask_length(run, frame, axis, &length))
+        return false;
     if (node->op == OP_CTC &&
         !interp_ask_length(run, frame, run->graph->indices.at[node->attr.index2].axis,
                            &loop.labels))
@@ -64,6 +66,11 @@ static bool begin(Run *run, Frame *frame, const Plan *plan) {
     *kept = loop;
     kept->sums = interp_push_bytes(run, (size_t)sums * sizeof(double));
     for (int64_t i = 0; i < sums; i++) kept->sums[i] = 0;
+    if (run->rounding) {
+        int64_t errors = interp_bound_loop_size(plan, kept, run->plans[node->in[0]].count);
+        kept->errors = interp_push_bytes(run, (size_t)errors * sizeof(double));
+        for (int64_t i = 0; i < errors; i++) kept->errors[i] = 0;
+    }
     if (node->op == OP_TMAX || node->op == OP_TLOGSUMEXP || node->op == OP_TSOFTMAX)
         for (int64_t i = 0; i < plan->count; i++) kept->sums[i] = -INFINITY;
     if (node->op == OP_TARGMAX)
@@ -98,11 +105,12 @@ static void visit(const Plan *plan, const Plan *operand, Loop *loop, int64_t s,
             break;
         case OP_TLOGSUMEXP:
         case OP_TSOFTMAX:
-            if (loop->pass == 0) sums[i] = larger(sums[i], x);
+            if (loop->pass == 0)
+                sums[i] = larger(sums[i], x);
             else
                 sums[count + i] = interp_round(
-                    narrow, sums[count + i] +
-                                interp_round(narrow, exp(interp_round(narrow, x - sums[i]))));
+                    narrow,
+                    sums[count + i] + interp_round(narrow, exp(interp_round(narrow, x - sums[i]))));
             break;
         case OP_TSUM:
         case OP_TMEAN: sums[i] = interp_round(narrow, sums[i] + x); break;
@@ -116,10 +124,12 @@ static bool visit_all(Run *run, Frame *frame, const Plan *plan, int passes) {
     const Plan *operand = &run->plans[plan->node->in[0]];
     for (; loop->pass < passes; loop->pass++, loop->done = 0)
         for (; loop->done < loop->high - loop->low; loop->done++) {
-            int64_t s = plan->node->attr.mirrored ? loop->high - 1 - loop->done
-                                                  : loop->low + loop->done;
+            int64_t s =
+                plan->node->attr.mirrored ? loop->high - 1 - loop->done : loop->low + loop->done;
             const double *value = interp_operand(run, frame, 0, s, 0);
             if (!value) return false;
+            /* Before the value is taken: `sums` is what it meets. */
+            if (run->rounding) interp_bound_visit(run, plan, operand, loop, value);
             visit(plan, operand, loop, s, value);
         }
     return true;
@@ -148,19 +158,23 @@ static void step_reduction(Run *run, Frame *frame, Plan *plan) {
         }
         out[i] = rest;
     }
+    if (run->rounding) interp_bound_reduced(run, plan, loop, out);
     interp_finish(run, frame);
 }
 
-/* Maximum and sum of one range are kept a while: all positions of the range divide by them. */
+/* Maximum and sum of one range (and the bound of the sum) are kept a while: all positions of the
+ * range divide by them. */
+enum { KEPT = 3 };
+
 static double *normaliser(Run *run, Plan *plan, int64_t where, bool make) {
     if (!plan->tags) {
         plan->tags = interp_alloc(run, run->sequence, plan->slots, sizeof *plan->tags);
         plan->recent =
-            interp_alloc(run, run->sequence, plan->slots * 2 * plan->count, sizeof(double));
+            interp_alloc(run, run->sequence, plan->slots * KEPT * plan->count, sizeof(double));
     }
     int64_t slot = (int64_t)((uint64_t)where * 0x9E3779B97F4A7C15u >> 32) & (plan->slots - 1);
     if (make) plan->tags[slot] = where + 1;
-    return plan->tags[slot] == where + 1 ? plan->recent + slot * 2 * plan->count : NULL;
+    return plan->tags[slot] == where + 1 ? plan->recent + slot * KEPT * plan->count : NULL;
 }
 
 static void step_softmax(Run *run, Frame *frame, Plan *plan) {
@@ -174,11 +188,15 @@ static void step_softmax(Run *run, Frame *frame, Plan *plan) {
         const double *known = normaliser(run, plan, outer, false);
         if (known && loop->pass == 0) {
             memcpy(loop->sums, known, 2 * (size_t)plan->count * sizeof *known);
+            if (run->rounding)
+                memcpy(loop->errors, known + 2 * plan->count, (size_t)plan->count * sizeof *known);
             loop->pass = 2;
         } else if (loop->pass < 2) {
             if (!visit_all(run, frame, plan, 2)) return;
-            memcpy(normaliser(run, plan, outer, true), loop->sums,
-                   2 * (size_t)plan->count * sizeof *known);
+            double *kept = normaliser(run, plan, outer, true);
+            memcpy(kept, loop->sums, 2 * (size_t)plan->count * sizeof *known);
+            if (run->rounding)
+                memcpy(kept + 2 * plan->count, loop->errors, (size_t)plan->count * sizeof *known);
         }
         if (!(value = interp_operand(run, frame, 0, s, 0))) return;
     }
@@ -192,12 +210,15 @@ static void step_softmax(Run *run, Frame *frame, Plan *plan) {
         e = interp_round(plan->narrow, exp(e));
         out[i] = interp_round(plan->narrow, e / loop->sums[plan->count + i]);
     }
+    if (run->rounding) interp_bound_tsoftmax(run, plan, &run->plans[node->in[0]], loop, value, out);
     interp_finish(run, frame);
 }
 
 static void step_tconcat(Run *run, Frame *frame, Plan *plan) {
     if (!visit_all(run, frame, plan, 1)) return;
-    memcpy(interp_out(run, frame), frame->loop->sums, (size_t)plan->count * sizeof(double));
+    double *out = interp_out(run, frame);
+    memcpy(out, frame->loop->sums, (size_t)plan->count * sizeof(double));
+    if (run->rounding) interp_bound_reduced(run, plan, frame->loop, out);
     interp_finish(run, frame);
 }
 
@@ -250,19 +271,26 @@ static void step_ctc(Run *run, Frame *frame, Plan *plan) {
         int64_t t = node->attr.mirrored ? loop->high - 1 - loop->done : loop->done;
         if (!(value = interp_operand(run, frame, 0, t, 0))) return;
         ctc_forward(loop, value, node->attr.slot, alpha, next);
+        if (run->rounding) interp_bound_visit(run, plan, &run->plans[node->in[0]], loop, value);
         memcpy(alpha, next, (size_t)states * sizeof *alpha);
     }
     double all = loop->high == 0 ? (loop->labels == 0 ? 0.0 : -INFINITY) : alpha[states - 1];
     if (loop->high > 0 && loop->labels > 0) all = log_add(all, alpha[states - 2]);
-    *interp_out(run, frame) = interp_round(plan->narrow, all == 0 ? 0 : -all);
+    double *out = interp_out(run, frame);
+    *out = interp_round(plan->narrow, all == 0 ? 0 : -all);
+    if (run->rounding) interp_bound_reduced(run, plan, loop, out);
     interp_finish(run, frame);
 }
 
 void interp_step_loop(Run *run, Frame *frame) {
     Plan *plan = &run->plans[frame->node];
     if (!frame->loop && !begin(run, frame, plan)) return;
-    if (plan->node->op == OP_TSOFTMAX) step_softmax(run, frame, plan);
-    else if (plan->node->op == OP_CTC) step_ctc(run, frame, plan);
-    else if (plan->node->op == OP_TCONCAT) step_tconcat(run, frame, plan);
-    else step_reduction(run, frame, plan);
+    if (plan->node->op == OP_TSOFTMAX)
+        step_softmax(run, frame, plan);
+    else if (plan->node->op == OP_CTC)
+        step_ctc(run, frame, plan);
+    else if (plan->node->op == OP_TCONCAT)
+        step_tconcat(run, frame, plan);
+    else
+        step_reduction(run, frame, plan);
 }

@@ -431,7 +431,8 @@ static void copy_rows(const Data *data, const GraphPort *port, const double *fro
     }
 }
 
-Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, bool single) {
+static Outcome *interpreted(Arena *arena, const Built *built, const Data *data, bool single,
+                            double roundoff) {
     const Graph *graph = built->graph;
     Outcome *out = ARENA_NEW(arena, Outcome);
     int64_t *longest = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t);
@@ -447,6 +448,7 @@ Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, boo
         inputs[i] = rows;
     }
     InterpCall call = {.single = single,
+                       .roundoff = roundoff,
                        .batch = data->batch,
                        .lengths = data->lengths,
                        .inputs = inputs,
@@ -469,12 +471,26 @@ Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, boo
         longest[a] = longest_of(data, result->lengths, a);
     }
     out->outputs = ARENA_ARRAY(arena, graph->outputs.count + 1, double *);
+    out->bounds = roundoff ? ARENA_ARRAY(arena, graph->outputs.count + 1, double *) : NULL;
+    out->fragile = result->fragile_message;
     for (int o = 0; o < graph->outputs.count; o++) {
         const GraphPort *port = &graph->outputs.at[o];
         out->outputs[o] = ARENA_ARRAY(arena, port_count(data, port) + 1, double);
         copy_rows(data, port, result->outputs[o], longest, out->outputs[o], data->extent);
+        if (!roundoff) continue;
+        out->bounds[o] = ARENA_ARRAY(arena, port_count(data, port) + 1, double);
+        copy_rows(data, port, result->bounds[o], longest, out->bounds[o], data->extent);
     }
     return out;
+}
+
+Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, bool single) {
+    return interpreted(arena, built, data, single, 0);
+}
+
+Outcome *run_bounded(Arena *arena, const Built *built, const Data *data, LoopType real) {
+    return interpreted(arena, built, data, false,
+                       real == LT_F32 ? INTERP_ROUNDOFF_F32 : INTERP_ROUNDOFF_F64);
 }
 
 /* ---- the evaluator ---- */

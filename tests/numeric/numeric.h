@@ -97,6 +97,9 @@ typedef struct Outcome {
     double **outputs;  /* [graph->outputs], widened, [extent…, batch, shape…] */
     int64_t **lengths; /* [axis][batch] as found; NULL where the axis is not generated */
     double **states;   /* [in->states], by export_state, or NULL */
+    /* Of the interpreter, with a roundoff: laid out as outputs. */
+    double **bounds;
+    const char *fragile; /* why compiled code may go another way; NULL: it may not */
 } Outcome;
 
 typedef struct Engine Engine;
@@ -124,6 +127,8 @@ typedef struct CallOptions {
 } CallOptions;
 
 Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, bool single);
+/* In double, with the bounds of code in precision `real`. */
+Outcome *run_bounded(Arena *arena, const Built *built, const Data *data, LoopType real);
 Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Data *data,
                      const CallOptions *options);
 
@@ -149,6 +154,11 @@ Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data 
 const char *compare_exact(Arena *arena, const Data *data, const Outcome *a, const Outcome *b);
 const char *compare_near(Arena *arena, const Data *data, const Outcome *a, const Outcome *b,
                          double tolerance);
+
+/* The same, within the bounds of `b`; what is fragile only has to run. `used` is raised to the
+ * largest share of a bound that was used. */
+const char *compare_bound(Arena *arena, const Data *data, const Outcome *a, const Outcome *b,
+                          double *used);
 
 /* Outputs beyond the lengths are zero. */
 const char *compare_padding(Arena *arena, const Data *data, const Outcome *a);
