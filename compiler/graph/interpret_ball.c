@@ -2,6 +2,7 @@
  * by their own range; those that compiled code makes of others, by those. */
 #include "graph/interpret_ball.h"
 
+#include <float.h>
 #include <math.h>
 
 /* Errors of compiled functions in units roundoff: twice the ulp of docs/accuracy.md. */
@@ -97,6 +98,12 @@ Ball ball_clip(Ball a, Ball low, Ball high, bool *jumps) {
     return ball_extreme(false, ball_extreme(true, a, low), high);
 }
 
+double ball_share(double y, double others, double d) {
+    double up = expm1(d), down = -expm1(-d);
+    if (isinf(up)) return farthest(others, y);
+    return y * others * farthest(up / (1 + y * up), down / (others + y * (1 - down)));
+}
+
 /* ---- Functions ---- */
 
 /* The least magnitude within. */
@@ -111,7 +118,10 @@ static double logistic(double x) {
 
 static Ball sigmoid(const Rounding *r, Ball a) {
     double v = logistic(a.v), m = exp(-inner(a));
-    return ball_round(r, v, nearest(a.e * m / ((1 + m) * (1 + m)), 1), units_sigmoid, true);
+    double e = nearest(a.e * m / ((1 + m) * (1 + m)), 1);
+    /* Compiled code has 0 where the result is subnormal. */
+    if (isfinite(a.v) && a.v - a.e < (r->single ? -87 : -708)) e += r->single ? FLT_MIN : DBL_MIN;
+    return ball_round(r, v, e, units_sigmoid, true);
 }
 
 static Ball hyperbolic(const Rounding *r, Ball a) {
@@ -153,6 +163,11 @@ static Ball soft_plus(const Rounding *r, Ball a) {
     return ball_round(r, v, a.e * logistic(a.v + a.e), units_softplus, true);
 }
 
+static Ball soft_sign(const Rounding *r, Ball a) {
+    double under = 1 + inner(a);
+    return ball_round(r, a.v / (1 + fabs(a.v)), nearest(a.e / (under * under), 2), 2, false);
+}
+
 /* Beyond the range of the reduction compiled code gives NaN. */
 static Ball wave(const Rounding *r, Ball a, double v) {
     if (isfinite(a.v) && fabs(a.v) + a.e > (r->single ? 0x1p20 : 0x1p30)) return unknown(v);
@@ -189,7 +204,7 @@ Ball ball_unary(const Rounding *r, Op op, Ball a, bool *jumps) {
     case OP_GELU: return gelu(r, a);
     case OP_SILU: return ball_mul(r, a, sigmoid(r, a));
     case OP_SOFTPLUS: return soft_plus(r, a);
-    case OP_SOFTSIGN: return ball_div(r, a, ball_add(r, one, absolute(a)));
+    case OP_SOFTSIGN: return soft_sign(r, a);
     case OP_HARD_SIGMOID: {
         Ball x = ball_add(r, ball_div(r, a, (Ball){6, 0}), (Ball){0.5, 0});
         return ball_clip(x, zero, one, jumps);

@@ -41,6 +41,9 @@ Ball ball_mul(const Rounding *r, Ball a, Ball b);
 Ball ball_div(const Rounding *r, Ball a, Ball b);
 /* The larger or the smaller; NaN where one is. */
 Ball ball_extreme(bool most, Ball a, Ball b);
+/* How far e^x/(e^x + rest) may be, `y` of it and `others` = rest/(e^x + rest), when x less the
+ * logarithm of the rest is known to `d`; no rounding. */
+double ball_share(double y, double others, double d);
 /* Elementwise operations; `jumps` is set when the operation is not continuous within the balls. */
 Ball ball_unary(const Rounding *r, Op op, Ball a, bool *jumps);
 Ball ball_binary(const Rounding *r, Op op, Ball a, Ball b, bool *jumps);

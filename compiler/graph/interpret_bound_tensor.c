@@ -136,48 +136,59 @@ static Ball extreme_row(const Rounding *r, const Row *row, bool most) {
     return x;
 }
 
-/* The logarithm of how far the sum of the e^x may be, as a factor; each x is less the maximum
- * before exp. */
-static double spread(const Rounding *r, const Row *row, double top) {
-    double sum = 0, more = 0;
-    for (int64_t i = 0; i < row->count; i++) {
+/* Sum of the e^x, each x less the maximum before exp, and how much more it may be. */
+typedef struct Powers {
+    double top, sum, more;
+    bool finite; /* the maximum is */
+} Powers;
+
+/* How much more one of them may be. */
+static double more_of(const Rounding *r, const Powers *all, Ball x) {
+    if (isinf(x.e)) return INFINITY;
+    if (x.v == -INFINITY) return 0;
+    return exp(x.v - all->top) * expm1(x.e + r->unit * fabs(x.v - all->top));
+}
+
+static Powers powers_of(const Rounding *r, const Row *row) {
+    Ball top = extreme_row(r, row, true);
+    Powers all = {.top = top.v, .finite = isfinite(top.v)};
+    for (int64_t i = 0; i < row->count && all.finite; i++) {
         Ball x = at(r, row, i);
-        if (x.v == -INFINITY && x.e == 0) continue;
-        double p = exp(x.v - top);
-        sum += p;
-        more += p * expm1(x.e + r->unit * fabs(x.v - top));
-        if (isinf(x.e)) more = INFINITY;
+        all.sum += exp(x.v - top.v);
+        all.more += more_of(r, &all, x);
     }
-    return log1p(more / sum) + ((double)row->count + 3) * r->unit + (double)row->count * r->tiny;
+    if (isinf(top.e)) all.more = INFINITY;
+    return all;
+}
+
+/* The error of the logarithm of the sum: from what it is made of, and by its own rounding. */
+static double spread(const Rounding *r, const Powers *all, int64_t count) {
+    return log1p(all->more / all->sum) + ((double)count + 3) * r->unit + (double)count * r->tiny +
+           3 * r->unit * log(all->sum);
 }
 
 static Ball log_sum_exp(const Rounding *r, const Row *row) {
-    Ball top = extreme_row(r, row, true);
-    if (!isfinite(top.v)) return (Ball){top.v, isfinite(top.e) ? 0 : INFINITY};
-    double sum = 0;
-    for (int64_t i = 0; i < row->count; i++) sum += exp(at(r, row, i).v - top.v);
-    double e = spread(r, row, top.v) + 3 * r->unit * log(sum);
-    return ball_round(r, top.v + log(sum), e, 2, true);
+    Powers all = powers_of(r, row);
+    if (!all.finite) return (Ball){all.top, isfinite(all.more) ? 0 : INFINITY};
+    return ball_round(r, all.top + log(all.sum), spread(r, &all, row->count), 2, true);
 }
 
 static void softmax(const Run *run, const Plan *plan, const Row *row, bool logarithm, double *out) {
     const Rounding *r = run->rounding;
-    Ball top = extreme_row(r, row, true);
-    double all = isfinite(top.v) ? spread(r, row, top.v) : 0;
-    double sum = 0;
-    for (int64_t i = 0; logarithm && i < row->count; i++) sum += exp(at(r, row, i).v - top.v);
+    Powers all = powers_of(r, row);
+    double n = (double)row->count;
     for (int64_t i = 0; i < row->count; i++) {
-        Ball x = at(r, row, i), y;
-        double shift = x.e + r->unit * fabs(x.v - top.v) + all;
-        if (!isfinite(top.v) || !isfinite(x.v)) {
-            y = (Ball){out[i], isfinite(top.e) && isfinite(x.e) ? 0 : INFINITY};
-        } else if (logarithm) {
-            y = ball_round(r, out[i], shift + 3 * r->unit * log(sum), 1, true);
-        } else {
-            double e = out[i] * expm1(shift + 3 * r->unit);
-            y = ball_round(r, out[i], e < 1 ? e : 1, 1, true);
-            y.e += 2 * r->tiny;
-            if (isinf(shift)) y.e = INFINITY;
+        Ball x = at(r, row, i), y = {out[i], 0};
+        double d = x.e + r->unit * fabs(x.v - all.top);
+        if (isinf(all.more) || isinf(x.e)) {
+            y.e = INFINITY;
+        } else if (all.finite && isfinite(x.v) && logarithm) {
+            y = ball_round(r, out[i], d + spread(r, &all, row->count), 1, true);
+        } else if (all.finite && isfinite(x.v)) {
+            double rest = all.sum - exp(x.v - all.top), more = all.more - more_of(r, &all, x);
+            d += rest > 0 && more > 0 ? log1p(more / rest) : 0;
+            y = ball_round(r, out[i], ball_share(out[i], rest > 0 ? rest / all.sum : 0, d), n + 7,
+                           true);
         }
         interp_put_bound(plan, out, i, y.e);
     }
@@ -194,10 +205,12 @@ static void layernorm(const Run *run, const Plan *plan, const Row *row, double *
         mass += fabs(x.v) / n;
         mean_e += x.e / n;
     }
-    double round_mean = (n + 1) * r->unit * (mass + mean_e);
+    double round_mean = n == 1 ? 0 : (n + 1) * r->unit * (mass + mean_e);
     for (int64_t i = 0; i < row->count; i++) {
         Ball x = at(r, row, i);
-        double c = x.v - mean.v, e = x.e + mean_e + round_mean + r->unit * fabs(c);
+        /* Of the mean, 1/n is the element's own. */
+        double c = x.v - mean.v, own = x.e * (n == 1 ? -1 : 1 - 2 / n);
+        double e = own + mean_e + round_mean + r->unit * fabs(c);
         squares += c * c / n;
         centre_e += e * e / n;
         inner += fabs(c) * x.e / n + e * x.e / n;
@@ -207,8 +220,9 @@ static void layernorm(const Run *run, const Plan *plan, const Row *row, double *
     if (!(least > sqrt(0.99e-5))) least = sqrt(0.99e-5);
     for (int64_t i = 0; i < row->count; i++) {
         Ball x = at(r, row, i);
-        double c = fabs(x.v - mean.v), reach = c + x.e + mean_e + round_mean;
-        double moved = (x.e + mean_e + reach / least * inner / least) / least;
+        double c = fabs(x.v - mean.v), own = x.e * (n == 1 ? -1 : 1 - 2 / n) + mean_e;
+        double reach = c + own + round_mean;
+        double moved = (own + reach / least * inner / least) / least;
         /* An error of the mean is one of all centred numbers; it moves the variance by its square.
          */
         double rounded =

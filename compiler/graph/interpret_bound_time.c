@@ -133,9 +133,11 @@ void interp_bound_tsoftmax(Run *run, const Plan *plan, const Plan *operand, cons
             Ball x = interp_ball(r, operand, value, i);
             double top = loop->sums[i];
             if (isfinite(top) && isfinite(x.v)) {
-                e = out[i] *
-                    expm1(x.e + r->unit * (fabs(x.v - top) + 3) + spread(r, plan, loop, i));
-                e = ball_round(r, out[i], e < 1 ? e : 1, 1, true).e + 2 * r->tiny;
+                double p = exp(x.v - top), all = loop->sums[plan->count + i];
+                double d = x.e + r->unit * fabs(x.v - top), more = loop->errors[i] - p * expm1(d);
+                if (all - p > 0 && more > 0) d += log1p(more / (all - p));
+                e = ball_share(out[i], all - p > 0 ? (all - p) / all : 0, d);
+                e = ball_round(r, out[i], e, (double)(loop->high - loop->low) + 7, true).e;
             }
             if (isinf(x.e) || isinf(loop->errors[i])) e = INFINITY;
         }

@@ -75,13 +75,14 @@ LExpr *ex_exp_near(Expander *x, LExpr *a) {
     return ex_fma(x, s, e.p, s);
 }
 
-/* 1 / (1 + exp(-a)) */
+/* 1 / (1 + exp(-a)); 0 where that would be subnormal, so that it is 0 of -infinity. */
 LExpr *expand_sigmoid(Expander *x, LExpr *a) {
-    double most = ex_pick(x, 87, 708);
-    a = clamp_above(x, clamp_below(x, a, -most), most);
-    Reduced e = reduce(x, ex_neg(x, a), NULL, false, exponent_bias(x));
+    LExpr *least = ex_real(x, ex_pick(x, -0x1.5d58p6, -0x1.6232p9));
+    LExpr *b = clamp_above(x, a, ex_pick(x, 87, 708));
+    Reduced e = reduce(x, ex_neg(x, b), NULL, false, exponent_bias(x));
     LExpr *s = scale(x, e.sum), *one = ex_real(x, 1);
-    return ex_div(x, one, ex_add(x, ex_fma(x, s, e.p, one), s));
+    LExpr *result = ex_div(x, one, ex_add(x, ex_fma(x, s, e.p, one), s));
+    return ex_select(x, ex_op(x, SOP_LT, a, least, NULL), ex_real(x, 0), result);
 }
 
 /* (exp(2 y) - 1) / (exp(2 y) + 1) at y = -|a|, then the sign of a. The plain form stays

@@ -3,6 +3,8 @@
  * RNNC_EXPAND_FULL=1 takes the root of every float from 1 to 4, and so of every fraction. */
 #include "expand_case.h"
 
+#include <float.h>
+
 /* Both types, with fma and without. */
 typedef struct Configuration {
     LoopType type;
@@ -167,15 +169,21 @@ static void edge_cases(void **state) {
         }
 }
 
-static void sigmoid_of_minus_infinity_is_next_to_0(void **state) {
+static void sigmoid_is_0_where_it_would_be_subnormal(void **state) {
     (void)state;
     for (int n = 0; n < CONFIGURATIONS; n++) {
         LoopType type = configurations[n].type;
         bool fma = configurations[n].fma;
         Case c;
         case_open(&c, SOP_SIGMOID, type, 1, fma);
-        double got = apply(&c, -INFINITY, 0);
-        assert_true(got > 0 && got < (type == LT_F64 ? 1e-307 : 1.7e-38));
+        double last = type == LT_F64 ? -0x1.6232p9 : -0x1.5d58p6,
+               normal = type == LT_F64 ? DBL_MIN : (double)FLT_MIN;
+        double next =
+            type == LT_F64 ? nextafter(last, -1e6) : (double)nextafterf((float)last, -1e6f);
+        assert_true(apply(&c, -INFINITY, 0) == 0);
+        assert_true(apply(&c, -1e30, 0) == 0);
+        assert_true(apply(&c, next, 0) == 0);
+        assert_true(apply(&c, last, 0) >= normal && apply(&c, last, 0) < 1.01 * normal);
         case_close(&c);
     }
 }
@@ -202,11 +210,34 @@ static void exp_at_the_ends_of_the_range(void **state) {
 /* All pairs of numbers with something to them against the C library. */
 static void pow_is_that_of_c(void **state) {
     (void)state;
-    static const double numbers[] = {0,   0.5,       1,        1.5,      2,        3,        4,
-                                     7,   0x1p23,    0x1p24,   0x1p25,   0x1p52,   0x1p53,   1e30,
-                                     0.1, 0x1p-149,  0x1p-126, 0x1p127,  INFINITY, 100.5,    NAN,
-                                     17,  0x1.8p22,  0x1.000002p0,       0x1.fffffep-1,
-                                     8388607.5,      16777215,           0x1.fffffep127};
+    static const double numbers[] = {0,
+                                     0.5,
+                                     1,
+                                     1.5,
+                                     2,
+                                     3,
+                                     4,
+                                     7,
+                                     0x1p23,
+                                     0x1p24,
+                                     0x1p25,
+                                     0x1p52,
+                                     0x1p53,
+                                     1e30,
+                                     0.1,
+                                     0x1p-149,
+                                     0x1p-126,
+                                     0x1p127,
+                                     INFINITY,
+                                     100.5,
+                                     NAN,
+                                     17,
+                                     0x1.8p22,
+                                     0x1.000002p0,
+                                     0x1.fffffep-1,
+                                     8388607.5,
+                                     16777215,
+                                     0x1.fffffep127};
     enum { N = (int)(sizeof numbers / sizeof *numbers), PAIRS = 4 * N * N };
     static double a[PAIRS], b[PAIRS], got[PAIRS];
     assert_true((int)PAIRS <= (int)CASE_POINTS);
@@ -342,8 +373,12 @@ static void build_callee(Case *c) {
     int n = loop_arg_scalar(c->module, g, "n", LT_I64, NULL);
     int arg = loop_arg_pointer(c->module, g, "p", LT_F32, true, false, NULL);
     int p = loop_buffer(c->module, g,
-                        (LBuffer){.name = "p", .type = LT_F32, .base = LB_ARG, .arg = arg,
-                                  .count = loop_int(c->module, 1), .written = true});
+                        (LBuffer){.name = "p",
+                                  .type = LT_F32,
+                                  .base = LB_ARG,
+                                  .arg = arg,
+                                  .count = loop_int(c->module, 1),
+                                  .written = true});
     LExpr *real = loop_convert(c->module, SOP_CONVERT, LT_F32, loop_var(c->module, g, n));
     LStmt *s = loop_if(c->module, &g->body, op2(c, SOP_GT, op1(c, SOP_SQRT, real), f32(c, 1)));
     LExpr *zero = loop_int(c->module, 0);
@@ -374,13 +409,13 @@ static void build_everything(Case *c, bool fma) {
     LExpr *i = loop_var(m, f, loop->var);
     LExpr *v = loop_load(m, f, a, loop_mul(m, i, loop_int(m, 4)), 4, false);
     LExpr *w = loop_splat(m, op1(c, SOP_COS, loop_load(m, f, b, i, 1, false)), 4);
-    LExpr *place = to_i64(c, op1(c, SOP_SQRT, loop_convert(m, SOP_CONVERT, LT_F32,
-                                                           loop_mul(m, i, i))));
+    LExpr *place =
+        to_i64(c, op1(c, SOP_SQRT, loop_convert(m, SOP_CONVERT, LT_F32, loop_mul(m, i, i))));
     loop_store(m, &loop->body, out, loop_mul(m, place, loop_int(m, 4)),
                loop_op(m, SOP_FMA, op1(c, SOP_EXP, v), w, op1(c, SOP_SIN, v)), false);
-    LStmt *stop = loop_if(m, &loop->body,
-                          op2(c, SOP_GT, op1(c, SOP_SQRT, loop_load(m, f, b, i, 1, false)),
-                              f32(c, 1.25)));
+    LStmt *stop =
+        loop_if(m, &loop->body,
+                op2(c, SOP_GT, op1(c, SOP_SQRT, loop_load(m, f, b, i, 1, false)), f32(c, 1.25)));
     loop_break(m, &stop->body);
     LExpr *lane = loop_lane(m, op1(c, SOP_EXP, v), 2);
     loop_set(m, &loop->body, total, op2(c, SOP_LOGADDEXP, sum, lane));
@@ -471,7 +506,7 @@ static void a_module_without_math_stays_as_it_is(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edge_cases),
-        cmocka_unit_test(sigmoid_of_minus_infinity_is_next_to_0),
+        cmocka_unit_test(sigmoid_is_0_where_it_would_be_subnormal),
         cmocka_unit_test(exp_at_the_ends_of_the_range),
         cmocka_unit_test(pow_is_that_of_c),
         cmocka_unit_test(roots_of_floats_are_rounded_correctly),
