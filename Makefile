@@ -47,6 +47,9 @@ LIBRARY_RT := $(BUILD)/librnn_rt.a
 SHARED := $(call objects,$(filter-out tests/numeric/test_%,$(wildcard tests/numeric/*.c)))
 TESTS := $(addprefix $(BUILD)/unit/,$(UNIT)) $(addprefix $(BUILD)/numeric/,$(NUMERIC))
 TESTS += $(BUILD)/failing/test_failing
+DIAGNOSTICS := $(patsubst tests/diagnostics/%.c,%,$(wildcard tests/diagnostics/test_*.c))
+SHARED_DIAGNOSTICS := $(call objects,$(filter-out tests/diagnostics/test_%,$(wildcard tests/diagnostics/*.c)))
+TESTS += $(addprefix $(BUILD)/diagnostics/,$(DIAGNOSTICS))
 
 .PHONY: all tests check lint demo install clean FORCE
 .SECONDARY:
@@ -137,6 +140,11 @@ $(BUILD)/failing/test_failing: $(FAILING) $(MAIN) $(LIBRARY) $(LIBRARY_RT)
 	@echo '  TEST  $@'
 	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(FAILING_CALLS:%=-Wl,--wrap=%) -o $@ $^ -lcmocka $(LIBS)
 
+$(BUILD)/diagnostics/%: tests/diagnostics/%.c $(SHARED_DIAGNOSTICS) $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  TEST  $@'
+	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED_DIAGNOSTICS) $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
+
 $(BUILD)/check: tests/check.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  TEST  $@'
@@ -148,6 +156,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	$(BUILD)/check \
 	    $(foreach test,$(UNIT),'unit $(test:test_%=%)=$(BUILD)/unit/$(test)') \
 	    $(foreach test,$(NUMERIC),'$(test:test_%=%)=$(BUILD)/numeric/$(test)') \
+	    $(foreach test,$(DIAGNOSTICS),'$(test:test_%=%)=$(BUILD)/diagnostics/$(test)') \
 	    'failing resources=$(BUILD)/failing/test_failing' \
 	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
 	    'models by the interpreter=python3 tests/models/convert.py $(BUILD)/models && \
@@ -178,4 +187,4 @@ clean:
 
 FORCE:
 -include $(OBJECTS:.o=.d) $(MAIN:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(RUNTIME)) \
-    $(SHARED:.o=.d) $(TESTS:=.d) $(FAILING:.o=.d) $(BUILD)/check.d
+    $(SHARED:.o=.d) $(TESTS:=.d) $(FAILING:.o=.d) $(SHARED_DIAGNOSTICS:.o=.d) $(BUILD)/check.d

@@ -88,9 +88,9 @@ static bool surely_begins(Grammar *grammar) {
     return second == TOK_NAME || (word == TOK_IMPORT && second == TOK_STRING);
 }
 
-static void report_open(Grammar *grammar, Span span) {
-    diag_error(grammar->diags, "E-SYNTAX", span, "'%c' is not closed",
-               grammar->ast->source->text[span.begin]);
+static Diag *report_open(Grammar *grammar, Span span) {
+    return diag_error(grammar->diags, "E-SYNTAX", span, "'%c' is not closed",
+                      grammar->ast->source->text[span.begin]);
 }
 
 /* Reports the innermost open bracket and forgets all of them; the parser has to recover. */
@@ -114,6 +114,39 @@ static int end_of_file(Grammar *grammar) {
     if (!grammar->block_reported) report_open(grammar, grammar->blocks[grammar->block_count]);
     grammar->block_reported = true;
     return '}';
+}
+
+/* A model begins where blocks are open: they are closed one after the other. */
+static int close_blocks(Grammar *grammar) {
+    grammar->block_count--;
+    grammar->closing = grammar->block_count > 0;
+    grammar->line_ends = !grammar->closing;
+    return '}';
+}
+
+static int item_in_block(Grammar *grammar, Span span) {
+    Diag *diag = report_open(grammar, grammar->blocks[grammar->block_count - 1]);
+    diag_note(grammar->diags, diag, span, "a model begins here, which stands in no block");
+    return close_blocks(grammar);
+}
+
+/* Whether a '{' at the front of the look-ahead is none of a body: those stand behind a header or a
+ * 'for', or are the last of their line. */
+static bool is_stray(Grammar *grammar) {
+    int next = peek(grammar, 1)->kind;
+    bool body = grammar->statement == TOK_FOR && !grammar->begins;
+    return grammar->block_count > 0 && !body && next != TOK_NEWLINE;
+}
+
+static int stray_block(Grammar *grammar, const Token *token) {
+    if (grammar->bracket_count > 0)
+        give_up_brackets(grammar);
+    else if (!grammar->told)
+        diag_error(grammar->diags, "E-SYNTAX", token->span,
+                   "unexpected '{'; a block stands behind 'for' or the header of a model");
+    grammar->stray++;
+    drop(grammar);
+    return TOK_ERROR;
 }
 
 static int open_or_close(Grammar *grammar, const Token *token) {
@@ -156,6 +189,7 @@ static int next(Grammar *grammar, RNN_YY_STYPE *value, Span *span) {
         *span = token.span;
         *value = token.value;
         if (grammar->stopped) return TOK_YYEOF;
+        if (grammar->closing) return close_blocks(grammar);
         if (grammar->line_ends) {
             grammar->line_ends = false;
             span->end = span->begin;
@@ -170,7 +204,13 @@ static int next(Grammar *grammar, RNN_YY_STYPE *value, Span *span) {
             continue;
         }
         case '{': case '}':
+            if (token.kind == '{' && is_stray(grammar)) return stray_block(grammar, &token);
             if (grammar->bracket_count > 0) return give_up_brackets(grammar);
+            if (token.kind == '}' && grammar->stray > 0) {
+                grammar->stray--;
+                drop(grammar);
+                continue;
+            }
             break;
         case TOK_EOL:
             if (grammar->bracket_count == 0) break;
@@ -185,6 +225,9 @@ static int next(Grammar *grammar, RNN_YY_STYPE *value, Span *span) {
             default:
                 token.kind = statement_word(&token);
             }
+            if (token.kind == TOK_MODEL && grammar->block_count > 0 &&
+                peek(grammar, 1)->kind == TOK_NAME)
+                return item_in_block(grammar, token.span);
             break;
         }
         drop(grammar);
@@ -194,6 +237,11 @@ static int next(Grammar *grammar, RNN_YY_STYPE *value, Span *span) {
 
 int rnn_yy_lex(RNN_YY_STYPE *value, Span *span, Grammar *grammar) {
     int kind = next(grammar, value, span);
+    if (grammar->begins) grammar->statement = kind;
+    if (kind == TOK_EOL) {
+        grammar->stray = 0;
+        grammar->told = false;
+    }
     grammar->previous = kind;
     grammar->begins = kind == TOK_EOL || kind == '{';
     return kind;

@@ -41,9 +41,13 @@ struct Grammar {
     Span brackets[GRAMMAR_NESTING], blocks[GRAMMAR_NESTING]; /* where the open ones stand */
     int bracket_count, block_count;
     int previous;     /* kind of the token given out last */
+    int statement;    /* kind of the first token of the statement */
+    int stray;        /* '{' of the statement that open no block */
     bool begins;      /* a statement begins with the next token */
     bool line_ends;   /* an EOL is owed to the parser */
     bool block_reported; /* one block that the end of the file leaves open was reported */
+    bool closing;     /* open blocks are being closed, for a model that begins */
+    bool told;        /* a syntax error of the statement was reported */
     bool lost;        /* an item went wrong: what follows is reported when one begins again */
     bool lost_loop;   /* and a 'for' of its body was met, whose block ends no item */
     bool stopped;     /* a limit was met: only the end of the file comes, without complaint */

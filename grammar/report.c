@@ -85,6 +85,7 @@ void grammar_report(Grammar *grammar, Span span, const char *met, const char *co
     bool item = is_among("'model'", expected, count);
     grammar->lost_loop = item && grammar->lost && strcmp(met, "'for'") == 0;
     if (grammar->stopped || (item && grammar->lost)) return;
+    grammar->told = true;
     grammar->lost |= item || grammar->block_count == 0;
     const char **words = ARENA_ARRAY(grammar->arena, count + 4, const char *);
     int n = words_for(expected, count, words);

@@ -265,9 +265,13 @@ static void declare_equation(const Ctx *c, const Stmt *stmt) {
         const Decl *decl = &stmt->decls.at[i];
         bool fresh;
         Var *var = declare_var(c, decl, &fresh);
-        if (var == NULL) continue;
+        if (var == NULL) {
+            c->body->refused = true;
+            continue;
+        }
         bool input = var->port != NULL && !var->output;
         if (var->eq != NULL || input) {
+            c->body->surplus = decl;
             Diag *diag =
                 sema_error(c, "E-DUP", decl->span, "'%s' %s", var->key,
                            input ? "is an input and has no equation" : "has two equations");
@@ -460,7 +464,13 @@ void declare_body(const Ctx *c) {
         if (c->e->diags->errors > 0 && c->e->emit) continue;
         const Base *base = find_base(c, var->source);
         if (base != NULL && base->misread) continue;
-        sema_error(c, "E-UNDEF", var->span, "'%s' has no equation", var->key);
+        /* The equation may be the one with a name that cannot be. */
+        if (c->body->refused) continue;
+        const Decl *surplus = c->body->surplus;
+        Diag *diag = sema_error(c, "E-UNDEF", var->span, "'%s' has no equation", var->key);
+        if (surplus != NULL)
+            sema_note(c, diag, surplus->span, "and this equation of '%s' is one too many",
+                      surplus->name);
         var->typed = true;
     }
 }

@@ -207,6 +207,8 @@ struct Body {
     int outer[MAX_DOMAIN];
     int carry; /* 1 + place in graph->carries; 0: none */
     bool reversed;
+    bool refused;        /* an equation has a name that cannot be */
+    const Decl *surplus; /* a second equation of one name, or NULL */
 };
 
 typedef struct IndexName {
