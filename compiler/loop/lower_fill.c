@@ -10,13 +10,53 @@ typedef struct Filling {
     const SNest *nest; /* the loop that begins behind the filling; NULL: a block */
 } Filling;
 
-static bool depends_on(const Value *value, int index) {
-    for (int i = 0; i < value->domain_count; i++)
-        if (value->domain[i] == index) return true;
+/* Place in the domain of a value of what its boundary calls `index`; -1: nothing. */
+static int index_of_boundary(const Value *value, int index) {
+    for (int d = 0; d < value->domain_count; d++)
+        if (value->boundary_index[d] == index) return d;
+    return -1;
+}
+
+/* Does the boundary value depend on this index of the value? */
+static bool depends_on(const Value *value, const Value *boundary, int index) {
+    for (int i = 0; i < boundary->domain_count; i++) {
+        int d = index_of_boundary(value, boundary->domain[i]);
+        if (d >= 0 && value->domain[d] == index) return true;
+    }
     return false;
 }
 
-/* row of `value` at `row` := boundary */
+static const Value *boundary_of(const Fn *fn, const Value *value) {
+    return fn->lower->schedule->values.at[value->boundary];
+}
+
+static bool renames(const Fn *fn, const Value *value) {
+    const Value *boundary = boundary_of(fn, value);
+    for (int k = 0; k < boundary->domain_count; k++) {
+        int d = index_of_boundary(value, boundary->domain[k]);
+        if (d >= 0 && value->domain[d] != boundary->domain[k]) return true;
+    }
+    return false;
+}
+
+/* Positions by the names of the boundary, in place of our own. */
+static void name_positions(Fn *fn, const Value *value, const Row *row) {
+    const Graph *graph = fn->lower->graph;
+    const Value *boundary = boundary_of(fn, value);
+    Arena *arena = fn->lower->arena;
+    LExpr **map = ARENA_ARRAY(arena, graph->indices.count + 1, LExpr *);
+    LExpr **loops = arena_copy(arena, fn->loop_position,
+                               ((size_t)graph->axes.count + 1) * sizeof *fn->loop_position);
+    for (int k = 0; k < boundary->domain_count; k++) {
+        int index = boundary->domain[k], d = index_of_boundary(value, index);
+        map[index] = lower_position(fn, value, d < 0 ? index : value->domain[d], row);
+        loops[graph->indices.at[index].axis] = NULL;
+    }
+    fn->map_position = map;
+    fn->loop_position = loops;
+}
+
+/* row of `value` at `row` := boundary, whose indices have the names that the readers gave them */
 static void store_boundary(Fn *fn, LBlock *out, const Value *value, const Row *row) {
     LoopModule *m = fn->lower->module;
     Use use = {value->boundary, -1};
@@ -26,7 +66,16 @@ static void store_boundary(Fn *fn, LBlock *out, const Value *value, const Row *r
         i = loop_var(m, fn->fn, loop->var);
         out = &loop->body;
     }
-    LExpr *e = lower_element(fn, out, value, &use, row, i, 1, lower_want(value));
+    LExpr **map = fn->map_position, **loops = fn->loop_position;
+    LExpr *e;
+    if (renames(fn, value)) {
+        name_positions(fn, value, row);
+        e = lower_element(fn, out, value, &use, row, i, 1, lower_want(value));
+        fn->map_position = map;
+        fn->loop_position = loops;
+    } else {
+        e = lower_element(fn, out, value, &use, row, i, 1, lower_want(value));
+    }
     lower_store(fn, out, value, row, i, e);
 }
 
@@ -91,7 +140,7 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
             high = loop_add(m, low, loop_int(m, place->post[k]));
         } else if (is_open(fn, value, index)) {
             continue;
-        } else if (depends_on(boundary, index)) {
+        } else if (depends_on(value, boundary, index)) {
             low = loop_int(m, 0);
             high = fn->longest[axis];
         } else {
@@ -197,7 +246,7 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
     for (int d = 0; d < place->dim_count; d++) {
         if (is_open(fn, value, place->dims[d])) continue;
         int other = fn->lower->graph->indices.at[place->dims[d]].axis;
-        bool own = depends_on(boundary, place->dims[d]);
+        bool own = depends_on(value, boundary, place->dims[d]);
         LExpr *low = loop_int(m, own ? 0 : -place->pre[d]);
         LExpr *high =
             own ? fn->longest[other] : loop_add(m, fn->extent[other], loop_int(m, place->post[d]));

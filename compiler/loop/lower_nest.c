@@ -73,6 +73,11 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             loop_comment(m, out, text_string(&text));
             lower_family(fn, out, block, family, single);
         }
+        /* It has written over what lies behind the shorter sequences. */
+        for (int i = 0; i < block->values.count && block->loop_count && !fn->step; i++) {
+            const Value *value = schedule->values.at[block->values.at[i]];
+            if (!schedule_is_leaf(value) && value->stage == stage) lower_fill_again(fn, out, value);
+        }
         stops_after(fn, out, block, stage);
     }
 }

@@ -3,6 +3,8 @@
 #include "passes/passes.h"
 #include "passes/rewrite.h"
 
+#include "graph/relation.h"
+
 #include <string.h>
 
 static bool at_equal(const Attr *a, const Attr *b) {
@@ -102,7 +104,18 @@ static void order_operands(Node *node) {
     }
 }
 
-static bool merge_round(Rewrite *rewrite, const bool *pinned, int *table, int room) {
+/* A value that is wanted at other positions of a second index than its equal belongs to another
+ * loop: merged, both would be wanted everywhere, which a recurrence may not be able to give. */
+static bool wanted_alike(const Node *a, Relation *const *relations, int b) {
+    for (int d = 0; d < a->domain_count; d++)
+        if (relations[a->id][d].kind != relations[b][d].kind ||
+            relations[a->id][d].partner != relations[b][d].partner)
+            return false;
+    return true;
+}
+
+static bool merge_round(Rewrite *rewrite, const bool *pinned, Relation *const *relations,
+                        int *table, int room) {
     Graph *graph = rewrite->graph;
     bool merged = false;
     for (int i = 0; i < room; i++) table[i] = -1;
@@ -129,7 +142,7 @@ static bool merge_round(Rewrite *rewrite, const bool *pinned, int *table, int ro
                 other.in = other_pair;
                 order_operands(&other);
             }
-            if (node_equal(graph, &key, &other)) break;
+            if (node_equal(graph, &key, &other) && wanted_alike(node, relations, other.id)) break;
         }
         if (table[place] < 0) {
             table[place] = i;
@@ -147,11 +160,13 @@ Graph *pass_cse(const Graph *graph, bool *changed) {
     while (room < count * 2) room *= 2;
     int *table = ARENA_ARRAY(graph->arena, room, int);
     /* Carried state is known outside by the name of its variable. */
+    Relation *const *relations = relation_graph(graph->arena, graph);
     bool *pinned = ARENA_ARRAY(graph->arena, count + 1, bool);
     for (int i = 0; i < count; i++)
         if (graph->nodes.at[i]->op == OP_READ && graph->nodes.at[i]->attr.carry)
             pinned[graph->nodes.at[i]->in[0]] = true;
-    for (int round = 0; round < 20 && merge_round(&rewrite, pinned, table, room); round++) {
+    for (int round = 0; round < 20 && merge_round(&rewrite, pinned, relations, table, room);
+         round++) {
     }
     *changed = rewrite.changed;
     return rewrite.changed ? rewrite_end(&rewrite, false) : (Graph *)graph;

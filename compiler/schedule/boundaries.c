@@ -124,3 +124,23 @@ void normal_boundaries(Schedule *schedule) {
         }
     }
 }
+
+static void name_indices(void *user, const Use *use, bool boundary) {
+    Schedule *schedule = user;
+    Value *source = schedule->values.at[use->value];
+    if (boundary || use->access < 0) return;
+    const Access *access = &schedule->accesses.at[use->access];
+    if (access->boundary < 0 || access->boundary != source->boundary) return;
+    for (int d = 0; d < access->at_count; d++)
+        if (access->at[d].kind == AT_INDEX && !access->at[d].offset)
+            source->boundary_index[d] = access->at[d].index;
+}
+
+void schedule_boundary_indices(Schedule *schedule) {
+    for (int i = 0; i < schedule->values.count; i++)
+        memcpy(schedule->values.at[i]->boundary_index, schedule->values.at[i]->domain,
+               sizeof schedule->values.at[i]->domain);
+    for (int i = 0; i < schedule->values.count; i++)
+        if (schedule->values.at[i]->live)
+            schedule_uses(schedule, schedule->values.at[i], name_indices, schedule);
+}

@@ -7,7 +7,7 @@
 #ifndef RNNC_SCHEDULE_DEPEND_H
 #define RNNC_SCHEDULE_DEPEND_H
 
-#include "graph/graph.h"
+#include "graph/relation.h"
 
 /* How a reader's position on an axis relates to the position that it reads. */
 typedef enum LabelKind {
@@ -65,26 +65,15 @@ typedef struct DepResult {
 /* Orders `count` nodes. Blocks are as large and as early as they can be. */
 DepResult depend_nests(Arena *arena, int count, const DepEdges *edges, int axis_count);
 
-/* Labels of a read: reader with its domain, source with its domain and `at` (NULL: own position),
- * appended to `edge`. `relation[index]`: how an index that reductions bind lies to its partner, see
- * depend_relations. */
-typedef struct Relation {
-    int partner;    /* the index that its bounds name, or -1 */
-    LabelKind kind; /* LT, LE, GT, GE or ALL */
-} Relation;
+/* The index of a value's domain that a loop over `axis` binds: one that no reader binds to a
+ * partner, if there is one; -1 when the domain does not have the axis. */
+int depend_loop_index(const Graph *graph, const Wanted *value, int axis);
 
-/* The range of one reduction, seen from the index that its bounds name. */
-Relation depend_range(const Attr *attr);
-
-Relation *depend_relations(Arena *arena, const Graph *graph);
-
-void depend_labels(const Graph *graph, const Relation *relations, int reader_count,
-                   const int *reader, int source_count, const int *source, const At *at,
-                   DepEdge *edge);
-
-/* The labels of a reduction over `index` in [low, high): what its operand's other positions are. */
-void depend_reduction(const Graph *graph, const Relation *relations, const Attr *attr, int index,
-                      int reader_count, const int *reader, DepEdge *edge);
+/* Labels of a use, appended to `edge`: `at` where it reads, for each index of the source's domain
+ * (NULL: at its own position); `reduction`: what the reader binds an index by, or NULL; `op` is the
+ * reader's. */
+void depend_labels(const Graph *graph, const Wanted *reader, Op op, const Attr *reduction,
+                   const Wanted *source, const At *at, DepEdge *edge);
 
 /* Whether the reader's position on `axis` differs from the one that it reads, always. */
 bool depend_strict(const DepEdge *edge, int axis);

@@ -22,36 +22,73 @@ static bool has_index(const Value *value, int index) {
     return false;
 }
 
+/* A value as the reader or the source of a use. */
+static Wanted wanted_of(const Schedule *schedule, const Value *value) {
+    if (value->id < 0) return (Wanted){0}; /* a gap in a text */
+    Value *own = schedule->values.at[value->id];
+    return (Wanted){own->domain_count, own->domain, own->relations};
+}
+
 DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *use) {
-    const Graph *graph = schedule->graph;
-    const Value *source = schedule->values.at[use->value];
-    DepEdge edge = {.from = source->id, .to = reader->id};
+    const Value *from = schedule->values.at[use->value];
+    const Wanted own = wanted_of(schedule, reader), source = wanted_of(schedule, from);
+    DepEdge edge = {.from = from->id, .to = reader->id};
     const At *at = use->access >= 0 ? schedule->accesses.at[use->access].at : NULL;
-    const Relation *relations = schedule->relations;
-    if (at && reduces_time(reader) && reader->op != OP_TCONCAT) {
-        /* A reduction that reads at its own index has its own range; other reductions over the
-         * index may have wider ones. */
-        Relation *own =
-            arena_copy(schedule->arena, relations, (size_t)graph->indices.count * sizeof *own);
-        own[reader->attr->index] = depend_range(reader->attr);
-        relations = own;
-    }
-    depend_labels(graph, relations, reader->domain_count, reader->domain, source->domain_count,
-                  source->domain, at, &edge);
-    if (!at && reduces_time(reader) && has_index(source, reader->attr->index)) {
-        int bound = reader->attr->index, axis = graph->indices.at[bound].axis;
-        int own = schedule_loop_index(schedule, reader, axis);
-        if (own < 0 || !has_index(source, own)) {
-            for (int l = 0; l < edge.label_count; l++)
-                if (edge.labels[l].axis == axis) edge.labels[l--] = edge.labels[--edge.label_count];
-            if (reader->op == OP_TCONCAT)
-                edge.labels[edge.label_count++] = (Label){axis, LABEL_ALL, 0};
-            else
-                depend_reduction(graph, schedule->relations, reader->attr, bound,
-                                 reader->domain_count, reader->domain, &edge);
-        }
-    }
+    depend_labels(schedule->graph, &own, reader->op, reduces_time(reader) ? reader->attr : NULL,
+                  &source, at, &edge);
     return edge;
+}
+
+typedef struct Search {
+    Schedule *schedule;
+    const Value *reader;
+    int *pending, count;
+    bool *queued;
+} Search;
+
+static void push(Search *search, int id) {
+    if (search->queued[id]) return;
+    search->queued[id] = true;
+    search->pending[search->count++] = id;
+}
+
+static void want(void *user, const Use *use, bool boundary) {
+    Search *search = user;
+    Schedule *schedule = search->schedule;
+    const Value *reader = search->reader;
+    const Wanted own = wanted_of(schedule, reader);
+    Wanted source = wanted_of(schedule, schedule->values.at[use->value]);
+    const At *at = use->access >= 0 ? schedule->accesses.at[use->access].at : NULL;
+    (void)boundary;
+    if (relation_flow(schedule->graph, &own, reader->op, reduces_time(reader) ? reader->attr : NULL,
+                      &source, at))
+        push(search, use->value);
+}
+
+static void want_all(Schedule *schedule, int id) {
+    Wanted wanted = wanted_of(schedule, schedule->values.at[id]);
+    relation_all(&wanted);
+}
+
+void schedule_relations(Schedule *schedule) {
+    int count = schedule->values.count;
+    Search search = {.schedule = schedule,
+                     .pending = ARENA_ARRAY(schedule->arena, count, int),
+                     .queued = ARENA_ARRAY(schedule->arena, count, bool)};
+    for (int i = 0; i < count; i++)
+        memset(schedule->values.at[i]->relations, 0, sizeof schedule->values.at[i]->relations);
+    for (int i = 0; i < schedule->outputs.count; i++) want_all(schedule, schedule->outputs.at[i]);
+    for (int i = 0; i < schedule->stops.count; i++) want_all(schedule, schedule->stops.at[i]);
+    for (int i = 0; i < count; i++)
+        if (schedule->values.at[i]->live) push(&search, i);
+    while (search.count > 0) {
+        int id = search.pending[--search.count];
+        search.queued[id] = false;
+        search.reader = schedule->values.at[id];
+        schedule_uses(schedule, search.reader, want, &search);
+    }
+    for (int i = 0; i < count; i++)
+        if (!schedule->values.at[i]->live) want_all(schedule, i);
 }
 
 static void add_edge(void *user, const Use *use, bool boundary) {
@@ -122,6 +159,7 @@ static bool steps_back(const Schedule *schedule, const Value *value, int axis) {
 static DepResult analyse(Schedule *schedule, int **global) {
     Arena *arena = schedule->arena;
     DepEdges edges = {0};
+    schedule_relations(schedule);
     for (int i = 0; i < schedule->values.count; i++) {
         const Value *value = schedule->values.at[i];
         if (!value->live) continue;
@@ -243,6 +281,7 @@ static void split_outside(Schedule *schedule, Value *sum) {
     sum->terms.at = rest.at;
     sum->terms.count = rest.count;
     sum->terms.room = rest.room;
+    normal_merge(schedule, out); /* it may run over fewer indices than `sum` */
 }
 
 /* --- blocks --- */

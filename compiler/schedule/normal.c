@@ -443,8 +443,7 @@ static void push_slice(Schedule *schedule, Value *value) {
     value->uses.at[0] = (Use){part, -1};
 }
 
-/* Merges sums into the sums that read them, and products of two values into pairs. */
-static void merge_sum(Schedule *schedule, Value *sum) {
+void normal_merge(Schedule *schedule, Value *sum) {
     if (sum->kind != VALUE_SUM) return;
     for (int rounds = 0; rounds < 100000; rounds++) {
         bool merged = false;
@@ -513,7 +512,7 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     resolve_all(schedule);
     normal_sequences(schedule);
     schedule_liveness(schedule);
-    for (int i = 0; i < n; i++) merge_sum(schedule, schedule->values.at[i]);
+    for (int i = 0; i < n; i++) normal_merge(schedule, schedule->values.at[i]);
     bool split = !schedule->choices.off[CHOICE_concat];
     for (int i = 0; split && i < schedule->values.count; i++)
         split_concat(schedule, schedule->values.at[i]);
@@ -521,7 +520,7 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     resolve_all(schedule);
     schedule_liveness(schedule);
     for (int i = schedule->values.count - 1; i >= 0; i--)
-        merge_sum(schedule, schedule->values.at[i]);
+        normal_merge(schedule, schedule->values.at[i]);
     /* Names of variables move to what computes them. */
     for (int i = 0; i < n; i++) {
         Value *value = schedule->values.at[i];

@@ -331,6 +331,8 @@ static void finish(ParseSchedule *p) {
         schedule->values.at[schedule->outputs.at[i]]->readers++;
     for (int i = 0; i < schedule->stops.count; i++)
         schedule->values.at[schedule->stops.at[i]]->readers++;
+    schedule_relations(schedule);
+    schedule_boundary_indices(schedule);
     for (int i = 0; i < schedule->nests.count; i++)
         if (schedule->nests.at[i]->kind == NEST_LOOP) gather(arena, schedule->nests.at[i]);
 }
@@ -347,7 +349,6 @@ Schedule *schedule_parse(Arena *arena, const Graph *graph, const Source *source,
     p.schedule = ARENA_NEW(arena, Schedule);
     p.schedule->arena = arena;
     p.schedule->graph = graph;
-    p.schedule->relations = depend_relations(arena, graph);
     p.output = ARENA_ARRAY(arena, graph->outputs.count + 1, int);
     p.stop = ARENA_ARRAY(arena, graph->stops.count + 1, int);
     while (p.r.at < source->length && !diags->full) {

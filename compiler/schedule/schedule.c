@@ -53,15 +53,10 @@ void schedule_liveness(Schedule *schedule) {
 }
 
 int schedule_loop_index(const Schedule *schedule, const Value *value, int axis) {
-    int found = -1;
-    for (int i = 0; i < value->domain_count; i++) {
-        int index = value->domain[i];
-        if (schedule->graph->indices.at[index].axis != axis) continue;
-        if (found < 0 ||
-            (schedule->relations[found].partner >= 0 && schedule->relations[index].partner < 0))
-            found = index;
-    }
-    return found;
+    if (value->id < 0) return -1;
+    Value *own = schedule->values.at[value->id];
+    Wanted wanted = {own->domain_count, own->domain, own->relations};
+    return depend_loop_index(schedule->graph, &wanted, axis);
 }
 
 bool schedule_is_leaf(const Value *value) {
@@ -175,7 +170,6 @@ Schedule *schedule_build_with(Arena *arena, const Graph *graph, const Choices *c
     schedule->arena = arena;
     schedule->graph = graph;
     if (choices) schedule->choices = *choices;
-    schedule->relations = depend_relations(arena, graph);
     if (!normal_values(schedule, diags)) return NULL;
     if (!normal_nests(schedule)) {
         diag_error(diags, "internal", (Span){0},

@@ -69,6 +69,7 @@ typedef struct Value {
     int64_t count; /* elements */
     int domain_count;
     int domain[MAX_DOMAIN];
+    Relation relations[MAX_DOMAIN]; /* where it is wanted, by index of the domain */
     bool batched;
     VEC(Term) terms;
     VEC(Use) uses;
@@ -89,6 +90,7 @@ typedef struct Value {
     int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN]; /* HISTORY: positions before 0 and behind the last,
                                                   for each index of the domain */
     int boundary;                              /* HISTORY, INPLACE: value found there, or -1 */
+    int boundary_index[MAX_DOMAIN]; /* what the boundary's domain calls each index of this one */
 } Value;
 
 /* Products of a family that read the same vector at the same place: one loop over k. */
@@ -135,7 +137,6 @@ typedef struct Schedule {
     Arena *arena;
     const Graph *graph;
     Choices choices;
-    const Relation *relations;
     VEC(Value *) values;
     VEC(Access) accesses;
     VEC(int) outputs; /* value of each graph output */
@@ -197,12 +198,14 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b);
 /* views.c: whether a node is a view of a parameter, and which. */
 bool normal_view(const Graph *graph, int id, View *view);
 bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
-void normal_sequences(Schedule *schedule);            /* boundaries.c: what has rows by sequence */
-void normal_boundaries(Schedule *schedule);           /* boundaries.c: one boundary a value */
-bool normal_nests(Schedule *schedule);                /* nests.c: components, N4, blocks */
-void stage_blocks(Schedule *schedule);    /* stages.c: stages, partial sums, families, segments */
-void storage_decide(Schedule *schedule);  /* storage.c */
-void schedule_settle(Schedule *schedule); /* schedule.c: the order of the text */
+/* normal.c: merges sums into a sum that reads them, and products of two values into its pairs. */
+void normal_merge(Schedule *schedule, Value *sum);
+void normal_sequences(Schedule *schedule);  /* boundaries.c: what has rows by sequence */
+void normal_boundaries(Schedule *schedule); /* boundaries.c: one boundary a value */
+bool normal_nests(Schedule *schedule);      /* nests.c: components, N4, blocks */
+void stage_blocks(Schedule *schedule);      /* stages.c: stages, partial sums, families, segments */
+void storage_decide(Schedule *schedule);    /* storage.c */
+void schedule_settle(Schedule *schedule);   /* schedule.c: the order of the text */
 
 /* A new value in `schedule`, alive, undecided. */
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type);
@@ -218,5 +221,11 @@ void schedule_uses(const Schedule *schedule, const Value *value, UseVisit visit,
 
 /* Counts readers and marks what reaches an output or a stop. */
 void schedule_liveness(Schedule *schedule);
+
+/* Finds what the boundary of each value calls the indices of the value: its readers' names. */
+void schedule_boundary_indices(Schedule *schedule);
+
+/* Finds where each live value is wanted (graph/relation.h). */
+void schedule_relations(Schedule *schedule);
 
 #endif

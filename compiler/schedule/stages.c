@@ -140,6 +140,7 @@ static void split_sum(Schedule *schedule, Block *block, Value *sum) {
         Value *partial = schedule_value(schedule, VALUE_SUM, OP_ADD, sum->type);
         partial->domain_count = sum->domain_count;
         memcpy(partial->domain, sum->domain, sizeof sum->domain);
+        memcpy(partial->relations, sum->relations, sizeof sum->relations);
         partial->batched = sum->batched;
         partial->span = sum->span;
         partial->block = sum->block;

@@ -135,4 +135,5 @@ void storage_decide(Schedule *schedule) {
         else
             value->inplace = false;
     }
+    schedule_boundary_indices(schedule);
 }
