@@ -125,4 +125,9 @@ void passes_axes_needed(const Graph *graph, bool *needed) {
             if (attr->at[k].kind == AT_FIRST || attr->at[k].kind == AT_LAST)
                 needed[graph->indices.at[source->domain[k]].axis] = true;
     }
+    /* A slower axis is as long as its base lets it be. */
+    for (int round = 0; round < graph->axes.count; round++)
+        for (int i = 0; i < graph->axes.count; i++)
+            if (needed[i] && graph->axes.at[i].kind == AXIS_SLOW)
+                needed[graph->axes.at[i].base] = true;
 }
