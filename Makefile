@@ -45,7 +45,11 @@ LIBRARY := $(BUILD)/librnnc.a
 LIBRARY_RT := $(BUILD)/librnn_rt.a
 # Programs of tests/numeric share the other files of their folder.
 SHARED := $(call objects,$(filter-out tests/numeric/test_%,$(wildcard tests/numeric/*.c)))
-TESTS := $(addprefix $(BUILD)/unit/,$(UNIT)) $(addprefix $(BUILD)/numeric/,$(NUMERIC))
+# Those of tests/said share these, and the other files of theirs.
+SAID := $(patsubst tests/said/%.c,%,$(wildcard tests/said/test_*.c))
+SHARED_SAID := $(call objects,$(filter-out tests/said/test_%,$(wildcard tests/said/*.c)))
+TESTS := $(addprefix $(BUILD)/unit/,$(UNIT)) $(addprefix $(BUILD)/numeric/,$(NUMERIC)) \
+    $(addprefix $(BUILD)/said/,$(SAID))
 TESTS += $(BUILD)/failing/test_failing
 DIAGNOSTICS := $(patsubst tests/diagnostics/%.c,%,$(wildcard tests/diagnostics/test_*.c))
 SHARED_DIAGNOSTICS := $(call objects,$(filter-out tests/diagnostics/test_%,$(wildcard tests/diagnostics/*.c)))
@@ -112,6 +116,7 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags $(BUILD)/gen/rnn.tab.h
 	@echo '  CC    $@'
 	$(Q)$(CC) $(C11) -Wall -c -o $@ $<
 
+
 # ---- Tests --------------------------------------------------------------------------------------
 
 tests: $(TESTS)
@@ -125,6 +130,12 @@ $(BUILD)/numeric/%: tests/numeric/%.c $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD
 	@mkdir -p $(@D)
 	@echo '  TEST  $@'
 	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED) $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
+
+$(BUILD)/said/%: tests/said/%.c $(SHARED_SAID) $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  TEST  $@'
+	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED_SAID) $(SHARED) $(LIBRARY) $(LIBRARY_RT) \
+	    -lcmocka $(LIBS)
 
 # rnnc whose calls of the C library can fail, with an arena in which every object is an allocation.
 FAILING := $(call objects,$(wildcard tests/failing/*.c)) $(BUILD)/failing/arena.o
@@ -156,6 +167,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	$(BUILD)/check \
 	    $(foreach test,$(UNIT),'unit $(test:test_%=%)=$(BUILD)/unit/$(test)') \
 	    $(foreach test,$(NUMERIC),'$(test:test_%=%)=$(BUILD)/numeric/$(test)') \
+	    $(foreach test,$(SAID),'$(test:test_%=%)=$(BUILD)/said/$(test)') \
 	    $(foreach test,$(DIAGNOSTICS),'$(test:test_%=%)=$(BUILD)/diagnostics/$(test)') \
 	    'failing resources=$(BUILD)/failing/test_failing' \
 	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
@@ -166,6 +178,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
 	    'index of errors=python3 docs/check_errors.py $(BUILD)/rnnc' \
 	    'lint=tests/lint/lint.sh $(BUILD)'
+
 
 lint: $(LIBRARY) $(LIBRARY_RT) $(MAIN)
 	tests/lint/lint.sh $(BUILD)
@@ -182,9 +195,9 @@ install: $(BUILD)/rnnc $(LIBRARY_RT)
 	install -m 644 $(LIBRARY_RT) $(DESTDIR)$(PREFIX)/lib/librnn_rt.a
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
+	rm -rf $(BUILD)/obj $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/said $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
 	    $(BUILD)/flags $(BUILD)/rnnc $(LIBRARY) $(LIBRARY_RT)
 
 FORCE:
 -include $(OBJECTS:.o=.d) $(MAIN:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(RUNTIME)) \
-    $(SHARED:.o=.d) $(TESTS:=.d) $(FAILING:.o=.d) $(SHARED_DIAGNOSTICS:.o=.d) $(BUILD)/check.d
+    $(SHARED:.o=.d) $(SHARED_SAID:.o=.d) $(TESTS:=.d) $(FAILING:.o=.d) $(SHARED_DIAGNOSTICS:.o=.d) $(BUILD)/check.d
