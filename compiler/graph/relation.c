@@ -14,6 +14,7 @@ static const Distance anywhere = {-FAR, FAR, true};
 static Distance distance_of(Relation relation) {
     switch (relation.kind) {
     case RELATION_NONE: return (Distance){0, 0, false};
+    case RELATION_EQ: return (Distance){0, 0, true};
     case RELATION_LT: return (Distance){-FAR, -1, true};
     case RELATION_LE: return (Distance){-FAR, 0, true};
     case RELATION_GT: return (Distance){1, FAR, true};
@@ -25,6 +26,7 @@ static Distance distance_of(Relation relation) {
 
 static RelationKind kind_of(Distance d) {
     if (!d.known) return RELATION_NONE;
+    if (d.low == 0 && d.high == 0) return RELATION_EQ;
     if (d.high < 0) return RELATION_LT;
     if (d.low > 0) return RELATION_GT;
     if (d.high == 0) return RELATION_LE;
@@ -104,8 +106,12 @@ static Distance wanted(const Flow *f, int s, int p) {
     const At *a = f->at ? &f->at[s] : &own_s, *b = f->at ? &f->at[p] : &own_p;
     if (a->kind != AT_INDEX || b->kind != AT_INDEX) return anywhere;
     Distance d = {0, 0, true};
-    if (a->index != b->index)
-        d = binds(f, a->index) ? range(f, a->index, b->index) : between(f, a->index, b->index);
+    if (a->index == b->index)
+        d.known = true;
+    else if (binds(f, a->index))
+        d = range(f, a->index, b->index);
+    else
+        d = binds(f, b->index) ? anywhere : between(f, a->index, b->index);
     if (d.low > -FAR) d.low += a->offset - b->offset;
     if (d.high < FAR) d.high += a->offset - b->offset;
     return d;
@@ -128,7 +134,9 @@ static Relation join_slot(const Flow *f, int s) {
         if (old.kind != RELATION_NONE && old.partner != partner) continue;
         Distance d = wanted(f, s, p);
         if (d.known) seen = true;
-        if (old.kind != RELATION_NONE) d = joined(d, distance_of(old));
+        /* Ends are forgotten before they are joined, so that the order of readers does not matter.
+         */
+        d = joined(distance_of((Relation){kind_of(d), partner}), distance_of(old));
         if (d.known && kind_of(d) != RELATION_ALL) return (Relation){kind_of(d), partner};
     }
     return seen || alone ? (Relation){RELATION_ALL, -1} : old;

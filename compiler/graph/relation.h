@@ -11,6 +11,7 @@
 
 typedef enum RelationKind {
     RELATION_NONE, /* no reader yet */
+    RELATION_EQ,   /* at the same position */
     RELATION_LT,
     RELATION_LE,
     RELATION_GT,

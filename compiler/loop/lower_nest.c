@@ -73,7 +73,7 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             loop_comment(m, out, text_string(&text));
             lower_family(fn, out, block, family, single);
         }
-        /* It has written over what lies behind the shorter sequences. */
+        /* As does a loop inside of another one, see there. */
         for (int i = 0; i < block->values.count && block->loop_count && !fn->step; i++) {
             const Value *value = schedule->values.at[block->values.at[i]];
             if (!schedule_is_leaf(value) && value->stage == stage) lower_fill_again(fn, out, value);
@@ -218,6 +218,11 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
         } else {
             fill_before(fn, body, child);
             loop(fn, body, child, single);
+            /* It has written over what lies behind the shorter sequences. */
+            for (int j = 0; j < child->members.count && !fn->step; j++) {
+                const Value *value = lower->schedule->values.at[child->members.at[j]];
+                if (!schedule_is_leaf(value)) lower_fill_again(fn, body, value);
+            }
         }
     }
     if (!fn->step) {
@@ -226,7 +231,6 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
             const Value *value = lower->schedule->values.at[nest->members.at[i]];
             if (schedule_is_leaf(value)) continue;
             if (nest->backward && !single) lower_hold_behind(fn, body, value, nest->axis, at);
-            lower_fill_again(fn, body, value);
         }
         stop_inside(fn, body, nest, at);
         fn->loop_position[nest->axis] = NULL;

@@ -20,6 +20,7 @@ static void add_label(DepEdge *edge, int axis, LabelKind kind, int64_t offset) {
 
 static LabelKind label_kind(RelationKind kind) {
     switch (kind) {
+    case RELATION_EQ: return LABEL_OFFSET;
     case RELATION_LT: return LABEL_LT;
     case RELATION_LE: return LABEL_LE;
     case RELATION_GT: return LABEL_GT;
@@ -33,6 +34,10 @@ static LabelKind label_kind(RelationKind kind) {
 /* A position that lies to the reader's loop index `own` as `relation` says, plus an offset. */
 static void label_relation(Relation relation, int own, int axis, int64_t offset, DepEdge *edge) {
     LabelKind kind = relation.partner == own ? label_kind(relation.kind) : LABEL_ALL;
+    if (kind == LABEL_OFFSET) {
+        add_label(edge, axis, kind, offset);
+        return;
+    }
     if (offset < 0 && kind == LABEL_LE)
         kind = LABEL_LT;
     else if (offset > 0 && kind == LABEL_GE)

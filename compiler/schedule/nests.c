@@ -200,20 +200,24 @@ static DepResult analyse(Schedule *schedule, int **global) {
 
 /* --- N4 --- */
 
-static void set_nest(Schedule *schedule, const Nest *nest, const int *global, int *number) {
+/* Numbers the loops from the outside inwards; `last`: the last number inside of each. */
+static void set_nest(Schedule *schedule, const Nest *nest, const int *global, int *number,
+                     int *last) {
     if (nest->kind != NEST_LOOP) return;
     int mine = (*number)++;
     for (int i = 0; i < nest->members.count; i++)
         schedule->values.at[global[nest->members.at[i]]]->nest = mine;
     for (int i = 0; i < nest->children.count; i++)
-        set_nest(schedule, nest->children.at[i], global, number);
+        set_nest(schedule, nest->children.at[i], global, number, last);
+    last[mine] = *number - 1;
 }
 
-/* Inside: in the innermost loop that holds the sum. Numbers of loops grow inwards, so "the same
- * number" is it. */
-static bool inside(const Schedule *schedule, const Value *sum, const Term *term) {
-    return schedule->values.at[term->a.value]->nest == sum->nest ||
-           (term->pair && schedule->values.at[term->b.value]->nest == sum->nest);
+/* Inside: in the innermost loop that holds the sum, or in a loop inside of that. */
+static bool inside(const Schedule *schedule, const int *last, const Value *sum, const Term *term) {
+    int a = schedule->values.at[term->a.value]->nest;
+    int b = term->pair ? schedule->values.at[term->b.value]->nest : -1;
+    int low = sum->nest, high = last[low];
+    return (a >= low && a <= high) || (b >= low && b <= high);
 }
 
 static bool is_constant(const Value *value) {
@@ -248,11 +252,11 @@ static void add_use_domain(Schedule *schedule, Value *value, Use use) {
     }
 }
 
-static void split_outside(Schedule *schedule, Value *sum) {
+static void split_outside(Schedule *schedule, const int *last, Value *sum) {
     int outside = 0, streams = 0, weighty = 0;
     for (int i = 0; i < sum->terms.count; i++) {
         const Term *term = &sum->terms.at[i];
-        if (inside(schedule, sum, term)) continue;
+        if (inside(schedule, last, sum, term)) continue;
         outside++;
         const Value *a = schedule->values.at[term->a.value];
         bool constant =
@@ -270,7 +274,7 @@ static void split_outside(Schedule *schedule, Value *sum) {
     vec_push(schedule->arena, &rest, (Term){.sign = 1, .a = {out->id, -1}});
     for (int i = 0; i < sum->terms.count; i++) {
         Term term = sum->terms.at[i];
-        if (inside(schedule, sum, &term)) {
+        if (inside(schedule, last, sum, &term)) {
             vec_push(schedule->arena, &rest, term);
             continue;
         }
@@ -347,15 +351,16 @@ bool normal_nests(Schedule *schedule) {
     int *global;
     DepResult result = analyse(schedule, &global);
     if (result.failure != DEP_OK) return false;
-    int number = 0;
+    int number = 0, depth = schedule->graph->axes.count + 1;
+    int *last = ARENA_ARRAY(schedule->arena, (int64_t)schedule->values.count * depth + 1, int);
     for (int i = 0; i < result.nests.count; i++)
-        set_nest(schedule, result.nests.at[i], global, &number);
+        set_nest(schedule, result.nests.at[i], global, &number, last);
     int count = schedule->values.count;
     for (int i = 0; i < count; i++) {
         Value *value = schedule->values.at[i];
         if (!schedule->choices.off[CHOICE_hoist] && value->live && value->kind == VALUE_SUM &&
             value->nest >= 0)
-            split_outside(schedule, value);
+            split_outside(schedule, last, value);
     }
     schedule_liveness(schedule);
     for (int i = 0; i < schedule->values.count; i++) schedule->values.at[i]->nest = -1;
@@ -363,7 +368,7 @@ bool normal_nests(Schedule *schedule) {
     if (result.failure != DEP_OK) return false;
     number = 0;
     for (int i = 0; i < result.nests.count; i++)
-        set_nest(schedule, result.nests.at[i], global, &number);
+        set_nest(schedule, result.nests.at[i], global, &number, last);
     int loops[MAX_DOMAIN + 1];
     number = 0;
     for (int i = 0; i < result.nests.count; i++)

@@ -223,6 +223,23 @@ static void known_systems(void **state) {
          " a[s]: [] = x[s] + c[s-2,s]\n state b[t,s]: [] = 0.2\n b[t,s] = x[t] + c[s,p[t]]\n"
          " state c[t,s]: [] = 0.2\n c[t,s] = e[t] + b[t,t+1]\n"
          " e[t]: [] = x[t] + 0.2 * tanh(c[p[t],p[t]])\n}\n"},
+        {RUNS, /* a row behind the end that a loop writes over, inside of another loop */
+         "model S(x[t]: [], y[u]: []) -> c[t,u]: [] {\n state h[u,t]: [] = 0.5\n"
+         " h[u,t] = x[t] + 0.3 * tanh(h[u,t-2]) + 0.5 * tanh(g[u-2,t-1])\n"
+         " state g[u,t]: [] = 0.25\n g[u,t] = y[u] + 0.5 * tanh(h[u,t+2])\n"
+         " c[t,u] = g[u,t]\n}\n"},
+        {RUNS, /* a term that comes from a loop inside of the sum's */
+         "model Leak(a[t]: [3]) -> b[t]: [3] { state b[t] = 0; b[t] = 0.5 * b[t-1] + a[t] }\n"
+         "model S(x[t]: [3], y[u]: [3]) -> a[t,u]: [3] {\n use m = Leak\n"
+         " state a[t,u]: [3] = 0.2\n"
+         " a[t,u] = 0.4 * x[t] + 0.4 * tanh(b[t-1]) + 0.4 * m(a[t-1,u-1]) + 0 * y[u]\n"
+         " state b[t]: [3] = 0.2\n b[t] = 0.4 * x[t] + 0.4 * tanh(a[t,first])\n}\n"},
+        {OVER_ALL, /* wanted at its own position by one, elsewhere by the other: in any order */
+         "model S(x[t]: [] = 0.3) -> a[t,u]: [] {\n time s in t\n time r in u\n"
+         " a[t,u]: [] = x[t] + sum[s in t-1:t](g[s])\n state b[t]: [] = 0\n"
+         " b[t] = x[t] + 0.2 * d[t-2,t-1]\n state d[t,s]: [] = 0.2\n"
+         " d[t,s] = x[t-1] + 0.5 * tanh(logsumexp[r](a[s,r]))\n"
+         " g[t]: [] = b[t-1] + 0.5 * tanh(max[s < t](d[s,s]))\n}\n"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
