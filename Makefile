@@ -177,6 +177,8 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models tests/reference' \
 	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
 	    'index of errors=python3 docs/check_errors.py $(BUILD)/rnnc' \
+	    'messages of command lines=python3 tests/diagnostics/check_commands.py $(BUILD)/rnnc' \
+	    'codes of errors=python3 tests/diagnostics/check_codes.py' \
 	    'lint=tests/lint/lint.sh $(BUILD)'
 
 

@@ -193,8 +193,10 @@ static void take_state(SetCheck *check, const RtTensorSet *set, RunState *state)
     bool real = !rt_dtype_is_integer(tensor->dtype);
     bool boolean = tensor->dtype == RT_BOOL;
     if (real != (state->dtype == DT_FLOAT) || boolean != (state->dtype == DT_BOOL)) {
-        wrong(check,
-              arena_printf(data->arena, "%s holds %s", state->name, rt_dtype_name(tensor->dtype)));
+        static const char *const wanted_types[] = {
+            [DT_FLOAT] = "floating numbers", [DT_INT] = "int32 or int64", [DT_BOOL] = "bool"};
+        wrong(check, arena_printf(data->arena, "%s holds %s when it should be %s", state->name,
+                                  rt_dtype_name(tensor->dtype), wanted_types[state->dtype]));
     } else if (!same_shape(tensor, rank, shape)) {
         wrong(check, arena_printf(data->arena, "%s has shape %s when it should be %s", state->name,
                                   shape_text(data->arena, tensor->rank, tensor->shape), wanted));

@@ -81,7 +81,7 @@ static void need_one(Run *run, int axis, const Node *node) {
                         "axis %s has length 0 in sequence %" PRId64 " when %s needs at least 1",
                         run->graph->axes.at[axis].name, b,
                         node->op == OP_READ ? "a read at its first or last position"
-                                            : op_info[node->op].text);
+                                            : op_info[node->op].text + 1); /* without the t */
 }
 
 /* `first`, `last` and unbounded mean, max, argmax, softmax have no meaning without a position. */

@@ -143,10 +143,11 @@ static void slow_index(const Ctx *c, const Stmt *stmt, const IndexName *base, co
         bool same = axis->kind == AXIS_SLOW && axis->base == on &&
                     (open || axis->every == 0 || axis->every == every);
         if (same) return;
-        Diag *diag = sema_error(c, "E-TIME", c->body->span,
-                                "'%s' should run over every %lld-th step of '%s'", stmt->name,
-                                (long long)every, base->name);
-        sema_note(c, diag, stmt->span, "the model '%s' says so here", c->inst->model->name);
+        Diag *diag =
+            sema_error(c, "E-TIME", c->body->span,
+                       "'%s' is a slower axis, 'in %s every %lld', and is bound to another",
+                       stmt->name, base->name, (long long)every);
+        sema_note(c, diag, stmt->span, "model '%s' declares it here", c->inst->model->name);
         return;
     }
     int axis = slow_axis(c, stmt->name, on, every, stmt->span);

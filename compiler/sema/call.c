@@ -25,16 +25,15 @@ bool call_args(const Ctx *c, const Expr *call, int least, int most, const char *
                        least, most, given);
         return false;
     }
-    bool named = false;
-    for (int i = 0; i < given; i++) {
-        const Arg *arg = &call->args.at[i];
-        bool known = arg->name == NULL;
-        if (known && named) {
-            sema_error(c, "E-SHAPE", arg->span,
+    for (int i = 1; i < given; i++)
+        if (call->args.at[i].name == NULL && call->args.at[i - 1].name != NULL) {
+            sema_error(c, "E-SHAPE", call->args.at[i].span,
                        "an argument by position stands behind a named one");
             return false;
         }
-        named |= !known;
+    for (int i = 0; i < given; i++) {
+        const Arg *arg = &call->args.at[i];
+        bool known = arg->name == NULL;
         for (int k = 0; !known && names != NULL && k < most; k++)
             known = names[k] != NULL && strcmp(names[k], arg->name) == 0 &&
                     (call_arg(call, k, NULL) == NULL || call->args.at[k].name != NULL);
@@ -291,7 +290,9 @@ const Value *elab_call(const Ctx *c, const Expr *expr) {
     if (!is_function(name->name)) {
         for (int i = 0; i < expr->args.count; i++) elab(c, expr->args.at[i].value);
         Num num;
-        bool known = find_base(c, name->name) != NULL || find_number(c, name->name, &num);
+        const Base *found = c->body == NULL ? NULL : find_base(c, name->name);
+        if (found != NULL && found->kind == BASE_REFUSED) return unknown_value(c);
+        bool known = found != NULL || find_number(c, name->name, &num);
         const Model *model =
             c->body == NULL || known ? NULL : find_model(c, name->name, name->span);
         if (model != NULL)

@@ -77,8 +77,8 @@ static int split_entries(const Ctx *c, const Decl *decl, int index[MAX_DOMAIN], 
     *times = 0;
     for (int i = 0; i < decl->indices.count; i++) {
         const Expr *entry = decl->indices.at[i];
-        const IndexName *name = entry->kind == EXPR_NAME ? find_index(c, entry->name)
-                                                         : moved_index(c, decl, entry);
+        const IndexName *name =
+            entry->kind == EXPR_NAME ? find_index(c, entry->name) : moved_index(c, decl, entry);
         if (name != NULL) {
             for (int k = 0; k < *times; k++)
                 if (index[k] == name->index) {
@@ -322,6 +322,7 @@ static void declare_params(const Ctx *c, const Stmt *stmt) {
         if (family < 0) continue;
         if (times > 0) {
             sema_error(c, "E-TIME", decl->span, "parameter '%s' has a time index", decl->name);
+            refuse_base(c, decl->name, decl->name_span);
             continue;
         }
         if (!add_base(c, decl->name, BASE_PARAM, decl->name_span, family)) continue;
@@ -355,6 +356,7 @@ static void declare_use(const Ctx *c, const Stmt *stmt) {
     if (family < 0) return;
     if (times > 0) {
         sema_error(c, "E-TIME", decl->span, "instance '%s' has a time index", decl->name);
+        refuse_base(c, decl->name, decl->name_span);
         return;
     }
     if (!add_base(c, decl->name, BASE_USE, decl->name_span, family)) return;
@@ -396,6 +398,7 @@ static void declare_for(const Ctx *c, const Stmt *stmt) {
         if (env->name == stmt->name) {
             sema_error(c, "E-DUP", stmt->name_span, "loop variable '%s' is in use by an outer loop",
                        stmt->name);
+            declare_block(c, &stmt->body, false);
             return;
         }
     if (!add_base(c, stmt->name, BASE_LOOP, stmt->name_span, 0)) return;

@@ -110,7 +110,15 @@ typedef struct Env {
     Num num;
 } Env;
 
-typedef enum BaseKind { BASE_VAR, BASE_PARAM, BASE_USE, BASE_INDEX, BASE_LOOP, BASE_SIZE } BaseKind;
+typedef enum BaseKind {
+    BASE_VAR,
+    BASE_PARAM,
+    BASE_USE,
+    BASE_INDEX,
+    BASE_LOOP,
+    BASE_SIZE,
+    BASE_REFUSED /* its declaration was an error: its uses are none */
+} BaseKind;
 
 /* What a name is in a body: all members of a family have one base. */
 typedef struct Base {
@@ -274,6 +282,8 @@ bool is_function(Name name);
 void refuse_predefined(const Ctx *c, Name name, Span span);
 /* Registers a name of a body; E-DUP when it has another meaning. */
 bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries);
+/* Has the uses of a name give no errors, after one of its declaration. */
+void refuse_base(const Ctx *c, Name name, Span span);
 /* The key of a family member: `h`, `h.0.1`; NULL when an entry is no integer (reported). */
 Name member_key(const Ctx *c, Name name, const ExprList *entries, int count, bool *open);
 Span find_name_in(const Expr *expr, Name name, Span otherwise);

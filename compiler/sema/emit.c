@@ -307,8 +307,8 @@ static const Value *flow_number(const Ctx *c, const Value *value, const Ty *type
         }
         bound = poly_value(type->bound, &most) ? (double)most : INFINITY;
         if (known && type->bound != NULL && (number < 0 || number >= bound)) {
-            Diag *diag = sema_error(c, "E-TYPE", span, "%s is %.0f when it should be below %.0f",
-                                    what, number, bound);
+            Diag *diag = sema_error(c, "E-TYPE", span, "%s is %.0f when it should be 0 to %.0f",
+                                    what, number, bound - 1);
             if (at.source != NULL) sema_note(c, diag, at, "declared here");
             return unknown_value(c);
         }

@@ -333,6 +333,7 @@ static const Value *elab_name(const Ctx *c, const Expr *expr) {
     const IndexName *index = find_index(c, expr->name);
     if (index != NULL) return index_value(c, index, expr->span);
     const Base *base = find_base(c, expr->name);
+    if (base != NULL && base->kind == BASE_REFUSED) return unknown_value(c);
     if (base == NULL && strcmp(expr->name, "first") == 0) {
         Value *value =
             arena_copy(c->e->arena, number_value(c, num_of_int(c->e->arena, 0)), sizeof *value);

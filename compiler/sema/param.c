@@ -42,8 +42,8 @@ static void random_initial(const Ctx *c, const Expr *expr, GraphParam *to) {
     }
     to->initial = (InitialKind)kind;
     if (kind == INITIAL_ORTHOGONAL && to->shape.rank < 2)
-        sema_error(c, "E-SHAPE", expr->span, "orthogonal needs a matrix, not %d dimensions",
-                   to->shape.rank);
+        sema_error(c, "E-SHAPE", expr->span, "orthogonal needs a matrix, not %s",
+                   to->shape.rank == 1 ? "a vector" : "a scalar");
     for (int i = 0; i < given; i++) {
         const Value *value = elab(c, expr->args.at[i].value);
         if (!num_double(&value->num, i == 0 ? &to->a : &to->b) && !value->type.unknown &&

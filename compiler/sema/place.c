@@ -350,6 +350,7 @@ const Value *elab_index(const Ctx *c, const Expr *expr) {
     if (base->kind == EXPR_NAME) {
         Num num;
         const Base *known = find_base(c, base->name);
+        if (known != NULL && known->kind == BASE_REFUSED) return unknown_value(c);
         if (known != NULL && known->entries > 0 && !find_number(c, base->name, &num) &&
             (known->kind == BASE_VAR || known->kind == BASE_PARAM))
             return first_bracket(c, expr, known);

@@ -153,7 +153,8 @@ static void import(Loading *l, File *file, const Item *item) {
     const char *why = "there is no reader of files";
     const Source *source = l->load == NULL ? NULL : l->load(l->user, e->arena, path, &why);
     if (source == NULL) {
-        diag_error(e->diags, "E-IMPORT", item->name_span, "cannot read '%s': %s", path, why);
+        diag_error(e->diags, "E-IMPORT", item->name_span, "cannot read '%s': %s",
+                   *path ? path : item->path, why);
         return;
     }
     const Ast *ast = grammar_parse(e->arena, e->names, source, e->diags);

@@ -45,8 +45,8 @@ Diag *sema_error(const Ctx *c, const char *code, Span span, const char *format, 
     int most = 4;
     for (const Body *body = c->body; c->e->emit && body != NULL && body->up != NULL && most-- > 0;
          body = body->up)
-        diag_note(c->e->diags, diag, body->span, "in '%s', an application of model %s", body->path,
-                  body->inst->model->name);
+        diag_note(c->e->diags, diag, body->span, "in '%.60s%s', an application of model %s",
+                  body->path, strlen(body->path) > 60 ? "…" : "", body->inst->model->name);
     return diag;
 }
 
@@ -212,6 +212,7 @@ static const char *base_kind(BaseKind kind) {
     case BASE_INDEX: return "time index";
     case BASE_LOOP: return "loop variable";
     case BASE_SIZE: return "size";
+    case BASE_REFUSED: break;
     }
     return "name";
 }
@@ -235,6 +236,7 @@ bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
         map_put(c->e->arena, &c->body->bases, name, base);
         return true;
     }
+    if (old->kind == BASE_REFUSED) return false;
     if (old->kind != kind) {
         Diag *diag = sema_error(c, "E-DUP", span, "'%s' is a %s here and a %s elsewhere", name,
                                 base_kind(kind), base_kind(old->kind));
@@ -248,6 +250,10 @@ bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
         return false;
     }
     return true;
+}
+
+void refuse_base(const Ctx *c, Name name, Span span) {
+    if (map_get(&c->body->bases, name) == NULL) add_base(c, name, BASE_REFUSED, span, 0);
 }
 
 Name member_key(const Ctx *c, Name name, const ExprList *entries, int count, bool *open) {
