@@ -12,6 +12,7 @@
 #include "loop/lower.h"
 #include "passes/passes.h"
 #include "prelude.h"
+#include "verify_each.h"
 
 Compilation *compilation_new(Arena *arena, const Options *options) {
     Compilation *c = ARENA_NEW(arena, Compilation);
@@ -41,7 +42,8 @@ static void log_time(Compilation *c, const char *what, double time) {
 
 static const Source *load(void *user, Arena *arena, const char *path, const char **why) {
     Compilation *c = user;
-    const Source *source = input_source(arena, path, why);
+    const Source *source =
+        c->read ? c->read(c->read_user, arena, path, why) : input_source(arena, path, why);
     if (source) vec_push(c->arena, &c->files, source->path);
     return source;
 }
@@ -87,6 +89,14 @@ static void after_pass(void *user, const Pass *pass, const Graph *graph, bool ch
     if (!wanted || (strcmp(wanted, "all") != 0 && strcmp(wanted, pass->name) != 0)) return;
     text_printf(&c->log, "# after %s%s\n", pass->name, changed ? "" : ", which changed nothing");
     graph_print(graph, &c->log);
+}
+
+static bool check_pass(void *user, const Pass *pass, const Graph *before, const Graph *after,
+                       Diags *diags) {
+    Compilation *c = user;
+    return verify_each_pass(c->verify, pass->name, pass->numbers == PASS_ROUNDED, before, after,
+                            diags) &&
+           verify_graph_text(c->arena, after, pass->name, diags);
 }
 
 static void pass_timing(void *user, const Pass *pass, double time) {
@@ -147,6 +157,11 @@ static Graph *run_passes(Compilation *c) {
 #ifdef RNNC_VERIFY_EACH
     options.verify_each = true;
 #endif
+    if (o->verify_each) {
+        c->verify = verify_each_new(c->arena, c->graph, o->verbose ? &c->log : NULL);
+        if (!verify_graph_text(c->arena, c->graph, "sema", c->diags)) return NULL;
+        options.check = check_pass;
+    }
     return passes_run(c->graph, &options, c->diags);
 }
 
@@ -184,8 +199,10 @@ bool compilation_run(Compilation *c, Stage last) {
 
     c->schedule = schedule_build_with(c->arena, c->normal, &c->choices, c->diags);
     if (!done(c, "schedule", &since)) return false;
-    if (!schedule_verify(c->schedule, c->diags) || last == STAGE_SCHEDULE)
-        return c->diags->errors == 0;
+    if (!schedule_verify(c->schedule, c->diags)) return false;
+    bool texts = c->options->verify_each;
+    if (texts && !verify_schedule_text(c->arena, c->schedule, c->diags)) return false;
+    if (last == STAGE_SCHEDULE) return c->diags->errors == 0;
 
     bool *axes_needed = ARENA_ARRAY(c->arena, c->graph->axes.count + 1, bool);
     passes_axes_needed(c->graph, axes_needed);
@@ -193,10 +210,14 @@ bool compilation_run(Compilation *c, Stage last) {
                           axes_needed};
     c->interface_ = lower_schedule(c->arena, c->names, c->schedule, &lower, c->diags);
     if (!done(c, "lower", &since)) return false;
-    if (!loop_verify(c->interface_->module, false, "lower", c->diags)) return false;
+    LoopModule *module = c->interface_->module;
+    if (!loop_verify(module, false, "lower", c->diags)) return false;
+    if (texts && !verify_loop_text(c->arena, c->names, module, "lower", c->diags)) return false;
 
-    loop_expand_math(c->interface_->module);
-    if (!loop_verify(c->interface_->module, true, "expand_math", c->diags)) return false;
+    loop_expand_math(module);
+    if (!loop_verify(module, true, "expand_math", c->diags)) return false;
+    if (texts && !verify_loop_text(c->arena, c->names, module, "expand_math", c->diags))
+        return false;
     return done(c, "expand_math", &since);
 }
 

@@ -23,12 +23,15 @@ typedef struct Compilation {
     Diags *diags;
     const Options *options;
     TargetChoice target;
+    SemaLoad read; /* where source files come from: input_source unless a test says otherwise */
+    void *read_user;
     const char *prefix;      /* of symbols; NULL: the model's name */
     VEC(const char *) files; /* sources that were read, in order */
     Ast *ast;
     Program *program;
     const char *model;
     Graph *graph, *normal;
+    struct VerifyEach *verify; /* with --verify-each */
     Choices choices; /* of the schedule, switched off by --disable-pass */
     Schedule *schedule;
     Interface *interface_;

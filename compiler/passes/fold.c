@@ -19,6 +19,7 @@ static double larger(double a, double b) {
 static double log_add(double a, double b) {
     double high = larger(a, b);
     if (isnan(high) || isinf(high)) return high;
+    if (a == b) return a + log(2.0);
     return high + log1p(exp(-fabs(a - b)));
 }
 
@@ -60,7 +61,7 @@ static bool fold_unary(Op op, double a, double *to) {
 static bool fold_binary(Op op, double a, double b, double *to) {
     switch ((int)op) {
     case OP_LEAKY_RELU: *to = a < 0 ? b * a : a; return true;
-    case OP_ELU: *to = a < 0 ? b * (exp(a) - 1) : a; return true;
+    case OP_ELU: *to = a < 0 ? b * expm1(a) : a; return true;
     case OP_ADD: *to = a + b; return true;
     case OP_SUB: *to = a - b; return true;
     case OP_MUL: *to = a * b; return true;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 static const Pass table[] = {
-#define PASS(name, needs, gives, switchable, about)                                                \
-    {#name, pass_##name, needs, gives, PASS_##switchable, about},
+#define PASS(name, needs, gives, switchable, numbers, about)                                       \
+    {#name, pass_##name, needs, gives, PASS_##switchable, PASS_##numbers, about},
 #include "passes/passes.def"
 #undef PASS
 };
@@ -78,6 +78,8 @@ static Graph *run_one(const Graph *graph, const Pass *pass, const PassOptions *o
         options->timing(options->user, pass, options->clock(options->user) - begin);
     if (options->after) options->after(options->user, pass, to, changed);
     if (options->verify_each && !graph_verify(to, pass->name, diags)) return NULL;
+    if (options->check && to != graph && !options->check(options->user, pass, graph, to, diags))
+        return NULL;
     return to;
 }
 

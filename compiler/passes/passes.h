@@ -12,6 +12,8 @@ enum {
 
 typedef enum PassSwitch { PASS_FREE, PASS_BITS, PASS_ALWAYS } PassSwitch;
 
+typedef enum PassNumbers { PASS_SAME, PASS_ROUNDED } PassNumbers;
+
 /* A new graph in the arena of the old one, or `graph` itself with *changed false. */
 typedef Graph *(*PassRun)(const Graph *graph, bool *changed);
 
@@ -20,10 +22,11 @@ typedef struct Pass {
     PassRun run;
     unsigned needs, gives;
     PassSwitch switchable;
+    PassNumbers numbers;
     const char *about;
 } Pass;
 
-#define PASS(name, needs, gives, switchable, about)                                                \
+#define PASS(name, needs, gives, switchable, numbers, about)                                       \
     Graph *pass_##name(const Graph *graph, bool *changed);
 #include "passes/passes.def"
 #undef PASS
@@ -44,8 +47,12 @@ typedef struct PassOptions {
     int disabled_count;
     bool verify_each;
     void *user;
-    /* Called after each pass that ran; either may be NULL. */
+    /* Called after each pass that ran; each of these may be NULL. */
     void (*after)(void *user, const Pass *pass, const Graph *graph, bool changed);
+    /* Called where a pass made another graph, behind the verifier; false: a defect, which it
+     * reports to `diags`. */
+    bool (*check)(void *user, const Pass *pass, const Graph *before, const Graph *after,
+                  Diags *diags);
     double (*clock)(void *user); /* seconds */
     void (*timing)(void *user, const Pass *pass, double seconds);
 } PassOptions;

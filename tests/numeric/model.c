@@ -29,7 +29,8 @@ Built *model_build(Arena *arena, const Spec *spec) {
     options->mode = spec->mode;
     options->real = spec->real;
     options->prefix = spec->prefix;
-    options->optional_passes = options->verify_each = true;
+    options->optional_passes = true;
+    options->verify_each = spec->verify;
     for (int i = 0; i < spec->define_count; i++)
         vec_push(arena, &options->defines,
                  (SemaDefine){spec->defines[i].name, spec->defines[i].value, false});

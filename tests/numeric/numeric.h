@@ -32,6 +32,7 @@ typedef struct Spec {
     const char *prefix; /* NULL: the model's name */
     const Define *defines;
     int define_count;
+    bool verify; /* every pass interpreted before and after, every text read back */
 } Spec;
 
 /* Targets of the tests: generic, and 4, 8, 16 lanes with fma. */

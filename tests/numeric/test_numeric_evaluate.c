@@ -32,6 +32,7 @@ static Built *build(Test *test, const Case *entry, LoopType real, Target target,
                  .mode = entry->mode,
                  .real = real,
                  .target = target,
+                 .verify = target.lanes == 8, /* passes do not know the target */
                  .defines = entry->defines,
                  .define_count = entry->define_count};
     Built *built = model_build(test->arena, &spec);

@@ -1,0 +1,144 @@
+/* Random inputs for --verify-each: few steps, lengths that differ, ints below their bounds, numbers
+ * of order one. */
+#include <math.h>
+
+#include "rnn_rt.h"
+#include "verify_each.h"
+
+typedef struct Sizes {
+    int64_t batch;
+    int64_t length[3]; /* of the sequences, shifted by the axis */
+} Sizes;
+
+static const Sizes sizes[VERIFY_CASES] = {
+    {1, {0, 0, 0}}, {1, {1, 1, 1}}, {1, {2, 2, 2}}, {3, {5, 1, 3}}};
+
+static double uniform(uint64_t seed, int array, int64_t element) {
+    return rt_uniform(seed, (uint64_t)array, 0, NULL, 0, (uint64_t)element);
+}
+
+static int64_t longest(const Graph *graph, const VerifyCase *drawn, int a) {
+    const Axis *axis = &graph->axes.at[a];
+    int64_t most = 0;
+    if (axis->kind == AXIS_SLOW) {
+        int64_t n = longest(graph, drawn, axis->base);
+        return n / axis->every + (n % axis->every != 0);
+    }
+    if (axis->fixed > 0) return axis->fixed;
+    for (int64_t b = 0; b < drawn->call.batch; b++)
+        if (drawn->call.lengths[a][b] > most) most = drawn->call.lengths[a][b];
+    return most;
+}
+
+/* A position: before the own one (-1: none), or any that all sequences have. */
+static double draw_pointer(const Graph *graph, const VerifyCase *drawn, const GraphPort *port,
+                           int64_t row, double u) {
+    int64_t least = longest(graph, drawn, port->type.axis), own = -1;
+    const int64_t *lengths = drawn->call.lengths[port->type.axis];
+    for (int64_t b = 0; lengths && b < drawn->call.batch; b++)
+        if (lengths[b] < least) least = lengths[b];
+    for (int k = port->index_count; k-- > 0;) {
+        int axis = graph->indices.at[port->indices[k]].axis;
+        int64_t extent = longest(graph, drawn, axis);
+        if (axis == port->type.axis) own = row % extent;
+        row /= extent;
+    }
+    if (port->type.pointer == PTR_POS) return floor(u * (double)least);
+    return floor(u * (double)((own >= 0 ? own : least) + 1)) - 1;
+}
+
+static double *draw_input(Arena *arena, const Graph *graph, const VerifyCase *drawn, int i,
+                          uint64_t seed) {
+    const GraphPort *port = &graph->inputs.at[i];
+    int64_t count = drawn->call.batch * shape_count(port->type.shape), bound = port->type.bound;
+    for (int k = 0; k < port->index_count; k++)
+        count *= longest(graph, drawn, graph->indices.at[port->indices[k]].axis);
+    double *values = ARENA_ARRAY(arena, count + 1, double);
+    for (int64_t e = 0; e < count; e++) {
+        double u = uniform(seed, 1000 + i, e);
+        int64_t row = e / shape_count(port->type.shape) / drawn->call.batch;
+        if (port->type.pointer != PTR_NONE) {
+            values[e] = draw_pointer(graph, drawn, port, row, u);
+            continue;
+        }
+        switch (port->type.dtype) {
+        case DT_FLOAT: values[e] = 2 * u - 1; break;
+        case DT_INT: values[e] = bound > 0 ? floor(u * (double)bound) : 0; break;
+        case DT_BOOL: values[e] = u < 0.5; break;
+        }
+    }
+    return values;
+}
+
+/* Sums of products stay of order one. */
+static double *draw_param(Arena *arena, const GraphParam *param, int i, uint64_t seed) {
+    int64_t count = shape_count(param->shape);
+    int rank = param->shape.rank;
+    double scale = rank > 1 ? sqrt(2.0 / (double)param->shape.dim[rank - 1]) : 0.6;
+    double *values = ARENA_ARRAY(arena, count, double);
+    for (int64_t e = 0; e < count; e++) values[e] = scale * (2 * uniform(seed, 2000 + i, e) - 1);
+    return values;
+}
+
+VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t seed) {
+    const Sizes *size = &sizes[which];
+    VerifyCase drawn = {.carries = graph->carries.count > 0};
+    const double **inputs = ARENA_ARRAY(arena, graph->inputs.count + 1, const double *);
+    const double **params = ARENA_ARRAY(arena, graph->params.count + 1, const double *);
+    drawn.call = (InterpCall){.batch = size->batch,
+                              .lengths = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t *),
+                              .inputs = inputs,
+                              .params = params,
+                              .seed = seed,
+                              .want_state = drawn.carries,
+                              .memory_limit = (size_t)256 << 20};
+    for (int a = 0; a < graph->axes.count; a++) {
+        const Axis *axis = &graph->axes.at[a];
+        if (axis->kind == AXIS_SLOW || axis->fixed > 0) continue;
+        drawn.call.lengths[a] = ARENA_ARRAY(arena, size->batch, int64_t);
+        for (int64_t b = 0; b < size->batch; b++) {
+            int64_t length = size->length[(b + a) % 3];
+            drawn.call.lengths[a][b] = axis->most && length > axis->most ? axis->most : length;
+        }
+    }
+    for (int i = 0; i < graph->inputs.count; i++)
+        /* Every other input that has a default is left to it. */
+        if (graph->inputs.at[i].fallback < 0 || (which + i) % 2)
+            inputs[i] = draw_input(arena, graph, &drawn, i, seed);
+    for (int i = 0; i < graph->params.count; i++)
+        params[i] = draw_param(arena, &graph->params.at[i], i, seed);
+    return drawn;
+}
+
+/* Operations of one element of a node. */
+static double work_of(const Graph *graph, const VerifyCase *drawn, const Node *node) {
+    const Shape *first = node->in_count > 0 && node->in[0] >= 0
+                             ? &graph->nodes.at[node->in[0]]->type.shape
+                             : &node->type.shape;
+    OpClass class_ = op_info[node->op].class_;
+    double work = 1;
+    if (node->op == OP_MATMUL)
+        work = (double)first->dim[first->rank - 1];
+    else if (node->op == OP_CONV)
+        work = (double)shape_count(*first) / (double)first->dim[0];
+    else if (class_ == CLASS_TENSOR)
+        work = (double)shape_count(*first) / 4 + 1;
+    else if (class_ == CLASS_TIME && node->op != OP_READ && node->op != OP_HOLD)
+        work = (double)longest(graph, drawn, graph->indices.at[node->attr.index].axis);
+    return work;
+}
+
+double verify_cost(const Graph *graph, const VerifyCase *drawn) {
+    double all = 0;
+    for (int i = 0; i < graph->nodes.count; i++) {
+        const Node *node = graph->nodes.at[i];
+        double positions = (double)drawn->call.batch;
+        for (int k = 0; k < node->domain_count; k++)
+            positions *= (double)longest(graph, drawn, graph->indices.at[node->domain[k]].axis);
+        all +=
+            positions * (50 + (double)shape_count(node->type.shape) * work_of(graph, drawn, node));
+    }
+    for (int i = 0; i < graph->params.count; i++)
+        all += (double)shape_count(graph->params.at[i].shape) * 10;
+    return all;
+}
