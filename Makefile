@@ -117,6 +117,8 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags $(BUILD)/gen/rnn.tab.h
 	$(Q)$(CC) $(C11) -Wall -c -o $@ $<
 
 
+include tests/random/random.mk
+
 # ---- Tests --------------------------------------------------------------------------------------
 
 tests: $(TESTS)
@@ -170,6 +172,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	    $(foreach test,$(SAID),'$(test:test_%=%)=$(BUILD)/said/$(test)') \
 	    $(foreach test,$(DIAGNOSTICS),'$(test:test_%=%)=$(BUILD)/diagnostics/$(test)') \
 	    'failing resources=$(BUILD)/failing/test_failing' \
+	    'random programs=$(RANDOM_TEST)' \
 	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
 	    'models by the interpreter=python3 tests/models/convert.py $(BUILD)/models && \
 	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \

@@ -1,7 +1,7 @@
 /* Expressions of the pointwise operations, driven by the rows of graph/ops.def: operands are
  * brought into the range of the row, and the range of the result is found by trying values in it.
  */
-#include "body.h"
+#include "draft.h"
 
 #include <math.h>
 #include <string.h>
@@ -49,8 +49,8 @@ static void result_range(Op op, int count, const Piece *in, Piece *out) {
     out->high = high + margin;
 }
 
-Piece gen_fit(Body *body, Piece e, double low, double high) {
-    Gen *gen = body->gen;
+Piece gen_fit(Draft *draft, Piece e, double low, double high) {
+    Gen *gen = draft->gen;
     double most = fmax(fabs(e.low), fabs(e.high)), room = fmin(fabs(low), fabs(high));
     Piece out = {.low = low, .high = high};
     if (e.low >= low && e.high <= high) return e;
@@ -75,19 +75,19 @@ Piece gen_fit(Body *body, Piece e, double low, double high) {
     return out;
 }
 
-Piece gen_number(Body *body) {
+Piece gen_number(Draft *draft) {
     static const double numbers[] = {0, 1, -1, 0.5, 2, 0.25, -0.5, 0.1, 1.5, -0.75};
-    double x = numbers[gen_below(body->gen, 10)];
-    return (Piece){arena_printf(body->gen->arena, x < 0 ? "(%g)" : "%g", x), x, x};
+    double x = numbers[gen_below(draft->gen, 10)];
+    return (Piece){arena_printf(draft->gen->arena, x < 0 ? "(%g)" : "%g", x), x, x};
 }
 
-Piece gen_op(Body *body, Op op, int count, const Piece *given, Shape shape) {
-    Gen *gen = body->gen;
+Piece gen_op(Draft *draft, Op op, int count, const Piece *given, Shape shape) {
+    Gen *gen = draft->gen;
     const OpInfo *row = &op_info[op];
     const char *infix = operator_of(op);
     Piece out = {0}, in[3];
     (void)shape;
-    for (int i = 0; i < count; i++) in[i] = gen_fit(body, given[i], row->low, row->high);
+    for (int i = 0; i < count; i++) in[i] = gen_fit(draft, given[i], row->low, row->high);
     if (op == OP_NEG)
         out.text = arena_printf(gen->arena, "(-%s)", in[0].text);
     else if (infix)
@@ -107,10 +107,10 @@ static bool word(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-Piece gen_depend(Body *body, Piece e, char index) {
+Piece gen_depend(Draft *draft, Piece e, char index) {
     for (const char *at = e.text; *at; at++)
         if (*at == index && (at == e.text || !word(at[-1])) && !word(at[1])) return e;
-    return (Piece){arena_printf(body->gen->arena, "(%s + 0.1 * float(%c))", e.text, index), e.low,
+    return (Piece){arena_printf(draft->gen->arena, "(%s + 0.1 * float(%c))", e.text, index), e.low,
                    e.high + 4};
 }
 
@@ -121,51 +121,51 @@ static int axis_letter(char index) {
 }
 
 /* The index of the domain at which an index of a value is read, or 0. */
-static char meet(Body *body, const Readable *v, char index, const char *domain) {
+static char meet(Draft *draft, const Readable *v, char index, const char *domain) {
     char found = 0;
     if (v->lag) { /* an open recurrence is read at its own index alone */
-        if (index == body->own && body->closed) return 0;
+        if (index == draft->own && draft->closed) return 0;
         return strchr(domain, index) ? index : 0;
     }
     for (int i = 0; domain[i]; i++)
         if (axis_letter(domain[i]) == axis_letter(index) &&
-            (!found || gen_chance(body->gen, 50) || domain[i] == index))
+            (!found || gen_chance(draft->gen, 50) || domain[i] == index))
             found = domain[i];
     return found;
 }
 
-static bool readable(Body *body, const Readable *v, const char *domain) {
+static bool readable(Draft *draft, const Readable *v, const char *domain) {
     if (v->dead) return false;
     for (int i = 0; v->indices[i]; i++) {
         if (strlen(v->indices) > 1 && !strchr(domain, v->indices[i])) return false;
-        if (!meet(body, v, v->indices[i], domain)) return false;
+        if (!meet(draft, v, v->indices[i], domain)) return false;
     }
     return true;
 }
 
-static int offset_of(Body *body, const Readable *v, char at) {
-    Gen *gen = body->gen;
+static int offset_of(Draft *draft, const Readable *v, char at) {
+    Gen *gen = draft->gen;
     if (v->lag) {
-        if (v->indices[0] != body->own && at != body->own) return 0;
+        if (v->indices[0] != draft->own && at != draft->own) return 0;
         int most = v->lag < 0 ? -v->lag : v->lag, k = 1 + gen_below(gen, most);
         return v->lag < 0 ? -k : k;
     }
     if (!v->boundary || strlen(v->indices) > 1 || !gen_chance(gen, 25)) return 0;
     int k = 1 + (gen_chance(gen, 20) ? gen_below(gen, 3) : 0);
     if (k > gen->lag) gen->lag = k;
-    return body->past_only || gen_chance(gen, 60) ? -k : k;
+    return draft->past_only || gen_chance(gen, 60) ? -k : k;
 }
 
-Piece gen_read(Body *body, const Readable *v, const char *domain) {
-    Text out = text_new(body->gen->arena);
+Piece gen_read(Draft *draft, const Readable *v, const char *domain) {
+    Text out = text_new(draft->gen->arena);
     Piece piece = {.low = v->low, .high = v->high};
     text_puts(&out, v->name);
     if (*v->family || *v->indices) text_printf(&out, "[%s", v->family);
     if (*v->family && !*v->indices) out.at[--out.length] = 0;
     for (int i = 0; v->indices[i]; i++) {
         bool one = strlen(v->indices) == 1;
-        char at = one ? meet(body, v, v->indices[i], domain) : v->indices[i];
-        int offset = offset_of(body, v, at);
+        char at = one ? meet(draft, v, v->indices[i], domain) : v->indices[i];
+        int offset = offset_of(draft, v, at);
         text_printf(&out, "%s%c", i ? "," : "", at);
         if (offset) text_printf(&out, "%+d", offset);
     }
@@ -174,22 +174,22 @@ Piece gen_read(Body *body, const Readable *v, const char *domain) {
     return piece;
 }
 
-Piece gen_pick(Body *body, const char *domain, Type type) {
+Piece gen_pick(Draft *draft, const char *domain, Type type) {
     int found[400], count = 0;
-    for (int i = 0; i < body->values.count && count < 390; i++) {
-        const Readable *v = &body->values.at[i];
-        if (!type_equal(v->type, type) || !readable(body, v, domain)) continue;
+    for (int i = 0; i < draft->values.count && count < 390; i++) {
+        const Readable *v = &draft->values.at[i];
+        if (!type_equal(v->type, type) || !readable(draft, v, domain)) continue;
         found[count++] = i;
         if (*v->indices) found[count++] = i; /* streams rather than parameters */
         if (v->lag) found[count++] = i;
     }
     if (!count) return (Piece){0};
-    return gen_read(body, &body->values.at[found[gen_below(body->gen, count)]], domain);
+    return gen_read(draft, &draft->values.at[found[gen_below(draft->gen, count)]], domain);
 }
 
 /* The position as a number. */
-static Piece position(Body *body, const char *domain) {
-    Gen *gen = body->gen;
+static Piece position(Draft *draft, const char *domain) {
+    Gen *gen = draft->gen;
     char index = domain[gen_below(gen, (int)strlen(domain))];
     if (gen_chance(gen, 50))
         return (Piece){arena_printf(gen->arena, "(0.1 * float(%c))", index), 0, 4};
@@ -197,46 +197,46 @@ static Piece position(Body *body, const char *domain) {
     return (Piece){arena_printf(gen->arena, "float(%c %% %d)", index, k), 0, k - 1};
 }
 
-Piece gen_leaf(Body *body, const char *domain, Shape shape) {
-    Gen *gen = body->gen;
+Piece gen_leaf(Draft *draft, const char *domain, Shape shape) {
+    Gen *gen = draft->gen;
     Piece e = {0};
-    if (gen_chance(gen, 85)) e = gen_pick(body, domain, gen_float(shape));
+    if (gen_chance(gen, 85)) e = gen_pick(draft, domain, gen_float(shape));
     if (e.text) return e;
     if (!shape.rank) {
-        if (*domain && gen_chance(gen, 25)) return position(body, domain);
-        if (gen_chance(gen, 30)) return gen_read(body, body_param(body, shape), domain);
-        return gen_number(body);
+        if (*domain && gen_chance(gen, 25)) return position(draft, domain);
+        if (gen_chance(gen, 30)) return gen_read(draft, draft_param(draft, shape), domain);
+        return gen_number(draft);
     }
     if (shape.rank == 1 && gen_chance(gen, 60)) { /* a product with any vector that is there */
         int64_t k = gen_size(gen);
-        Piece v = gen_pick(body, domain, gen_float(gen_vector(k)));
-        if (v.text) return gen_product(body, shape, v, k);
+        Piece v = gen_pick(draft, domain, gen_float(gen_vector(k)));
+        if (v.text) return gen_product(draft, shape, v, k);
     }
     if (gen_chance(gen, 15))
         return (Piece){arena_printf(gen->arena, "ones%s", gen_shape_text(gen, shape)), 1, 1};
     if (shape.rank == 1 && gen_chance(gen, 15))
         return (Piece){arena_printf(gen->arena, "(0.25 * iota[%lld])", (long long)shape.dim[0]), 0,
                        0.25 * (double)(shape.dim[0] - 1)};
-    return gen_read(body, body_param(body, shape), domain);
+    return gen_read(draft, draft_param(draft, shape), domain);
 }
 
-Piece gen_condition(Body *body, const char *domain, Shape shape, int depth) {
+Piece gen_condition(Draft *draft, const char *domain, Shape shape, int depth) {
     static const Op compare[] = {OP_LT, OP_LE, OP_GT, OP_GE, OP_EQ, OP_NE};
-    Gen *gen = body->gen;
+    Gen *gen = draft->gen;
     int kind = gen_below(gen, 10);
     Piece e = {0};
-    if (kind < 2) e = gen_pick(body, domain, (Type){.dtype = DT_BOOL, .shape = shape});
+    if (kind < 2) e = gen_pick(draft, domain, (Type){.dtype = DT_BOOL, .shape = shape});
     if (e.text) return e;
     if (kind < 4 && depth > 0) {
-        Piece in[] = {gen_condition(body, domain, shape, depth - 1),
-                      gen_condition(body, domain, shape, depth - 1)};
+        Piece in[] = {gen_condition(draft, domain, shape, depth - 1),
+                      gen_condition(draft, domain, shape, depth - 1)};
         return (Piece){arena_printf(gen->arena, "(%s %s %s)", in[0].text,
                                     gen_chance(gen, 50) ? "and" : "or", in[1].text),
                        0, 1};
     }
     if (kind < 5 && depth > 0)
         return (Piece){arena_printf(gen->arena, "(not %s)",
-                                    gen_condition(body, domain, shape, depth - 1).text),
+                                    gen_condition(draft, domain, shape, depth - 1).text),
                        0, 1};
     if (kind < 7 && !shape.rank && *domain) {
         char index = domain[gen_below(gen, (int)strlen(domain))];
@@ -246,10 +246,10 @@ Piece gen_condition(Body *body, const char *domain, Shape shape, int depth) {
                                           2 + gen_below(gen, 3), 1 + gen_below(gen, 2)),
                              0, 1};
     }
-    Piece in[] = {gen_expr(body, domain, shape, depth - 1),
-                  gen_chance(gen, 50) ? gen_number(body)
-                                      : gen_expr(body, domain, shape, depth - 1)};
-    return gen_op(body, compare[gen_below(gen, 6)], 2, in, shape);
+    Piece in[] = {gen_expr(draft, domain, shape, depth - 1),
+                  gen_chance(gen, 50) ? gen_number(draft)
+                                      : gen_expr(draft, domain, shape, depth - 1)};
+    return gen_op(draft, compare[gen_below(gen, 6)], 2, in, shape);
 }
 
 /* ---- expressions ---- */
@@ -266,21 +266,21 @@ static Op random_op(Gen *gen, OpClass class_) {
 }
 
 /* An operand beside one of the shape itself: of it, a scalar, or with dimensions of 1. */
-static Piece partner(Body *body, const char *domain, Shape shape, int depth) {
-    Gen *gen = body->gen;
+static Piece partner(Draft *draft, const char *domain, Shape shape, int depth) {
+    Gen *gen = draft->gen;
     if (shape.rank && gen_chance(gen, 20)) shape = gen_scalar;
     for (int d = 0; d < shape.rank; d++)
         if (gen_chance(gen, 8)) shape.dim[d] = 1;
-    return gen_expr(body, domain, shape, depth);
+    return gen_expr(draft, domain, shape, depth);
 }
 
-static Piece binary(Body *body, const char *domain, Shape shape, int depth) {
-    Gen *gen = body->gen;
+static Piece binary(Draft *draft, const char *domain, Shape shape, int depth) {
+    Gen *gen = draft->gen;
     /* sums and products are what models are made of */
     static const Op common[] = {OP_ADD, OP_ADD, OP_SUB, OP_MUL, OP_MUL};
     Op op = gen_chance(gen, 60) ? common[gen_below(gen, 5)] : random_op(gen, CLASS_BINARY);
-    Piece in[] = {gen_expr(body, domain, shape, depth - 1),
-                  partner(body, domain, shape, depth - 1)};
+    Piece in[] = {gen_expr(draft, domain, shape, depth - 1),
+                  partner(draft, domain, shape, depth - 1)};
     if (op == OP_LEAKY_RELU || op == OP_ELU)
         in[1] = (Piece){gen_chance(gen, 50) ? "0.01" : "0.3", 0.01, 0.3};
     else if (gen_chance(gen, 50)) {
@@ -288,31 +288,32 @@ static Piece binary(Body *body, const char *domain, Shape shape, int depth) {
         in[0] = in[1];
         in[1] = swap;
     }
-    return gen_op(body, op, 2, in, shape);
+    return gen_op(draft, op, 2, in, shape);
 }
 
-static Piece choice(Body *body, const char *domain, Shape shape, int depth) {
-    Gen *gen = body->gen;
+static Piece choice(Draft *draft, const char *domain, Shape shape, int depth) {
+    Gen *gen = draft->gen;
     bool scalar = gen_chance(gen, 40);
-    Piece c = gen_condition(body, domain, scalar ? gen_scalar : shape, depth - 1),
-          a = gen_expr(body, domain, shape, depth - 1), b = partner(body, domain, shape, depth - 1);
+    Piece c = gen_condition(draft, domain, scalar ? gen_scalar : shape, depth - 1),
+          a = gen_expr(draft, domain, shape, depth - 1),
+          b = partner(draft, domain, shape, depth - 1);
     return (Piece){arena_printf(gen->arena, "(if %s then %s else %s)", c.text, a.text, b.text),
                    fmin(a.low, b.low), fmax(a.high, b.high)};
 }
 
-Piece gen_expr(Body *body, const char *domain, Shape shape, int depth) {
-    Gen *gen = body->gen;
+Piece gen_expr(Draft *draft, const char *domain, Shape shape, int depth) {
+    Gen *gen = draft->gen;
     Piece e = {0};
     int kind = gen_below(gen, 100);
-    if (depth <= 0) return gen_leaf(body, domain, shape);
-    if (kind < 20) return gen_leaf(body, domain, shape);
+    if (depth <= 0) return gen_leaf(draft, domain, shape);
+    if (kind < 20) return gen_leaf(draft, domain, shape);
     if (kind < 40) {
-        Piece in = gen_expr(body, domain, shape, depth - 1);
-        return gen_op(body, random_op(gen, CLASS_UNARY), 1, &in, shape);
+        Piece in = gen_expr(draft, domain, shape, depth - 1);
+        return gen_op(draft, random_op(gen, CLASS_UNARY), 1, &in, shape);
     }
-    if (kind < 68) return binary(body, domain, shape, depth);
-    if (kind < 76) return choice(body, domain, shape, depth);
-    if (kind < 80) e = gen_over_time(body, domain, shape, depth);
-    if (!e.text) e = gen_tensor(body, domain, shape, depth);
-    return e.text ? e : gen_leaf(body, domain, shape);
+    if (kind < 68) return binary(draft, domain, shape, depth);
+    if (kind < 76) return choice(draft, domain, shape, depth);
+    if (kind < 80) e = gen_over_time(draft, domain, shape, depth);
+    if (!e.text) e = gen_tensor(draft, domain, shape, depth);
+    return e.text ? e : gen_leaf(draft, domain, shape);
 }

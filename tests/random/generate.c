@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-#include "body.h"
+#include "draft.h"
 
 typedef struct PolicyRow {
     const char *name;
     int weight;
     bool refused;
-    void (*write)(Body *body);
+    void (*write)(Draft *draft);
 } PolicyRow;
 
 static const PolicyRow rows[] = {
@@ -45,20 +45,20 @@ static void draw_sizes(Gen *gen) {
 }
 
 /* The last values, a few of the others; something over time if there is any. */
-static void outputs(Body *body) {
-    Gen *gen = body->gen;
+static void outputs(Draft *draft) {
+    Gen *gen = draft->gen;
     int chosen = 0;
-    for (int i = body->values.count - 1; i >= 0 && chosen < 6; i--) {
-        const Readable *v = &body->values.at[i];
+    for (int i = draft->values.count - 1; i >= 0 && chosen < 6; i--) {
+        const Readable *v = &draft->values.at[i];
         if (v->name[0] != 'e' && v->name[0] != 'h') continue;
         if (v->dead || (chosen && gen_chance(gen, 40))) continue;
-        body_output(body, v);
+        draft_output(draft, v);
         chosen++;
     }
     if (chosen) return;
-    body_equation(body, "t", gen_float(gen_vector(gen->sizes[0])),
-                  gen_expr(body, "t", gen_vector(gen->sizes[0]), 2));
-    body_output(body, &body->values.at[body->values.count - 1]);
+    draft_equation(draft, "t", gen_float(gen_vector(gen->sizes[0])),
+                   gen_expr(draft, "t", gen_vector(gen->sizes[0]), 2));
+    draft_output(draft, &draft->values.at[draft->values.count - 1]);
 }
 
 RandomProgram program_generate(Arena *arena, uint64_t seed, const ProgramOptions *options) {
@@ -71,20 +71,21 @@ RandomProgram program_generate(Arena *arena, uint64_t seed, const ProgramOptions
                .axes = 1};
     RandomProgram program = {.model = "Main"};
     draw_sizes(&gen);
-    Body *body = body_new(&gen, "Main", true);
-    body_input(body, "t", gen_float(gen_vector(gen.sizes[0])), gen_chance(&gen, 50) ? "0.5" : NULL);
-    if (gen_chance(&gen, 30)) body_input(body, "t", gen_float(gen_scalar), NULL);
+    Draft *draft = draft_new(&gen, "Main", true);
+    draft_input(draft, "t", gen_float(gen_vector(gen.sizes[0])),
+                gen_chance(&gen, 50) ? "0.5" : NULL);
+    if (gen_chance(&gen, 30)) draft_input(draft, "t", gen_float(gen_scalar), NULL);
     int most = gen.options->most ? gen.options->most : 3;
     for (int i = 1 + gen_below(&gen, most); i > 0; i--) {
         Policy policy = draw(&gen);
         if (rows[policy].refused && gen.may_refuse) continue;
         program.policies |= (uint64_t)1 << policy;
-        rows[policy].write(body);
+        rows[policy].write(draft);
     }
-    outputs(body);
+    outputs(draft);
     Text out = text_new(arena);
     text_puts(&out, text_string(&gen.models));
-    text_puts(&out, body_text(body));
+    text_puts(&out, draft_text(draft));
     program.text = text_string(&out);
     program.lag = gen.lag;
     program.axes = gen.axes;

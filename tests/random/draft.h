@@ -1,7 +1,7 @@
 /* One model while it is written: its ports, declarations and equations as text, and the values that
  * later equations may read, with the range in which each of them lies. Private to the generator. */
-#ifndef RNNC_TEST_RANDOM_BODY_H
-#define RNNC_TEST_RANDOM_BODY_H
+#ifndef RNNC_TEST_RANDOM_DRAFT_H
+#define RNNC_TEST_RANDOM_DRAFT_H
 
 #include "generate.h"
 #include "graph/graph.h"
@@ -39,7 +39,7 @@ typedef struct Readable {
     int lag; /* while its recurrence is written: read at t+1 … t+lag, or back where negative */
 } Readable;
 
-typedef struct Body {
+typedef struct Draft {
     Gen *gen;
     const char *name;
     bool main;
@@ -52,11 +52,11 @@ typedef struct Body {
     int closed;             /* inside a reduction that binds the index of an open recurrence */
     bool has_second, has_u; /* axes that were declared */
     char own;               /* index of the recurrence that is being written */
-} Body;
+} Draft;
 
-Body *body_new(Gen *gen, const char *name, bool main);
+Draft *draft_new(Gen *gen, const char *name, bool main);
 /* The text of the model. */
-const char *body_text(Body *body);
+const char *draft_text(Draft *draft);
 
 Type gen_float(Shape shape);
 Shape gen_vector(int64_t n);
@@ -68,82 +68,83 @@ const char *gen_shape_text(Gen *gen, Shape shape); /* "[3, 2]" */
 const char *gen_type_text(Gen *gen, Type type);
 
 /* A name of its own, with this beginning. */
-const char *body_name(Body *body, const char *stem);
-const char *body_indexed(Body *body, const char *name, const char *family, const char *indices);
+const char *draft_name(Draft *draft, const char *stem);
+const char *draft_indexed(Draft *draft, const char *name, const char *family, const char *indices);
 
 /* Declarations. The results stay valid until the next one. */
-const Readable *body_input(Body *body, const char *indices, Type type, const char *boundary);
-const Readable *body_param(Body *body, Shape shape);
-void body_output(Body *body, const Readable *value);
-void body_second(Body *body);
+const Readable *draft_input(Draft *draft, const char *indices, Type type, const char *boundary);
+const Readable *draft_param(Draft *draft, Shape shape);
+void draft_output(Draft *draft, const Readable *value);
+void draft_second(Draft *draft);
 /* `name[indices] = text`; brings the range into what later operations stand. */
-const Readable *body_equation(Body *body, const char *indices, Type type, Piece piece);
+const Readable *draft_equation(Draft *draft, const char *indices, Type type, Piece piece);
 /* A state that is read at offsets up to `lag`, its equation to come; `boundary` may be NULL. */
-int body_state(Body *body, const char *indices, Type type, double low, double high, int lag,
-               const char *boundary);
+int draft_state(Draft *draft, const char *indices, Type type, double low, double high, int lag,
+                const char *boundary);
 /* The equation of a state; every: 0 or the clock. */
-void body_close(Body *body, int state, Piece piece, int every);
+void draft_close(Draft *draft, int state, Piece piece, int every);
 /* All equations of a recurrence are written: its states may be read as any other value. */
-void body_settle(Body *body);
+void draft_settle(Draft *draft);
 
 /* Adds a line as it is. */
-void body_line(Body *body, Text *to, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void body_add(Body *body, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void draft_line(Draft *draft, Text *to, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void draft_add(Draft *draft, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- expressions (expression.c) ---- */
 
-Piece gen_expr(Body *body, const char *domain, Shape shape, int depth);
-Piece gen_condition(Body *body, const char *domain, Shape shape, int depth);
-Piece gen_leaf(Body *body, const char *domain, Shape shape);
+Piece gen_expr(Draft *draft, const char *domain, Shape shape, int depth);
+Piece gen_condition(Draft *draft, const char *domain, Shape shape, int depth);
+Piece gen_leaf(Draft *draft, const char *domain, Shape shape);
 /* Any value of this type that can be read in the domain, or text NULL. */
-Piece gen_pick(Body *body, const char *domain, Type type);
-Piece gen_read(Body *body, const Readable *value, const char *domain);
+Piece gen_pick(Draft *draft, const char *domain, Type type);
+Piece gen_read(Draft *draft, const Readable *value, const char *domain);
 /* The same values brought into [low, high]. */
-Piece gen_fit(Body *body, Piece piece, double low, double high);
-Piece gen_op(Body *body, Op op, int count, const Piece *in, Shape shape);
-Piece gen_number(Body *body);
+Piece gen_fit(Draft *draft, Piece piece, double low, double high);
+Piece gen_op(Draft *draft, Op op, int count, const Piece *in, Shape shape);
+Piece gen_number(Draft *draft);
 /* The same, made to depend on an index where it does not. */
-Piece gen_depend(Body *body, Piece piece, char index);
+Piece gen_depend(Draft *draft, Piece piece, char index);
 
 /* ---- operations on tensors and over time (tensor.c) ---- */
 
 /* text NULL where none fits. */
-Piece gen_tensor(Body *body, const char *domain, Shape shape, int depth);
-Piece gen_over_time(Body *body, const char *domain, Shape shape, int depth);
+Piece gen_tensor(Draft *draft, const char *domain, Shape shape, int depth);
+Piece gen_over_time(Draft *draft, const char *domain, Shape shape, int depth);
 /* W @ operand to this shape, of a new parameter. */
-Piece gen_product(Body *body, Shape shape, Piece operand, int64_t k);
+Piece gen_product(Draft *draft, Shape shape, Piece operand, int64_t k);
 
 /* ---- policies (recurrences.c, structure.c, models.c) ---- */
 
-void policy_linear(Body *body);
-void policy_gated(Body *body);
-void policy_system(Body *body);
-void policy_backward(Body *body);
-void policy_clock(Body *body);
-void policy_boundary(Body *body);
-void policy_grid(Body *body);
-void policy_plain(Body *body);
-void policy_shared(Body *body);
-void policy_identities(Body *body);
-void policy_fan(Body *body);
-void policy_joined(Body *body);
-void policy_prefix(Body *body);
-void policy_window(Body *body);
-void policy_totals(Body *body);
-void policy_axes(Body *body);
-void policy_slower(Body *body);
-void policy_whole(Body *body);
-void policy_limits(Body *body);
-void policy_absent(Body *body);
-void policy_dead(Body *body);
-void policy_wide(Body *body);
-void policy_ending(Body *body);
-void policy_instance(Body *body);
-void policy_family(Body *body);
-void policy_prelude(Body *body);
-void policy_argument(Body *body);
-void policy_pointer(Body *body);
-void policy_image(Body *body);
-void policy_draw(Body *body);
+void policy_linear(Draft *draft);
+void policy_gated(Draft *draft);
+void policy_system(Draft *draft);
+void policy_backward(Draft *draft);
+void policy_clock(Draft *draft);
+void policy_boundary(Draft *draft);
+void policy_grid(Draft *draft);
+void policy_plain(Draft *draft);
+void policy_shared(Draft *draft);
+void policy_identities(Draft *draft);
+void policy_fan(Draft *draft);
+void policy_joined(Draft *draft);
+void policy_prefix(Draft *draft);
+void policy_window(Draft *draft);
+void policy_totals(Draft *draft);
+void policy_axes(Draft *draft);
+void policy_slower(Draft *draft);
+void policy_whole(Draft *draft);
+void policy_limits(Draft *draft);
+void policy_absent(Draft *draft);
+void policy_dead(Draft *draft);
+void policy_wide(Draft *draft);
+void policy_ending(Draft *draft);
+void policy_instance(Draft *draft);
+void policy_family(Draft *draft);
+void policy_prelude(Draft *draft);
+void policy_argument(Draft *draft);
+void policy_pointer(Draft *draft);
+void policy_image(Draft *draft);
+void policy_draw(Draft *draft);
 
 #endif

@@ -1,0 +1,14 @@
+# Random programs: tests/random, which shares the files of tests/numeric.
+#
+# make fuzz N=20000      so many programs through every column
+
+SHARED_RANDOM := $(call objects,$(filter-out tests/random/test_%,$(wildcard tests/random/*.c)))
+RANDOM_TEST := $(BUILD)/random/test_random_programs
+TESTS += $(RANDOM_TEST)
+
+$(BUILD)/random/%: tests/random/%.c $(SHARED_RANDOM) $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  TEST  $@'
+	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED_RANDOM) $(SHARED) $(LIBRARY) $(LIBRARY_RT) \
+	    -lcmocka $(LIBS)
+-include $(SHARED_RANDOM:.o=.d)
