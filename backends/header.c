@@ -42,8 +42,9 @@ static void print_example_call(Header *h, int index, const char *before, Text *t
     const InterfaceFunction *roles = roles_of(h, index);
     text_printf(text, "    %s%s(", before, identifier_symbol(h->in->module, f->name));
     for (int i = 0; i < f->args.count; i++) {
-        bool lengths = roles && i < roles->args.count && roles->args.at[i].role == ROLE_LENGTHS;
-        text_printf(text, "%s%s", i ? ", " : "", lengths ? "NULL" : names[i]);
+        bool null = roles && i < roles->args.count &&
+                    (roles->args.at[i].role == ROLE_LENGTHS || roles->args.at[i].role == ROLE_ENDED);
+        text_printf(text, "%s%s", i ? ", " : "", null ? "NULL" : names[i]);
     }
     text_puts(text, ");\n");
 }
@@ -142,6 +143,11 @@ static void print_sizes(Header *h) {
     print_macro(h, "PARAMS", graph ? graph->params.count : 0, "parameter tensors");
     print_macro(h, "PARAM_COUNT", in->param_count, "numbers in the flat parameter array");
     print_macro(h, "WEIGHT_BYTES", in->weight_bytes, "of packed weights");
+    if (in->step >= 0 && in->latency)
+        print_macro(h, "LATENCY", in->latency, "steps before the first outputs of step");
+    if (in->step >= 0 && in->period > 1)
+        print_macro(h, "PERIOD", in->period,
+                    "steps: one sequence alone is reset after whole periods only");
     if (!graph) return;
     for (int i = 0; i < graph->axes.count; i++) {
         const Axis *axis = &graph->axes.at[i];

@@ -85,6 +85,8 @@ static const char *role_text(ArgRole role) {
     case ROLE_STATE: return "state";
     case ROLE_FIRST: return "first";
     case ROLE_COUNT: return "count";
+    case ROLE_ENDED: return "ended";
+    case ROLE_AT: return "at";
     case ROLE_SEED: return "seed";
     case ROLE_WORK: return "work";
     case ROLE_WORK_BYTES: return "work_bytes";
@@ -199,6 +201,9 @@ static bool emit(const Interface *in, const BackendOptions *options, Text *out, 
                 ",\n  \"weight_bytes\": %" PRId64,
                 in->module->target.lanes, in->module->target.fma ? "true" : "false",
                 in->param_count, in->weight_bytes);
+    if (in->step >= 0)
+        text_printf(out, ",\n  \"latency\": %" PRId64 ",\n  \"period\": %" PRId64, in->latency,
+                    in->period);
     print_params(in, out);
     print_axes(graph, out);
     for (int side = 0; side < 2; side++) {

@@ -50,7 +50,9 @@ void remarks_print(const Compilation *c, Text *out) {
                 in->param_count, in->weight_bytes);
     text_printf(out, "target: %s, %d lanes%s\n", in->module->target.name, in->module->target.lanes,
                 in->module->target.fma ? ", fma" : "");
-    if (in->step >= 0)
+    if (in->step >= 0 && in->latency)
+        text_printf(out, "step: yes, outputs are %" PRId64 " steps late\n", in->latency);
+    else if (in->step >= 0)
         text_puts(out, "step: yes\n");
     else
         text_printf(out, "step: none, %s\n", in->no_step ? in->no_step : "not built");

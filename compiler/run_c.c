@@ -152,6 +152,8 @@ static int64_t call(Compiled *r, int index, const int64_t *extent) {
             break;
         case ROLE_STATE: args[i] = r->state; break;
         case ROLE_FIRST: scalars[i] = 0; break;
+        case ROLE_ENDED:
+        case ROLE_AT: args[i] = NULL; break;
         case ROLE_SEED: memcpy(&scalars[i], &data->c->options->seed, sizeof scalars[i]); break;
         case ROLE_WORK: args[i] = r->work; break;
         case ROLE_WORK_BYTES: scalars[i] = r->work_bytes; break;

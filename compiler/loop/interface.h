@@ -20,6 +20,8 @@ typedef enum ArgRole {
     ROLE_STATE,       /* state of `batch` sequences */
     ROLE_FIRST,       /* reset: first sequence */
     ROLE_COUNT,       /* reset: how many sequences */
+    ROLE_ENDED,       /* step: bytes [batch], not 0 where the sequence is over; NULL: nowhere */
+    ROLE_AT, /* step, axis `slot`: int64 [batch], written: the position of the outputs, -1: none */
     ROLE_SEED,
     ROLE_WORK, /* workspace */
     ROLE_WORK_BYTES
@@ -56,8 +58,10 @@ typedef struct Interface {
     int pack, forward, step, reset, state_bytes, forward_work, step_work; /* in functions */
     int export_state,
         import_state; /* between the state buffer and plain [lags, batch, count] rows per state */
-    int reset_work; /* -1 too where reset takes no workspace */
+    int reset_work;   /* -1 too where reset takes no workspace */
     const char *no_step;
+    int64_t latency; /* steps before the first outputs of a step */
+    int64_t period;  /* steps after which all slower axes have a position again; 1: there is none */
     VEC(InterfaceFunction) functions;
 } Interface;
 

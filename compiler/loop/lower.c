@@ -304,7 +304,7 @@ static Size make_forward(Lower *lower) {
             loop_for(m, fn.fn, &loop_if(m, out, wanted)->body, "b", loop_int(m, 0), fn.batch, 1);
         LExpr *b = loop_var(m, fn.fn, each->var);
         loop_store(m, &each->body, buffer, b,
-                   loop_convert(m, SOP_CONVERT, LT_I32, lower_length(&fn, s, b)), false);
+                   loop_convert(m, SOP_CONVERT, LT_I32, lower_length(&fn, NULL, s, b)), false);
     }
     if (lower->carries) lower_save_state(&fn, &loop_if(m, out, fn.has_state)->body);
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));
@@ -320,30 +320,47 @@ static Size make_forward(Lower *lower) {
     return work;
 }
 
+static const char *step_doc(Lower *lower) {
+    Text text = text_new(lower->arena);
+    text_puts(&text,
+              "Takes one step of `batch` sequences. Equal to forward bit for bit at batch 1.");
+    if (lower->latency)
+        text_printf(&text,
+                    "\nStep n gives the outputs of position n - %lld: they read ahead. Behind the "
+                    "end of a sequence,\nas many more steps with `ended` give the last of them.",
+                    (long long)lower->latency);
+    if (lower->period > 1)
+        text_puts(&text, "\nWhat is over a slower axis is read, and written, in steps that have a "
+                         "position of it.");
+    return text_string(&text);
+}
+
 static void make_step(Lower *lower) {
     LoopModule *m = lower->module;
-    Fn fn = lower_function(
-        lower, "step", LT_I32,
-        "Takes one step of `batch` sequences. Equal to forward bit for bit at batch 1.", true);
+    Fn fn = lower_function(lower, "step", LT_I32, step_doc(lower), true);
     lower_arg(&fn, ROLE_WEIGHTS, 0);
     lower_arg(&fn, ROLE_BATCH, 0);
     input_arguments(&fn);
+    if (lower->latency) lower_arg(&fn, ROLE_ENDED, 0);
     output_arguments(&fn);
+    lower_at_arguments(&fn);
     lower_arg(&fn, ROLE_STATE, 0);
     int work_arg = lower_arg(&fn, ROLE_WORK, 0), bytes_arg = lower_arg(&fn, ROLE_WORK_BYTES, 0);
     lower_state_header(&fn);
     lower_kept_places(&fn);
     Size work = place_values(&fn, work_arg);
     LBlock *out = &fn.fn->body;
+    int clock_buffer = fn.positions - 1;
     lower_checks(&fn, out);
     work_check(&fn, out, bytes_arg, work);
-    int clock_buffer = fn.positions - 1;
     fn.clock =
         lower_let(&fn, out, "clock", loop_load(m, fn.fn, clock_buffer, loop_int(m, 0), 1, false));
     lower_lengths(&fn, out);
+    lower_note_ends(&fn, out);
     lower_copy_inputs(&fn, out);
     lower_nests(&fn, out);
     lower_copy_outputs(&fn, out);
+    lower_store_at(&fn, out);
     loop_store(m, out, clock_buffer, loop_int(m, 0), loop_add(m, fn.clock, loop_int(m, 1)), false);
     LStmt *each = loop_for(m, fn.fn, out, "b", loop_int(m, 0), fn.batch, 1);
     LExpr *b = loop_var(m, fn.fn, each->var);
@@ -417,6 +434,8 @@ Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
     interface_->weight_bytes =
         (lower->weight_count ? lower->weight_count : line) * loop_type_size(lower->real);
     interface_->no_step = lower_no_step(lower);
+    interface_->latency = lower->latency;
+    interface_->period = lower->period;
     lower_state_layout(lower, !interface_->no_step);
     lower_pack(lower);
     make_forward(lower);

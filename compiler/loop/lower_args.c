@@ -13,6 +13,10 @@ static const char *const role_doc[] = {
     [ROLE_STATE] = "state of `batch` sequences, aligned to 64 bytes",
     [ROLE_FIRST] = "first sequence to reset",
     [ROLE_COUNT] = "how many",
+    [ROLE_ENDED] =
+        "[batch]: not 0 where the sequence is over: its inputs are not read, and what it "
+        "still owes is given; NULL: nowhere",
+    [ROLE_AT] = "",
     [ROLE_SEED] = "seed of random draws",
     [ROLE_WORK] = "workspace, aligned to 64 bytes; its contents do not matter",
     [ROLE_WORK_BYTES] = "size of the workspace"};
@@ -34,6 +38,7 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
              .state = -1,
              .positions = -1,
              .start = -1,
+             .ends = -1,
              .scratch = -1};
     int axes = lower->graph->axes.count, values = lower->schedule->values.count;
     fn.fn = loop_function(lower->module, name, result, true);
@@ -98,13 +103,13 @@ static void input_place(Fn *fn, int slot, int arg) {
 /* A port that is called as one of our own arguments gets a tail. */
 static const char *port_name(Fn *fn, const char *name, const char *tail) {
     Lower *lower = fn->lower;
-    static const char *const own[] = {"params", "weights", "batch", "state",     "first",
-                                      "count",  "seed",    "work",  "work_bytes"};
+    static const char *const own[] = {"params", "weights", "batch", "state",      "first",
+                                      "count",  "seed",    "work",  "work_bytes", "ended"};
     bool taken = false;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) taken = taken || !strcmp(name, own[i]);
     for (int a = 0; a < lower->graph->axes.count; a++) {
-        static const char *const tails[] = {"steps", "lengths", "out_lengths"};
-        for (int t = 0; t < 3; t++)
+        static const char *const tails[] = {"steps", "lengths", "out_lengths", "at"};
+        for (int t = 0; t < 4; t++)
             taken = taken || !strcmp(name, arena_printf(lower->arena, "%s_%s",
                                                         lower->graph->axes.at[a].name, tails[t]));
     }
@@ -203,6 +208,17 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
     }
     case ROLE_FIRST: loop_arg_scalar(m, fn->fn, "first", LT_I64, doc); break;
     case ROLE_COUNT: loop_arg_scalar(m, fn->fn, "count", LT_I64, doc); break;
+    case ROLE_ENDED: arg = loop_arg_pointer(m, fn->fn, "ended", LT_I8, false, true, doc); break;
+    case ROLE_AT: {
+        const char *name = graph->axes.at[slot].name;
+        doc = arena_printf(lower->arena,
+                           "[batch]: written, the position on %s that the outputs are of, -1 where "
+                           "there is none (they are 0 then); or NULL",
+                           name);
+        arg = loop_arg_pointer(m, fn->fn, arena_printf(lower->arena, "%s_at", name), LT_I64, true,
+                               true, doc);
+        break;
+    }
     case ROLE_SEED: loop_arg_scalar(m, fn->fn, "seed", LT_I64, doc); break;
     case ROLE_WORK: arg = loop_arg_pointer(m, fn->fn, "work", LT_VOID, true, false, doc); break;
     case ROLE_WORK_BYTES: loop_arg_scalar(m, fn->fn, "work_bytes", LT_I64, doc); break;
@@ -223,7 +239,8 @@ static LExpr *either(Fn *fn, LExpr *a, LExpr *b) {
     return loop_op(fn->lower->module, SOP_MOR, a, b, NULL);
 }
 
-/* Axes that `first`, `last` or an unbounded maximum need not to be empty. */
+/* Axes that `first`, `last` or an unbounded maximum need not to be empty: a slower one is empty
+ * when its run axis is. */
 typedef struct NeedsSearch {
     const Lower *lower;
     int axis;
@@ -238,12 +255,15 @@ static void visit_needs(void *user, const Use *use, bool boundary) {
     const Access *access = &schedule->accesses.at[use->access];
     for (int d = 0; d < access->at_count; d++)
         if ((access->at[d].kind == AT_LAST || access->at[d].kind == AT_FIRST) &&
-            search->lower->graph->indices.at[source->domain[d]].axis == search->axis)
+            lower_run_axis(search->lower,
+                           search->lower->graph->indices.at[source->domain[d]].axis) ==
+                search->axis)
             search->found = true;
 }
 
 static bool needs_one(const Lower *lower, int axis) {
-    if (lower->options.axes_needed && lower->options.axes_needed[axis]) return true;
+    for (int a = 0; a < lower->graph->axes.count && lower->options.axes_needed; a++)
+        if (lower->options.axes_needed[a] && lower_run_axis(lower, a) == axis) return true;
     const Schedule *schedule = lower->schedule;
     NeedsSearch search = {lower, axis, false};
     for (int i = 0; i < schedule->values.count && !search.found; i++)
@@ -271,6 +291,37 @@ static LExpr *out_of_range(Fn *fn) {
     return bad;
 }
 
+static int ended_buffer(Fn *fn) {
+    int arg = lower_arg(fn, ROLE_ENDED, 0);
+    for (int i = 0; i < fn->fn->buffers.count; i++)
+        if (fn->fn->buffers.at[i].base == LB_ARG && fn->fn->buffers.at[i].arg == arg) return i;
+    return loop_buffer(fn->lower->module, fn->fn,
+                       (LBuffer){.name = fn->fn->args.at[arg].name,
+                                 .type = LT_I8,
+                                 .base = LB_ARG,
+                                 .arg = arg,
+                                 .offset = loop_int(fn->lower->module, 0),
+                                 .count = fn->batch,
+                                 .layout = "[batch]"});
+}
+
+/* For sequences that take inputs in this step. */
+static LBlock *going_on(Fn *fn, LBlock *out, LExpr *b) {
+    LoopModule *m = fn->lower->module;
+    if (!fn->step || fn->ends < 0) return out;
+    int arg = lower_arg(fn, ROLE_ENDED, 0);
+    int goes_on = loop_mutable(m, fn->fn, out, "goes_on", loop_int(m, 1));
+    LExpr *given = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
+                           loop_int_of(m, LT_I32, 0), NULL);
+    LExpr *ended = loop_load(m, fn->fn, ended_buffer(fn), b, 1, false);
+    LExpr *not_zero =
+        loop_op(m, SOP_NE, loop_convert(m, SOP_CONVERT, LT_I64, ended), loop_int(m, 0), NULL);
+    LStmt *test = loop_if(m, &loop_if(m, out, given)->body, not_zero);
+    loop_set(m, &test->body, goes_on, loop_int(m, 0));
+    return &loop_if(m, out, loop_op(m, SOP_NE, loop_var(m, fn->fn, goes_on), loop_int(m, 0), NULL))
+                ->body;
+}
+
 void lower_checks(Fn *fn, LBlock *out) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -282,8 +333,84 @@ void lower_checks(Fn *fn, LBlock *out) {
         LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
         LExpr *b = loop_var(m, fn->fn, each->var);
         LExpr *at = loop_load(m, fn->fn, fn->positions, b, 1, false);
-        refuse_if(fn, &each->body, loop_op(m, SOP_GE, at, loop_int(m, most), NULL),
+        refuse_if(fn, going_on(fn, &each->body, b), loop_op(m, SOP_GE, at, loop_int(m, most), NULL),
                   LOOP_BAD_LENGTH);
+    }
+    if (!fn->step || fn->ends < 0) return;
+    LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+    LExpr *b = loop_var(m, fn->fn, each->var);
+    LExpr *end = loop_load(m, fn->fn, fn->ends, b, 1, false);
+    refuse_if(fn, going_on(fn, &each->body, b), loop_op(m, SOP_NE, end, loop_int(m, NO_END), NULL),
+              LOOP_BAD_LENGTH);
+}
+
+void lower_note_ends(Fn *fn, LBlock *out) {
+    LoopModule *m = fn->lower->module;
+    if (fn->ends < 0) return;
+    int arg = lower_arg(fn, ROLE_ENDED, 0);
+    LExpr *given = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
+                           loop_int_of(m, LT_I32, 0), NULL);
+    LStmt *each =
+        loop_for(m, fn->fn, &loop_if(m, out, given)->body, "b", loop_int(m, 0), fn->batch, 1);
+    LExpr *b = loop_var(m, fn->fn, each->var);
+    LExpr *ended = loop_load(m, fn->fn, ended_buffer(fn), b, 1, false);
+    LBlock *body = &loop_if(m, &each->body,
+                            loop_op(m, SOP_NE, loop_convert(m, SOP_CONVERT, LT_I64, ended),
+                                    loop_int(m, 0), NULL))
+                        ->body;
+    LExpr *end = loop_load(m, fn->fn, fn->ends, b, 1, false);
+    LExpr *at = loop_load(m, fn->fn, fn->positions, b, 1, false);
+    loop_store(m, body, fn->ends, b, loop_min(m, end, at), false);
+}
+
+/* --- where the outputs of a step are
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* The axes whose position in a step the caller cannot take for granted. */
+static bool told(const Lower *lower, int axis) {
+    if (lower->graph->axes.at[axis].kind == AXIS_RUN)
+        return lower->latency > 0 && lower->axis_used[axis];
+    for (int o = 0; o < lower->graph->outputs.count; o++)
+        for (int d = 0; d < lower->graph->outputs.at[o].index_count; d++)
+            if (lower->graph->indices.at[lower->graph->outputs.at[o].indices[d]].axis == axis)
+                return true;
+    return false;
+}
+
+void lower_at_arguments(Fn *fn) {
+    for (int a = 0; a < fn->lower->graph->axes.count; a++)
+        if (told(fn->lower, a)) lower_arg(fn, ROLE_AT, a);
+}
+
+void lower_store_at(Fn *fn, LBlock *start) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    Value reader = lower_output_reader(lower, &(Value){0});
+    for (int a = 0; a < lower->graph->axes.count; a++) {
+        if (!told(lower, a)) continue;
+        int arg = lower_arg(fn, ROLE_AT, a), index = 0;
+        while (lower->graph->indices.at[index].axis != a) index++;
+        int64_t every = lower_every(lower, index);
+        int buffer = loop_buffer(m, fn->fn,
+                                 (LBuffer){.name = fn->fn->args.at[arg].name,
+                                           .type = LT_I64,
+                                           .base = LB_ARG,
+                                           .arg = arg,
+                                           .offset = loop_int(m, 0),
+                                           .count = fn->batch,
+                                           .written = true});
+        LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
+                                loop_int_of(m, LT_I32, 0), NULL);
+        LStmt *each = loop_for(m, fn->fn, &loop_if(m, start, wanted)->body, "b", loop_int(m, 0),
+                               fn->batch, 1);
+        LExpr *b = loop_var(m, fn->fn, each->var);
+        loop_store(m, &each->body, buffer, b, loop_int(m, -1), false);
+        LBlock *into = lower_on_tick(fn, &each->body, &reader, index);
+        LExpr *inside = lower_inside(fn, &reader, b);
+        if (inside) into = &loop_if(m, into, inside)->body;
+        LExpr *at = lower_now(fn, &reader, b);
+        loop_store(m, into, buffer, b, loop_op(m, SOP_DIV, at, loop_int(m, every), NULL), false);
     }
 }
 
@@ -352,14 +479,15 @@ void lower_lengths(Fn *fn, LBlock *out) {
         if (axis->kind == AXIS_SLOW) {
             LStmt *loop = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
             LExpr *b = loop_var(m, fn->fn, loop->var);
-            LExpr *up = loop_add(m, lower_length(fn, axis->base, b), loop_int(m, axis->every - 1));
+            LExpr *up =
+                loop_add(m, lower_length(fn, NULL, axis->base, b), loop_int(m, axis->every - 1));
             loop_store(m, &loop->body, fn->lengths[a], b,
                        loop_op(m, SOP_DIV, up, loop_int(m, axis->every), NULL), false);
         }
         int most = loop_mutable(
             m, fn->fn, out, arena_printf(lower->arena, "%s_longest", axis->name), loop_int(m, 0));
         LStmt *loop = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
-        LExpr *length = lower_length(fn, a, loop_var(m, fn->fn, loop->var));
+        LExpr *length = lower_length(fn, NULL, a, loop_var(m, fn->fn, loop->var));
         loop_set(m, &loop->body, most, lower_op(lower, SOP_MAX, loop_var(m, fn->fn, most), length));
         fn->longest[a] = loop_var(m, fn->fn, most);
     }
@@ -370,13 +498,17 @@ void lower_lengths(Fn *fn, LBlock *out) {
         if (port->type.dtype != DT_INT || !port->type.bound || place->buffer < 0 || !place->stride)
             continue;
         LBlock *block = out;
+        if (fn->step && port->index_count)
+            block =
+                lower_on_tick(fn, block, lower->schedule->values.at[port->node], port->indices[0]);
         if (fn->given[i]) block = &loop_if(m, block, fn->given[i])->body;
         LStmt *each = loop_for(m, fn->fn, block, "b", loop_int(m, 0), fn->batch, 1);
         LExpr *b = loop_var(m, fn->fn, each->var), *index = loop_int(m, 0);
         block = &each->body;
+        if (fn->step && port->index_count) block = going_on(fn, block, b);
         for (int d = 0; d < place->dim_count; d++) {
             int axis = graph->indices.at[place->dims[d]].axis;
-            LExpr *length = lower_let(fn, block, "length", lower_length(fn, axis, b));
+            LExpr *length = lower_let(fn, block, "length", lower_length(fn, NULL, axis, b));
             LStmt *loop = loop_for(m, fn->fn, block, "i", loop_int(m, 0), length, 1);
             index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index,
                              loop_var(m, fn->fn, loop->var));

@@ -149,8 +149,7 @@ static LExpr *ticks(Epilogue *e, const Value *hold) {
     Fn *fn = e->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    LExpr *at = lower_count(fn, hold, hold->attr, e->row);
-    LExpr *rest = loop_op(m, SOP_MOD, at, loop_int(m, hold->attr->every), NULL);
+    LExpr *rest = lower_since_tick(fn, hold, e->row);
     LExpr *tick = loop_convert(m, SOP_CONVERT, lower->integer, rest);
     if (tick->type == rest->type) tick = rest;
     tick = lower_let(fn, e->out, "rest", tick);

@@ -56,8 +56,8 @@ static void name_positions(Fn *fn, const Value *value, const Row *row) {
     fn->loop_position = loops;
 }
 
-/* row of `value` at `row` := boundary, whose indices have the names that the readers gave them */
-static void store_boundary(Fn *fn, LBlock *out, const Value *value, const Row *row) {
+/* The boundary has the indices that the readers gave it. */
+void lower_store_boundary(Fn *fn, LBlock *out, const Value *value, const Row *row) {
     LoopModule *m = fn->lower->module;
     Use use = {value->boundary, -1};
     LExpr *i = loop_int(m, 0);
@@ -136,7 +136,7 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
             low = loop_int(m, -place->pre[k]);
             high = loop_int(m, 0);
         } else if (k == d) {
-            low = lower_let(fn, out, "length", lower_length(fn, axis, row.b));
+            low = lower_let(fn, out, "length", lower_length(fn, NULL, axis, row.b));
             high = loop_add(m, low, loop_int(m, place->post[k]));
         } else if (is_open(fn, value, index)) {
             continue;
@@ -165,7 +165,7 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
         load_state(fn, &given->body, value, kept, &row, lag);
         out = &given->otherwise;
     }
-    store_boundary(fn, out, value, &row);
+    lower_store_boundary(fn, out, value, &row);
     for (int k = 0; k < place->dim_count; k++)
         if (bound[k]) fn->map_position[place->dims[k]] = NULL;
 }
@@ -174,7 +174,7 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
 static void fill_inplace(Fn *fn, LBlock *out, const Value *value) {
     Row row;
     LBlock *body = lower_rows(fn, out, value, &row);
-    store_boundary(fn, body, value, &row);
+    lower_store_boundary(fn, body, value, &row);
     for (int d = 0; d < value->domain_count; d++) fn->map_position[value->domain[d]] = NULL;
 }
 
@@ -239,7 +239,7 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
     if (!behind || value->boundary < 0 || place->buffer < 0 || !place->batched) return;
     LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
     Row row = {.b = loop_var(m, fn->fn, each->var)};
-    LExpr *ended = loop_op(m, SOP_GE, at, lower_length(fn, axis, row.b), NULL);
+    LExpr *ended = loop_op(m, SOP_GE, at, lower_length(fn, NULL, axis, row.b), NULL);
     LBlock *body = &loop_if(m, &each->body, ended)->body;
     const Value *boundary = fn->lower->schedule->values.at[value->boundary];
     bool bound[MAX_DOMAIN] = {false};
@@ -256,7 +256,7 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
         bound[d] = true;
         body = &loop->body;
     }
-    store_boundary(fn, body, value, &row);
+    lower_store_boundary(fn, body, value, &row);
     for (int d = 0; d < place->dim_count; d++)
         if (bound[d]) fn->map_position[place->dims[d]] = NULL;
 }
@@ -282,7 +282,8 @@ void lower_copy_inputs(Fn *fn, LBlock *out) {
         if (!value->live || value->kind != VALUE_INPUT || place->buffer < 0) continue;
         if (fn->inputs[value->slot].buffer < 0) continue; /* a reset has those without time only */
         Row row;
-        LBlock *body = lower_rows(fn, out, value, &row);
+        LBlock *taken = value->domain_count ? lower_on_tick(fn, out, value, value->domain[0]) : out;
+        LBlock *body = lower_rows(fn, taken, value, &row);
         LExpr *given = fn->given[value->slot];
         LBlock *parts[2] = {body, NULL};
         if (given) {
@@ -316,6 +317,7 @@ void lower_copy_inputs(Fn *fn, LBlock *out) {
         }
         for (int d = 0; d < value->domain_count; d++) fn->map_position[value->domain[d]] = NULL;
     }
+    lower_hold_outside(fn, out, -1, 0);
 }
 
 static LoopType caller_type(const Lower *lower, Type type) {
@@ -325,6 +327,18 @@ static LoopType caller_type(const Lower *lower, Type type) {
     case DT_BOOL: return LT_I8;
     }
     return lower->real;
+}
+
+/* A mask: this step has a position of the port; NULL: each has. */
+static LExpr *there(Fn *fn, const Value *reader, LBlock *out, const GraphPort *port, LExpr *b) {
+    LoopModule *m = fn->lower->module;
+    int64_t every = port->index_count ? lower_every(fn->lower, port->indices[0]) : 1;
+    LExpr *inside = lower_inside(fn, reader, b);
+    if (every == 1) return inside;
+    int ticks = loop_mutable(m, fn->fn, out, "ticks", loop_int(m, 0));
+    loop_set(m, lower_on_tick(fn, out, reader, port->indices[0]), ticks, loop_int(m, 1));
+    LExpr *mask = loop_op(m, SOP_NE, loop_var(m, fn->fn, ticks), loop_int(m, 0), NULL);
+    return inside ? lower_op(fn->lower, SOP_MAND, inside, mask) : mask;
 }
 
 /* Output `o`: [positions…][batch][shape], zero beyond each length. */
@@ -375,9 +389,12 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
             int i = port->indices[d];
             LExpr *inside =
                 loop_op(m, SOP_LT, fn->map_position[i],
-                        lower_length(fn, lower->graph->indices.at[i].axis, row.b), NULL);
+                        lower_length(fn, NULL, lower->graph->indices.at[i].axis, row.b), NULL);
             valid = valid ? lower_op(lower, SOP_MAND, valid, inside) : inside;
         }
+        Value at_latency = lower_output_reader(lower, value);
+        const Value *reader = fn->step ? &at_latency : value;
+        if (fn->step) valid = there(fn, &at_latency, out, port, row.b);
         LStmt *test = valid ? loop_if(m, out, valid) : NULL;
         for (int part = 0; part < (test ? 2 : 1); part++) {
             LBlock *into = test ? (part ? &test->otherwise : &test->body) : out;
@@ -393,7 +410,7 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
                 e = type == lower->real ? lower_real(lower, 0, 1) : loop_int_of(m, LT_I32, 0);
             } else {
                 Use use = {value->id, -1};
-                e = lower_element(fn, into, value, &use, &row, i, 1, lower_want(value));
+                e = lower_element(fn, into, reader, &use, &row, i, 1, lower_want(value));
                 if (value->type.dtype != DT_FLOAT) e = lower_as(lower, e, WANT_INT);
             }
             if (e->type != type) e = loop_convert(m, SOP_CONVERT, type, e);

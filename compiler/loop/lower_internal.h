@@ -42,7 +42,9 @@ typedef struct Kept {
     int value;
     int lags, ring;
     int carried; /* lags that chunks of the sequence function carry, too: at most `lags` */
+    bool slots;  /* one row that a loop updates in place is not enough */
     Size offset; /* bytes from the start of the state */
+    Name name;   /* of its buffer; no other has it */
 } Kept;
 
 /* The positions of one index, counted from the current one, at which a step has a value over two
@@ -76,6 +78,12 @@ typedef struct Lower {
     bool carries;    /* the sequence function takes a state */
     bool *late;      /* by value: without time, but made from what is over time */
     Window *windows; /* by value; index -1 where it has none */
+    /* lower_delay.c; the last entry is of who reads the outputs, and of all that has no position */
+    int64_t *delay;  /* by value, in steps of the run axis */
+    int64_t latency; /* of the outputs */
+    int64_t period;  /* of all slower axes together; 1: there is none */
+    bool *outside;   /* by value: boundary values are read from its row of a step */
+    Size ends_offset;
 } Lower;
 
 typedef struct Fn {
@@ -98,6 +106,7 @@ typedef struct Fn {
                           one */
     LExpr *clock;      /* step: number of the call, for rings and zig-zag */
     int positions;     /* buffer of I64 [batch]: steps since the reset; -1: there is no state */
+    int ends;          /* step with a latency: buffer of I64 [batch], the length once it is known */
     int start; /* forward of a model that carries: buffer of I64 [batch], position where the chunk
                   begins; -1 */
     LExpr *has_state; /* forward of a model that carries: a mask; NULL elsewhere */
@@ -127,7 +136,9 @@ LExpr *size_expr(Fn *fn, Size size);
 /* Places for all stored values in the workspace; returns its size in bytes. */
 Size place_values(Fn *fn, int work_argument); /* with the lengths of the axes */
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row);
-LExpr *lower_length(Fn *fn, int axis, LExpr *b);
+/* In a step, of the sequence so far: up to the position of a reader that has none of its own, and
+ * for one that counts its past (lower_counts_past) all that was taken. */
+LExpr *lower_length(Fn *fn, const Value *reader, int axis, LExpr *b);
 /* The value of an index at a row: counted from the reset where it is carried, from the end where it
  * is mirrored. */
 LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row);
@@ -184,6 +195,8 @@ void lower_nests(Fn *fn, LBlock *out);
 void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, const SNest *nest);
 /* After a turn of a loop: rows behind the sequences on axes that it does not bind. */
 void lower_fill_again(Fn *fn, LBlock *out, const Value *value);
+/* row of `value` at `row` := boundary */
+void lower_store_boundary(Fn *fn, LBlock *out, const Value *value, const Row *row);
 /* Position `at` of a backward loop lies behind some sequences: their rows hold the boundary. */
 void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr *at);
 /* Inputs that need rows of ours. */
@@ -195,6 +208,11 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
 int lower_arg(Fn *fn, ArgRole role, int slot);
 bool lower_writes_state(const Fn *fn); /* every function but the one that exports it */
 void lower_checks(Fn *fn, LBlock *out);
+/* Step: the length of sequences that end with this step. */
+void lower_note_ends(Fn *fn, LBlock *out);
+/* Step: the axes whose position the caller is told, as arguments; and what they are told. */
+void lower_at_arguments(Fn *fn);
+void lower_store_at(Fn *fn, LBlock *out);
 void lower_lengths(Fn *fn, LBlock *out);
 /* A mask: these bytes may be more than 63 bits hold; NULL: they never are. */
 LExpr *lower_too_large(Fn *fn, Size size);
@@ -226,7 +244,8 @@ typedef struct Reduction {
 Reduction lower_reduction(const Lower *lower, const Value *value);
 bool lower_over_time(const Value *value);
 /* Which positions of dim `d` of its source a use reads in a step, from the current one: from low
- * below high. RUNNING: the one that is added at this step. */
+ * below high, in positions of the source. RUNNING: the one that is added at this step. RATE: the
+ * source is over an axis that is slower or faster than the reader's. */
 typedef enum ReachKind {
     REACH_NOW,
     REACH_WINDOW,
@@ -246,8 +265,27 @@ const char *lower_find_windows(Lower *lower, const Value **where);
 /* Step: the loop over the window of a value over two positions; else `out`. */
 LBlock *lower_window_loop(Fn *fn, LBlock *out, const Value *value);
 void lower_leave_window(Fn *fn, const Value *value);
-/* The smaller of the length and a position so far: of use to what has a position, too. */
-bool lower_counts_past(const Schedule *schedule, const Value *value);
+/* min(len(t), t + k), as a mean over the past divides by: known when k - 1 more positions are. */
+bool lower_counts_past(const Schedule *schedule, const Value *value, int64_t *k);
+
+/* --- lower_delay.c --- */
+#define NO_END (INT64_C(1) << 62)            /* of a sequence that goes on; a double holds it */
+const char *lower_find_delays(Lower *lower); /* NULL, or why there are none */
+void lower_find_outside(Lower *lower);
+int64_t lower_every(const Lower *lower, int index); /* steps of the run axis between positions */
+int lower_run_axis(const Lower *lower, int axis);
+int64_t lower_lag(const Lower *lower, const Value *reader, const Use *use, int d, bool *held);
+LExpr *lower_now(Fn *fn, const Value *reader, LExpr *b);
+LExpr *lower_slot(Fn *fn, const Value *reader, const Value *source, int64_t ring, LExpr *offset);
+LExpr *lower_slot_before(Fn *fn, const Value *value, LExpr *clock, int64_t ring, LExpr *lag);
+LBlock *lower_on_tick(Fn *fn, LBlock *out, const Value *reader, int index);
+LExpr *lower_inside(Fn *fn, const Value *reader, LExpr *b);
+LExpr *lower_taken(Fn *fn, LExpr *b);
+LExpr *lower_floor_div(Fn *fn, LExpr *a, int64_t most, int64_t every);
+LExpr *lower_since_tick(Fn *fn, const Value *value, const Row *row);
+void lower_hold_outside(Fn *fn, LBlock *out, int block, int stage);
+/* Who reads the outputs: a value at their latency over the indices of `value`. */
+Value lower_output_reader(const Lower *lower, const Value *value);
 
 /* --- lower_stream.c --- */
 const char *lower_no_step(Lower *lower); /* why there is no step function, or NULL */

@@ -8,7 +8,7 @@ static void find_stop(Fn *fn, LBlock *out, const Value *value, int axis) {
     int index = schedule_loop_index(fn->lower->schedule, value, axis);
     LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
     LExpr *b = loop_var(m, fn->fn, each->var);
-    LExpr *length = lower_let(fn, &each->body, "length", lower_length(fn, axis, b));
+    LExpr *length = lower_let(fn, &each->body, "length", lower_length(fn, NULL, axis, b));
     LStmt *steps = loop_for(m, fn->fn, &each->body, "u", loop_int(m, 0), length, 1);
     Row row = {.b = b};
     Use use = {value->id, -1};
@@ -27,7 +27,7 @@ static void find_longest(Fn *fn, LBlock *out, int axis) {
     int most = fn->longest[axis]->var;
     loop_set(m, out, most, loop_int(m, 0));
     LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
-    LExpr *length = lower_length(fn, axis, loop_var(m, fn->fn, each->var));
+    LExpr *length = lower_length(fn, NULL, axis, loop_var(m, fn->fn, each->var));
     loop_set(m, &each->body, most, lower_op(fn->lower, SOP_MAX, loop_var(m, fn->fn, most), length));
 }
 
@@ -45,6 +45,12 @@ static void stops_after(Fn *fn, LBlock *out, const Block *block, int stage) {
     }
 }
 
+/* What runs over a slower axis is computed in steps that have a position of it. */
+static LBlock *step_block(Fn *fn, LBlock *out, const Value *value) {
+    if (!fn->step || !value->domain_count) return out;
+    return lower_on_tick(fn, out, value, value->domain[0]);
+}
+
 static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
     const Schedule *schedule = fn->lower->schedule;
     LoopModule *m = fn->lower->module;
@@ -58,7 +64,7 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
         }
         for (int i = 0; i < block->prologues.count; i++) {
             const Value *value = schedule->values.at[block->prologues.at[i]];
-            if (value->stage == stage) lower_prologue(fn, out, block, value);
+            if (value->stage == stage) lower_prologue(fn, step_block(fn, out, value), block, value);
         }
         for (int i = 0; i < block->families.count; i++) {
             const Family *family = schedule->families.at[block->families.at[i]];
@@ -71,13 +77,15 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
                     text_printf(&text, " %s", lower_name(fn->lower, value));
             }
             loop_comment(m, out, text_string(&text));
-            lower_family(fn, out, block, family, single);
+            lower_family(fn, step_block(fn, out, schedule->values.at[family->values.at[0]]), block,
+                         family, single);
         }
         /* As does a loop inside of another one, see there. */
         for (int i = 0; i < block->values.count && block->loop_count && !fn->step; i++) {
             const Value *value = schedule->values.at[block->values.at[i]];
             if (!schedule_is_leaf(value) && value->stage == stage) lower_fill_again(fn, out, value);
         }
+        lower_hold_outside(fn, out, block->number, stage);
         stops_after(fn, out, block, stage);
     }
 }
@@ -115,7 +123,7 @@ static void stop_inside(Fn *fn, LBlock *out, const SNest *nest, LExpr *at) {
         LExpr *next = loop_add(m, at, loop_int(m, 1));
         LExpr *ends =
             lower_element(fn, &each->body, value, &use, &row, loop_int(m, 0), 1, WANT_INT);
-        LExpr *longer = loop_op(m, SOP_GT, lower_length(fn, stop->axis, b), next, NULL);
+        LExpr *longer = loop_op(m, SOP_GT, lower_length(fn, NULL, stop->axis, b), next, NULL);
         LStmt *run = loop_if(m, &each->body, longer);
         LStmt *test = loop_if(m, &run->body, loop_op(m, SOP_NE, ends, loop_int(m, 0), NULL));
         loop_store(m, &test->body, fn->lengths[stop->axis], b, next, false);
@@ -172,6 +180,14 @@ static void hold_rows(Fn *fn, LBlock *out, const Block *block) {
     }
 }
 
+/* A value of the block that is held. */
+static const Value *held_value(const Fn *fn, const Block *block) {
+    const Value *value = NULL;
+    for (int i = 0; i < block->values.count && !(value && value->op == OP_HOLD); i++)
+        value = fn->lower->schedule->values.at[block->values.at[i]];
+    return value;
+}
+
 /* A block inside of a loop; one that is held between ticks is skipped there. */
 static void clocked_block(Fn *fn, LBlock *out, const SNest *nest, const Block *inner, bool single) {
     LoopModule *m = fn->lower->module;
@@ -180,12 +196,15 @@ static void clocked_block(Fn *fn, LBlock *out, const SNest *nest, const Block *i
         block(fn, out, inner, single);
         return;
     }
-    LExpr *at = fn->step ? loop_load(m, fn->fn, fn->positions, loop_int(m, 0), 1, false)
-                         : fn->loop_position[nest->axis];
-    LExpr *rest = loop_op(m, SOP_MOD, at, loop_int(m, period), NULL);
+    Row first = {.b = loop_int(m, 0)};
+    const Value *held = held_value(fn, inner);
+    LExpr *rest = lower_since_tick(fn, held, &first);
+    out = step_block(fn, out, held);
     LStmt *test = loop_if(m, out, loop_op(m, SOP_EQ, rest, loop_int(m, 0), NULL));
     block(fn, &test->body, inner, single);
     hold_rows(fn, &test->otherwise, inner);
+    for (int stage = 0; stage < inner->stages; stage++)
+        lower_hold_outside(fn, &test->otherwise, inner->number, stage);
 }
 
 static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {

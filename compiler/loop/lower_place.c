@@ -236,7 +236,9 @@ Size place_values(Fn *fn, int work_argument) {
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row) {
     int axis = fn->lower->graph->indices.at[index].axis;
     if (fn->step) {
-        LExpr *now = loop_load(fn->lower->module, fn->fn, fn->positions, row->b, 1, false);
+        LExpr *now = lower_now(fn, reader, row->b);
+        int64_t every = lower_every(fn->lower, index);
+        if (every > 1) now = lower_floor_div(fn, now, fn->lower->delay[reader->id], every);
         return fn->window_at[index] ? loop_add(fn->lower->module, now, fn->window_at[index]) : now;
     }
     if (fn->loop_position[axis] && schedule_loop_index(fn->lower->schedule, reader, axis) == index)
@@ -245,13 +247,24 @@ LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row) {
     return fn->loop_position[axis] ? fn->loop_position[axis] : loop_int(fn->lower->module, 0);
 }
 
-LExpr *lower_length(Fn *fn, int axis, LExpr *b) {
+/* In a step, of the sequence so far. */
+static LExpr *length_so_far(Fn *fn, const Value *reader, int axis, LExpr *b) {
+    LoopModule *m = fn->lower->module;
+    LExpr *length = reader->domain_count ? lower_taken(fn, b)
+                                         : loop_add(m, lower_now(fn, reader, b), loop_int(m, 1));
+    for (; fn->lower->graph->axes.at[axis].kind == AXIS_SLOW;
+         axis = fn->lower->graph->axes.at[axis].base) {
+        int64_t every = fn->lower->graph->axes.at[axis].every;
+        length = lower_floor_div(fn, loop_add(m, length, loop_int(m, every - 1)),
+                                 reader->domain_count ? 0 : fn->lower->delay[reader->id], every);
+    }
+    return length;
+}
+
+LExpr *lower_length(Fn *fn, const Value *reader, int axis, LExpr *b) {
     int64_t fixed = fn->lower->graph->axes.at[axis].fixed;
     if (fixed) return loop_int(fn->lower->module, fixed);
-    if (fn->step) /* of the sequence so far */
-        return loop_add(fn->lower->module,
-                        loop_load(fn->lower->module, fn->fn, fn->positions, b, 1, false),
-                        loop_int(fn->lower->module, 1));
+    if (fn->step) return length_so_far(fn, reader, axis, b);
     return loop_load(fn->lower->module, fn->fn, fn->lengths[axis], b, 1, false);
 }
 
@@ -261,7 +274,7 @@ LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row
     if (attr->mirrored) {
         /* Behind the end there is no position from it; 0 is one that everything can take. */
         int axis = fn->lower->graph->indices.at[attr->index].axis;
-        at = loop_sub(m, loop_sub(m, lower_length(fn, axis, row->b), loop_int(m, 1)), at);
+        at = loop_sub(m, loop_sub(m, lower_length(fn, reader, axis, row->b), loop_int(m, 1)), at);
         at = loop_op(m, SOP_MAX, at, loop_int(m, 0), NULL);
     }
     if (attr->carry && fn->start >= 0)
@@ -303,7 +316,8 @@ static LExpr *coordinate(Fn *fn, const Value *reader, const At *at, int index, c
         return loop_op(m, SOP_DIV, lower_position(fn, reader, at->index, row),
                        loop_int(m, at->factor), NULL);
     case AT_LAST:
-        return loop_sub(m, lower_length(fn, fn->lower->graph->indices.at[index].axis, row->b),
+        return loop_sub(m,
+                        lower_length(fn, reader, fn->lower->graph->indices.at[index].axis, row->b),
                         loop_int(m, 1));
     case AT_FIRST:
     case AT_POINTER:
@@ -321,21 +335,20 @@ static const At *at_of(const Access *access, const Value *source, int index) {
 
 /* In a step there is one position; what is read at a lag lies in a slot of a ring, and a value over
  * two positions has a row for each of its window. */
-static LExpr *step_row(Fn *fn, const RowPlace *place, const Value *source, const Access *access,
-                       const Row *row) {
+static LExpr *step_row(Fn *fn, const RowPlace *place, const Value *reader, const Value *source,
+                       const Access *access, const Row *row) {
     LoopModule *m = fn->lower->module;
     LExpr *index = place->batched ? row->b : loop_int(m, 0);
     if (place->ring > 1 || place->window) {
-        LExpr *at = loop_int(m, place->window ? -place->low : place->ring);
+        LExpr *at = loop_int(m, place->window ? -place->low : 0);
         for (int d = 0; d < source->domain_count; d++) {
             At own = {.kind = AT_INDEX, .index = source->domain[d]};
             if (access) own = access->at[d];
-            if (own.kind != AT_INDEX) continue;
+            if (own.kind != AT_INDEX && own.kind != AT_SCALE) continue;
             at = loop_add(m, at, loop_int(m, own.offset));
             if (fn->window_at[own.index]) at = loop_add(m, at, fn->window_at[own.index]);
         }
-        if (!place->window)
-            at = loop_op(m, SOP_MOD, loop_add(m, fn->clock, at), loop_int(m, place->ring), NULL);
+        if (!place->window) at = lower_slot(fn, reader, source, place->ring, at);
         index = loop_add(m, loop_mul(m, at, place->batched ? fn->batch : loop_int(m, 1)), index);
     }
     return loop_mul(m, index, loop_int(m, place->stride));
@@ -352,7 +365,7 @@ LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Va
         access_number >= 0 ? &fn->lower->schedule->accesses.at[access_number] : NULL;
     if (fn->step) {
         /* The caller's tensors have one row a sequence, ours may have slots. */
-        return step_row(fn, place, source, access, row);
+        return step_row(fn, place, reader, source, access, row);
     }
     LExpr *index = loop_int(m, 0);
     bool flat = false;

@@ -185,7 +185,7 @@ LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, c
     } else if (source->kind == VALUE_LEAF && source->op == OP_INDEX) {
         e = lower_count(fn, reader, source->attr, row);
     } else if (source->kind == VALUE_LEAF && source->op == OP_LENGTH) {
-        e = lower_length(fn, source->attr->slot, row->b);
+        e = lower_length(fn, reader, source->attr->slot, row->b);
     } else {
         const RowPlace *place = lower_place_of(fn, source, use->access);
         LExpr *start = lower_row(fn, reader, source, use->access, row);

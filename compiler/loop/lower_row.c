@@ -392,6 +392,19 @@ static LExpr *bound_at(RowOp *op, const Bound *bound, LExpr *length, bool high) 
     return length;
 }
 
+/* Positions of an axis that have been taken in a step; those ahead of them are behind the end. */
+static LExpr *taken_on(Fn *fn, int axis, LExpr *b) {
+    LoopModule *m = fn->lower->module;
+    int64_t every = 1;
+    for (; fn->lower->graph->axes.at[axis].kind == AXIS_SLOW;
+         axis = fn->lower->graph->axes.at[axis].base)
+        every *= fn->lower->graph->axes.at[axis].every;
+    LExpr *taken = lower_taken(fn, b);
+    if (every == 1) return taken;
+    return loop_op(m, SOP_DIV, loop_add(m, taken, loop_int(m, every - 1)), loop_int(m, every),
+                   NULL);
+}
+
 /* In a step: one more position for the reduction that the state keeps, when there is one: the first
  * steps of a sum over s < t - 1 have none. */
 static void running(RowOp *op) {
@@ -401,11 +414,14 @@ static void running(RowOp *op) {
     const Value *value = op->value;
     const RowPlace *place = &fn->runs[value->id];
     const Reduction r = lower_reduction(fn->lower, value);
-    LExpr *position = loop_load(m, fn->fn, fn->positions, op->row->b, 1, false);
-    LExpr *s = lower_let(fn, op->out, "s", loop_add(m, position, loop_int(m, r.high - 1)));
+    int index = value->attr->index, axis = lower->graph->indices.at[index].axis;
+    LBlock *out = value->domain_count ? op->out : lower_on_tick(fn, op->out, value, index);
+    LExpr *position = lower_position(fn, value, index, op->row);
+    LExpr *s = lower_let(fn, out, "s", loop_add(m, position, loop_int(m, r.high - 1)));
     int64_t from = r.from > 0 ? r.from : 0;
-    LBlock *out = op->out;
-    if (r.high < 1 || from > 0)
+    if (fn->ends >= 0)
+        out = &loop_if(m, out, loop_op(m, SOP_LT, s, taken_on(fn, axis, op->row->b), NULL))->body;
+    if (r.high < 1 || from > 0 || fn->lower->delay[value->id])
         out = &loop_if(m, out, loop_op(m, SOP_GE, s, loop_int(m, from), NULL))->body;
     if (r.to < INT64_MAX)
         out = &loop_if(m, out, loop_op(m, SOP_LT, s, loop_int(m, r.to), NULL))->body;
@@ -417,9 +433,9 @@ static void running(RowOp *op) {
     }
     LExpr *at = loop_add(m, lower_row_in(fn, place, value, value, -1, op->row), i);
     LExpr *so_far = lower_let(fn, out, "so_far", loop_load(m, fn->fn, place->buffer, at, 1, false));
-    fn->window_at[value->attr->index] = loop_int(m, r.high - 1);
+    fn->window_at[index] = loop_int(m, r.high - 1);
     LExpr *e = lower_let(fn, out, "x", read(op, out, 0, i, 1));
-    fn->window_at[value->attr->index] = NULL;
+    fn->window_at[index] = NULL;
     if (value->type.dtype != DT_FLOAT) {
         e = lower_as(lower, e, WANT_INT);
         if (e->type != place->type) e = loop_convert(m, SOP_CONVERT, place->type, e);
@@ -452,11 +468,13 @@ static void over_time(RowOp *op) {
     LExpr *zero = loop_int(m, 0), *low, *high;
     if (fn->step) { /* a window: counted from the current position, clipped to the beginning */
         const Reduction r = lower_reduction(fn->lower, value);
-        LExpr *position = loop_load(m, fn->fn, fn->positions, op->row->b, 1, false);
+        LExpr *position = lower_position(fn, value, attr->index, op->row);
         low = lower_op(lower, SOP_MAX, loop_int(m, r.low), loop_sub(m, zero, position));
         high = loop_int(m, r.high);
+        if (fn->ends >= 0)
+            high = loop_min(m, high, loop_sub(m, taken_on(fn, axis, op->row->b), position));
     } else {
-        LExpr *length = lower_let(fn, out, "length", lower_length(fn, axis, op->row->b));
+        LExpr *length = lower_let(fn, out, "length", lower_length(fn, value, axis, op->row->b));
         low = lower_op(lower, SOP_MAX, bound_at(op, &attr->low, length, false), zero);
         high = loop_min(m, bound_at(op, &attr->high, length, true), length);
     }
@@ -524,9 +542,7 @@ static void scalar(RowOp *op) {
     const Value *value = op->value;
     LExpr *tick = NULL;
     if (value->op == OP_HOLD) {
-        LExpr *at = lower_count(fn, value, value->attr, op->row);
-        tick = loop_op(m, SOP_EQ, loop_op(m, SOP_MOD, at, loop_int(m, value->attr->every), NULL),
-                       loop_int(m, 0), NULL);
+        tick = loop_op(m, SOP_EQ, lower_since_tick(fn, value, op->row), loop_int(m, 0), NULL);
         tick = lower_as(lower, tick, WANT_MASK);
     }
     LExpr *e = value->kind == VALUE_SUM ? lower_sum(fn, op->out, value, NULL, -1, get_scalar, op)

@@ -4,6 +4,21 @@
 
 #include <math.h>
 
+/* Values without a name may have the same label. */
+static void name_kept(Lower *lower, int i) {
+    static const char *const kinds[] = {"kept", "first", "running"};
+    Kept *kept = &lower->kept.at[i];
+    const Value *value = lower->schedule->values.at[kept->value];
+    const char *name =
+        arena_printf(lower->arena, "%s_%s", kinds[kept->kind], lower_name(lower, value));
+    kept->name = name_of(lower->names, name);
+    for (int j = 0, n = 2; j < i; j++)
+        if (lower->kept.at[j].name == kept->name) {
+            kept->name = name_of(lower->names, arena_printf(lower->arena, "%s_%d", name, n++));
+            j = -1;
+        }
+}
+
 void lower_state_layout(Lower *lower, bool step) {
     const Schedule *schedule = lower->schedule;
     for (int i = 0; i < schedule->accesses.count; i++)
@@ -18,6 +33,7 @@ void lower_state_layout(Lower *lower, bool step) {
             for (int j = i; j > next; j--) lower->kept.at[j] = lower->kept.at[j - 1];
             lower->kept.at[next++] = kept;
         }
+    for (int i = 0; i < lower->kept.count; i++) name_kept(lower, i);
     Size bytes = size_constant(64);
     lower->clock_offset = size_constant(0);
     for (int pass = 0; pass < 2; pass++) {
@@ -25,7 +41,8 @@ void lower_state_layout(Lower *lower, bool step) {
             Kept *kept = &lower->kept.at[i];
             const Value *value = schedule->values.at[kept->value];
             if ((value->count > 1) != (pass == 0)) continue;
-            kept->ring = kept->kind != KEPT_LAGS || value->inplace ? 0 : kept->lags + 1;
+            bool one_row = value->inplace && !kept->slots;
+            kept->ring = kept->kind != KEPT_LAGS || one_row ? 0 : kept->lags + 1;
             kept->offset = bytes;
             int64_t row = lower_stride(lower, value) *
                           (value->count > 1 ? loop_type_size(lower_type(lower, value)) : 8);
@@ -36,6 +53,9 @@ void lower_state_layout(Lower *lower, bool step) {
         if (pass == 0) {
             lower->positions_offset = bytes;
             bytes = size_plus(bytes, size_times(size_symbol(0), size_constant(8)));
+            lower->ends_offset = bytes;
+            if (step && lower->latency)
+                bytes = size_plus(bytes, size_times(size_symbol(0), size_constant(8)));
         }
     }
     lower->state_size = bytes;
@@ -44,17 +64,13 @@ void lower_state_layout(Lower *lower, bool step) {
 int lower_state_buffer(Fn *fn, const Kept *kept) {
     Lower *lower = fn->lower;
     const Value *value = lower->schedule->values.at[kept->value];
-    static const char *const kinds[] = {"kept", "first", "running"};
-    const char *name =
-        arena_printf(lower->arena, "%s_%s", kinds[kept->kind], lower_name(lower, value));
     for (int i = 0; i < fn->fn->buffers.count; i++)
-        if (fn->fn->buffers.at[i].name == name_of(lower->names, name) &&
-            fn->fn->buffers.at[i].arg == fn->state)
+        if (fn->fn->buffers.at[i].name == kept->name && fn->fn->buffers.at[i].arg == fn->state)
             return i;
     int64_t rows = kept->ring ? kept->ring : 1;
     return loop_buffer(
         lower->module, fn->fn,
-        (LBuffer){.name = name_of(lower->names, name),
+        (LBuffer){.name = kept->name,
                   .type = lower_type(lower, value),
                   .base = LB_ARG,
                   .arg = fn->state,
@@ -93,6 +109,16 @@ void lower_state_header(Fn *fn) {
                                           .written = lower_writes_state(fn),
                                           .layout = "[batch]: steps since the reset"});
     (void)clock;
+    if (!lower->latency || lower->interface_->no_step) return;
+    fn->ends = loop_buffer(m, fn->fn,
+                           (LBuffer){.name = name_of(lower->names, "end"),
+                                     .type = LT_I64,
+                                     .base = LB_ARG,
+                                     .arg = fn->state,
+                                     .offset = size_expr(fn, lower->ends_offset),
+                                     .count = fn->batch,
+                                     .written = lower_writes_state(fn),
+                                     .layout = "[batch]: length, once it is known"});
 }
 
 void lower_kept_places(Fn *fn) {
@@ -123,8 +149,7 @@ static LExpr *row_at_lag(Fn *fn, const Kept *kept, LExpr *lag, LExpr *b) {
     if (kept->ring) {
         LExpr *clock = fn->clock ? fn->clock
                                  : loop_load(m, fn->fn, clock_buffer(fn), loop_int(m, 0), 1, false);
-        LExpr *turned = loop_add(m, clock, loop_sub(m, loop_int(m, kept->ring), lag));
-        LExpr *slot = loop_op(m, SOP_MOD, turned, loop_int(m, kept->ring), NULL);
+        LExpr *slot = lower_slot_before(fn, value, clock, kept->ring, lag);
         index = loop_add(m, loop_mul(m, slot, fn->batch), index);
     }
     return loop_mul(m, index, loop_int(m, lower_stride(fn->lower, value)));
@@ -149,7 +174,7 @@ void lower_save_state(Fn *fn, LBlock *out) {
         LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
         Row row = {.b = loop_var(m, fn->fn, each->var)};
         for (int lag = kept->carried; lag >= 1; lag--) {
-            LExpr *at = loop_sub(m, lower_length(fn, axis, row.b), loop_int(m, lag));
+            LExpr *at = loop_sub(m, lower_length(fn, NULL, axis, row.b), loop_int(m, lag));
             fn->map_position[index] = lower_let(fn, &each->body, "at", at);
             LExpr *from = lower_let(fn, &each->body, "from", lower_row(fn, value, value, -1, &row));
             LExpr *to = lower_let(fn, &each->body, "to", lower_state_row(fn, kept, lag, row.b));
@@ -167,7 +192,7 @@ void lower_save_state(Fn *fn, LBlock *out) {
         LExpr *b = loop_var(m, fn->fn, each->var);
         loop_store(m, &each->body, fn->positions, b,
                    loop_add(m, loop_load(m, fn->fn, fn->positions, b, 1, false),
-                            lower_length(fn, axis, b)),
+                            lower_length(fn, NULL, axis, b)),
                    false);
         break; /* one axis: they all advance together */
     }
@@ -220,6 +245,13 @@ static void make_reset(Lower *lower) {
     bad = loop_op(m, SOP_MOR, bad, loop_op(m, SOP_GT, count, loop_sub(m, fn.batch, first), NULL),
                   NULL);
     loop_return(m, &loop_if(m, out, bad)->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
+    if (lower->period > 1) { /* slower axes go by the clock of all */
+        LExpr *clock = loop_load(m, fn.fn, clock_buffer(&fn), loop_int(m, 0), 1, false);
+        LExpr *rest = loop_op(m, SOP_MOD, clock, loop_int(m, lower->period), NULL);
+        LStmt *some = loop_if(m, out, loop_op(m, SOP_NE, count, fn.batch, NULL));
+        LStmt *between = loop_if(m, &some->body, loop_op(m, SOP_NE, rest, loop_int(m, 0), NULL));
+        loop_return(m, &between->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
+    }
     if (computed) {
         LExpr *given = loop_var(m, fn.fn, fn.fn->args.at[bytes_arg].var);
         LExpr *small = loop_op(m, SOP_LT, given, size_expr(&fn, work), NULL);
@@ -233,6 +265,7 @@ static void make_reset(Lower *lower) {
     LExpr *b = lower_let(&fn, &each->body, "b", loop_add(m, first, loop_var(m, fn.fn, each->var)));
     Row row = {.b = b};
     loop_store(m, &each->body, fn.positions, b, loop_int(m, 0), false);
+    if (fn.ends >= 0) loop_store(m, &each->body, fn.ends, b, loop_int(m, NO_END), false);
     for (int k = 0; k < lower->kept.count; k++) {
         const Kept *kept = &lower->kept.at[k];
         const Value *value = lower->schedule->values.at[kept->value];
@@ -294,6 +327,58 @@ static void make_reset(Lower *lower) {
 
 /* Between the state and plain rows, one array a variable: [lags][batch][count], oldest first;
  * positions [batch]. */
+static int transfer_array(Fn *fn, bool export_, int s, bool position) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    const InterfaceState *state = &lower->interface_->states.at[s];
+    LoopType type = LT_I64;
+    if (!position) type = row_type(lower, lower->schedule->values.at[lower->kept.at[s].value]);
+    char *name = arena_strndup(lower->arena, state->name, strlen(state->name));
+    for (char *c = name; *c; c++)
+        if (*c == '.' || *c == '#') *c = '_';
+    for (int i = 0; i < fn->fn->args.count; i++)
+        if (strcmp(fn->fn->args.at[i].name, name) == 0) {
+            name = arena_printf(lower->arena, "%s_", name);
+            i = -1;
+        }
+    int arg = loop_arg_pointer(m, fn->fn, name, type, export_, false,
+                               position ? "[batch]: position" : "[lags][batch][elements]");
+    vec_push(lower->arena,
+             &lower->interface_->functions.at[lower->interface_->functions.count - 1].args,
+             (InterfaceArg){export_ ? ROLE_OUTPUT : ROLE_INPUT, s});
+    return loop_buffer(
+        m, fn->fn,
+        (LBuffer){
+            .name = fn->fn->args.at[arg].name,
+            .type = type,
+            .base = LB_ARG,
+            .arg = arg,
+            .offset = loop_int(m, 0),
+            .count = loop_mul(m, fn->batch, loop_int(m, position ? 1 : state->lags * state->count)),
+            .written = export_});
+}
+
+/* Slower axes go by the clock of all, so the positions must differ by whole periods. */
+static void import_clock(Fn *fn, LBlock *out, int positions) {
+    LoopModule *m = fn->lower->module;
+    if (fn->lower->period == 1) return;
+    LExpr *period = loop_int(m, fn->lower->period);
+    LExpr *first =
+        lower_let(fn, out, "first", loop_load(m, fn->fn, positions, loop_int(m, 0), 1, false));
+    LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+    LExpr *at =
+        lower_let(fn, &each->body, "at",
+                  loop_load(m, fn->fn, positions, loop_var(m, fn->fn, each->var), 1, false));
+    LStmt *sane = loop_if(m, &each->body, loop_op(m, SOP_LT, at, loop_int(m, 0), NULL));
+    loop_return(m, &sane->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
+    LExpr *rest = loop_op(m, SOP_MOD, at, period, NULL);
+    LExpr *wanted = loop_op(m, SOP_MOD, first, period, NULL);
+    LStmt *apart = loop_if(m, &each->body, loop_op(m, SOP_NE, rest, wanted, NULL));
+    loop_return(m, &apart->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
+    loop_store(m, out, clock_buffer(fn), loop_int(m, 0), loop_op(m, SOP_MOD, first, period, NULL),
+               false);
+}
+
 static void make_transfer(Lower *lower, bool export_, int listed) {
     LoopModule *m = lower->module;
     Fn fn =
@@ -306,43 +391,26 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
     lower_arg(&fn, ROLE_STATE, 0);
     lower_state_header(&fn);
     LBlock *out = &fn.fn->body;
+    int *arrays = ARENA_ARRAY(lower->arena, lower->interface_->states.count + 1, int);
+    for (int s = 0; s < lower->interface_->states.count; s++)
+        arrays[s] = transfer_array(&fn, export_, s, s >= listed);
+    if (!export_) import_clock(&fn, out, arrays[listed]);
     for (int s = 0; s < lower->interface_->states.count; s++) {
         const InterfaceState *state = &lower->interface_->states.at[s];
-        bool position = s >= listed;
+        bool position = s >= listed; /* and the last of two the end */
+        int number =
+            lower->latency && s + 1 == lower->interface_->states.count ? fn.ends : fn.positions;
         const Kept *kept = position ? NULL : &lower->kept.at[s];
-        LoopType type =
-            position ? LT_I64 : row_type(lower, lower->schedule->values.at[kept->value]);
-        char *name = arena_strndup(lower->arena, state->name, strlen(state->name));
-        for (char *c = name; *c; c++)
-            if (*c == '.' || *c == '#') *c = '_';
-        for (int i = 0; i < fn.fn->args.count; i++)
-            if (strcmp(fn.fn->args.at[i].name, name) == 0) {
-                name = arena_printf(lower->arena, "%s_", name);
-                i = -1;
-            }
-        int arg = loop_arg_pointer(m, fn.fn, name, type, export_, false,
-                                   position ? "[batch]: position" : "[lags][batch][elements]");
-        vec_push(lower->arena,
-                 &lower->interface_->functions.at[lower->interface_->functions.count - 1].args,
-                 (InterfaceArg){export_ ? ROLE_OUTPUT : ROLE_INPUT, s});
-        int plain = loop_buffer(
-            m, fn.fn,
-            (LBuffer){.name = fn.fn->args.at[arg].name,
-                      .type = type,
-                      .base = LB_ARG,
-                      .arg = arg,
-                      .offset = loop_int(m, 0),
-                      .count = loop_mul(m, fn.batch,
-                                        loop_int(m, position ? 1 : state->lags * state->count)),
-                      .written = export_});
+        int plain = arrays[s];
+        LoopType type = fn.fn->buffers.at[plain].type;
         LStmt *each = loop_for(m, fn.fn, out, "b", loop_int(m, 0), fn.batch, 1);
         LExpr *b = loop_var(m, fn.fn, each->var);
         if (position) {
             if (export_)
-                loop_store(m, &each->body, plain, b, loop_load(m, fn.fn, fn.positions, b, 1, false),
+                loop_store(m, &each->body, plain, b, loop_load(m, fn.fn, number, b, 1, false),
                            false);
             else
-                loop_store(m, &each->body, fn.positions, b, loop_load(m, fn.fn, plain, b, 1, false),
+                loop_store(m, &each->body, number, b, loop_load(m, fn.fn, plain, b, 1, false),
                            false);
             continue;
         }
@@ -384,6 +452,11 @@ void lower_state_functions(Lower *lower) {
         const char *name =
             arena_printf(lower->arena, "%s%s", value->name ? value->name : lower_name(lower, value),
                          kinds[lower->kept.at[k].kind]);
+        for (int s = 0, n = 2; s < lower->interface_->states.count; s++)
+            if (strcmp(lower->interface_->states.at[s].name, name) == 0) {
+                name = arena_printf(lower->arena, "%s.%d", name, n++);
+                s = -1;
+            }
         vec_push(
             lower->arena, &lower->interface_->states,
             (InterfaceState){name_of(lower->names, name), value->type,
@@ -396,8 +469,9 @@ void lower_state_functions(Lower *lower) {
         vec_push(lower->arena, &lower->interface_->states,
                  (InterfaceState){name_of(lower->names, name), {.dtype = DT_INT}, 1, 1});
     }
-    if (!lower->graph->carries.count) { /* of a step: windows and reductions go by it */
-        const char *name = "t";
+    /* Of a step: windows and reductions go by it; with a latency the end is part of it. */
+    for (int i = 0; i < (lower->latency ? 2 : 1) && !lower->graph->carries.count; i++) {
+        const char *name = i ? "t_end" : "t";
         for (int s = 0; s < lower->interface_->states.count; s++)
             if (strcmp(lower->interface_->states.at[s].name, name) == 0) {
                 name = arena_printf(lower->arena, "%s_", name);

@@ -71,11 +71,9 @@ static const char *not_there(const Lower *lower, const Value *reader, const Use 
     for (int d = 0; d < source->domain_count; d++) {
         Reach reach = lower_reach(lower, reader, use, d);
         if (reach.kind == REACH_LAST && (timed(reader) || running)) return "at the end";
-        if (reach.kind == REACH_RATE) return "across rates";
         if (reach.kind == REACH_UNKNOWN) return "at positions that are computed";
         if (reach.kind == REACH_NOW && running)
             return "at the position that it is computed for, at each of the past";
-        if (reach.high > 1) return "ahead";
     }
     return NULL;
 }
@@ -88,7 +86,8 @@ static void check_use(void *user, const Use *use, bool boundary) {
         lower->late[source->id] &&
         (timed(s->reader) || lower_reduction(lower, s->reader).kind == REDUCTION_RUNNING);
     if (s->why) return;
-    if (changes && !lower_counts_past(lower->schedule, s->reader)) {
+    int64_t ahead;
+    if (changes && !lower_counts_past(lower->schedule, s->reader, &ahead)) {
         s->why = arena_printf(lower->arena, "%s depends on the whole sequence through %s",
                               place_text(lower, s->reader), place_text(lower, source));
         return;
@@ -105,6 +104,7 @@ static void check_use(void *user, const Use *use, bool boundary) {
 }
 
 static const char *other_axis(Lower *lower, const Value *value, int a, int *axis) {
+    a = lower_run_axis(lower, a);
     if (*axis >= 0 && a != *axis)
         return arena_printf(lower->arena, "it runs over several axes (%s)",
                             place_text(lower, value));
@@ -136,6 +136,8 @@ const char *lower_no_step(Lower *lower) {
     const Value *where = NULL;
     int axis = -1;
     mark_late(lower);
+    lower->delay = ARENA_ARRAY(lower->arena, schedule->values.count + 1, int64_t);
+    lower->period = 1;
     lower->windows = ARENA_ARRAY(lower->arena, schedule->values.count + 1, Window);
     for (int i = 0; i < schedule->values.count; i++) lower->windows[i].index = -1;
     for (int i = 0; i < schedule->values.count; i++) {
@@ -144,7 +146,6 @@ const char *lower_no_step(Lower *lower) {
         if (why) return why;
     }
     if (axis < 0) return "it has no time";
-    if (lower->graph->axes.at[axis].kind != AXIS_RUN) return "its axis is a slow one";
     const char *why = lower_find_windows(lower, &where);
     if (why) return arena_printf(lower->arena, "%s %s", place_text(lower, where), why);
     for (int i = 0; i < schedule->values.count; i++) {
@@ -156,23 +157,32 @@ const char *lower_no_step(Lower *lower) {
     for (int i = 0; i < schedule->nests.count; i++)
         if (schedule->nests.at[i]->kind == NEST_LOOP && schedule->nests.at[i]->backward)
             return "it runs backwards";
+    const char *delays = lower_find_delays(lower);
+    if (delays) return delays;
+    if (lower->latency && lower->graph->carries.count)
+        return "it carries a state from chunk to chunk, and reads ahead";
+    lower_find_outside(lower);
     return NULL;
 }
 
 /* --- what is kept --------------------------------------------------------------------------------
  */
 
-static void keep(Lower *lower, KeptKind kind, int value, int lags, bool carries) {
+/* `slots`: it is read at other positions than those that its loop reads, so one row is not enough.
+ */
+static void keep(Lower *lower, KeptKind kind, int value, int lags, bool carries, bool slots) {
     int carried = carries ? lags : 0;
     for (int i = 0; i < lower->kept.count; i++) {
         Kept *kept = &lower->kept.at[i];
         if (kept->value != value || kept->kind != kind) continue;
+        kept->slots = kept->slots || slots;
         if (lags > kept->lags) kept->lags = lags;
         if (carried > kept->carried) kept->carried = carried;
         return;
     }
-    vec_push(lower->arena, &lower->kept,
-             (Kept){.kind = kind, .value = value, .lags = lags, .carried = carried});
+    vec_push(
+        lower->arena, &lower->kept,
+        (Kept){.kind = kind, .value = value, .lags = lags, .carried = carried, .slots = slots});
 }
 
 static void collect(void *user, const Use *use, bool boundary) {
@@ -183,13 +193,16 @@ static void collect(void *user, const Use *use, bool boundary) {
     if (boundary) return;
     for (int d = 0; d < source->domain_count && (s->all || carried); d++) {
         const At *at = use->access >= 0 ? &lower->schedule->accesses.at[use->access].at[d] : NULL;
-        int64_t low = 0;
-        if (s->all && source->domain_count == 1)
-            low = lower_reach(lower, s->reader, use, d).low;
-        else if (at && at->kind == AT_INDEX)
-            low = at->offset;
-        if (low < 0) keep(lower, KEPT_LAGS, use->value, (int)-low, carried);
-        if (at && at->kind == AT_FIRST && s->all) keep(lower, KEPT_FIRST, use->value, 1, false);
+        int64_t offset = at && at->kind == AT_INDEX ? -at->offset : 0, lag = offset;
+        bool held = false;
+        if (at && at->kind == AT_FIRST && s->all) {
+            keep(lower, KEPT_FIRST, use->value, 1, false, false);
+            continue;
+        }
+        if (s->all && source->domain_count == 1 && source->kind != VALUE_LEAF)
+            lag = lower_lag(lower, s->reader, use, d, &held);
+        if (held) lag++; /* the newest is not always made anew */
+        if (lag > 0) keep(lower, KEPT_LAGS, use->value, (int)lag, carried, held || lag != offset);
     }
 }
 
@@ -201,7 +214,13 @@ void lower_collect_kept(Lower *lower, bool step) {
         Search s = {.lower = lower, .reader = value, .all = step};
         schedule_uses(schedule, value, collect, &s);
         if (step && lower_reduction(lower, value).kind == REDUCTION_RUNNING)
-            keep(lower, KEPT_RUNNING, i, 1, false);
+            keep(lower, KEPT_RUNNING, i, 1, false, false);
+    }
+    for (int o = 0; o < schedule->outputs.count && step; o++) {
+        const Value *value = schedule->values.at[schedule->outputs.at[o]];
+        Value reader = lower_output_reader(lower, value);
+        Search s = {.lower = lower, .reader = &reader, .all = true};
+        collect(&s, &(Use){value->id, -1}, false);
     }
 }
 
@@ -225,7 +244,7 @@ static void keep_first(void *user, const Use *use, bool boundary) {
     fn->filled_pre[source->id] = true;
     LStmt *each = loop_for(m, fn->fn, k->out, "b", loop_int(m, 0), fn->batch, 1);
     Row row = {.b = loop_var(m, fn->fn, each->var)};
-    LExpr *at = loop_load(m, fn->fn, fn->positions, row.b, 1, false);
+    LExpr *at = lower_now(fn, source, row.b);
     LStmt *begins = loop_if(m, &each->body, loop_op(m, SOP_EQ, at, loop_int(m, 0), NULL));
     LStmt *loop =
         loop_for(m, fn->fn, &begins->body, "i", loop_int(m, 0), loop_int(m, source->count), 1);

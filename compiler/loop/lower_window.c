@@ -37,7 +37,7 @@ static Reduction reduction_as_written(const Value *value) {
         r.high = attr->high.offset + 1;
         break;
     }
-    if (r.high > 1) return none("reduces over positions ahead");
+    if (r.high > MOST_WINDOW) return none("reduces over positions too far ahead");
     switch (attr->low.kind) {
     case BOUND_NONE: return r;
     case BOUND_FIRST: r.from = attr->low.offset; return r;
@@ -69,6 +69,17 @@ Reduction lower_reduction(const Lower *lower, const Value *value) {
     return r;
 }
 
+/* x[2*v+1], m[t/2]: of one axis at both rates. Within a reduction or a window the positions are not
+ * those of the reader. */
+static Reach across_rates(const Lower *lower, const Value *reader, int index, const At *at) {
+    int64_t own = lower_every(lower, at->index), source = lower_every(lower, index);
+    bool fits = at->kind == AT_SCALE ? own == source * at->factor : source == own * at->factor;
+    bool moved = lower_over_time(reader) && at->index == reader->attr->index;
+    if (!fits || moved || reader->domain_count != 1) return (Reach){.kind = REACH_UNKNOWN};
+    int64_t offset = at->kind == AT_SCALE ? at->offset : 0;
+    return (Reach){REACH_RATE, offset, offset + 1};
+}
+
 Reach lower_reach(const Lower *lower, const Value *reader, const Use *use, int d) {
     const Value *source = lower->schedule->values.at[use->value];
     At at = {.kind = AT_INDEX, .index = source->domain[d]};
@@ -77,7 +88,7 @@ Reach lower_reach(const Lower *lower, const Value *reader, const Use *use, int d
     case AT_FIRST: return (Reach){.kind = REACH_FIRST};
     case AT_LAST: return (Reach){.kind = REACH_LAST};
     case AT_SCALE:
-    case AT_DIV: return (Reach){.kind = REACH_RATE};
+    case AT_DIV: return across_rates(lower, reader, source->domain[d], &at);
     case AT_POINTER:
     case AT_MIRROR: return (Reach){.kind = REACH_UNKNOWN};
     case AT_INDEX: break;
@@ -136,7 +147,7 @@ static void spread(void *user, const Use *use, bool boundary) {
         return;
     }
     s->where = source;
-    if (now->kind != REACH_NOW || now->low || over->kind != REACH_WINDOW || over->high > 1) {
+    if (now->kind != REACH_NOW || now->low || over->kind != REACH_WINDOW) {
         s->why = "runs over two positions and is read at others";
         return;
     }
@@ -214,9 +225,7 @@ void lower_leave_window(Fn *fn, const Value *value) {
 /* --- the number of positions so far --------------------------------------------------------------
  */
 
-/* min(len(t), t + k) with k <= 1, as a mean over the past divides by: the same number when the
- * sequence is only as long as it is now. */
-bool lower_counts_past(const Schedule *schedule, const Value *value) {
+bool lower_counts_past(const Schedule *schedule, const Value *value, int64_t *k) {
     if (value->kind != VALUE_POINT || value->op != OP_MIN) return false;
     for (int i = 0; i < 2; i++) {
         const Value *length = schedule->values.at[value->uses.at[i].value];
@@ -225,14 +234,15 @@ bool lower_counts_past(const Schedule *schedule, const Value *value) {
         const Value *index = end;
         double offset = 0;
         if (end->kind == VALUE_POINT && end->op == OP_ADD)
-            for (int k = 0; k < 2; k++) {
-                const Value *constant = schedule->values.at[end->uses.at[k].value];
-                if (constant->kind != VALUE_CONST || end->uses.at[1 - k].access >= 0) continue;
+            for (int j = 0; j < 2; j++) {
+                const Value *constant = schedule->values.at[end->uses.at[j].value];
+                if (constant->kind != VALUE_CONST || end->uses.at[1 - j].access >= 0) continue;
                 offset = constant->number;
-                index = schedule->values.at[end->uses.at[1 - k].value];
+                index = schedule->values.at[end->uses.at[1 - j].value];
             }
+        *k = (int64_t)offset;
         if (index->kind == VALUE_LEAF && index->op == OP_INDEX && !index->attr->mirrored &&
-            value->uses.at[1 - i].access < 0 && offset <= 1)
+            value->uses.at[1 - i].access < 0 && offset <= MOST_WINDOW)
             return true;
     }
     return false;

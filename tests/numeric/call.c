@@ -97,11 +97,46 @@ typedef struct Rows { /* what a step sees: one row of each port */
     int64_t at;
     const double *const *import; /* [states] */
     int64_t first, count;        /* reset */
+    const unsigned char *ended;  /* [batch] */
+    int *at_block;               /* [axes]: where `at` is written */
 } Rows;
 
 /* Elements of a port in this call. */
 static int64_t elements(const Call *c, const GraphPort *port, const Rows *rows) {
     return rows->step ? c->data->batch * shape_count(port->type.shape) : port_count(c->data, port);
+}
+
+static int64_t every_of(const Graph *graph, int axis) {
+    int64_t every = 1;
+    for (; graph->axes.at[axis].kind == AXIS_SLOW; axis = graph->axes.at[axis].base)
+        every *= graph->axes.at[axis].every;
+    return every;
+}
+
+static int run_axis(const Graph *graph, int axis) {
+    while (graph->axes.at[axis].kind == AXIS_SLOW) axis = graph->axes.at[axis].base;
+    return axis;
+}
+
+static int64_t length_of(const Data *data, int axis, int64_t b) {
+    return data->lengths[axis] ? data->lengths[axis][b] : data->extent[axis];
+}
+
+/* The row of an input that a step is given; what it must not read is NaN, and no label. */
+static const double *step_input(const Call *c, int slot, const Rows *rows, int64_t n) {
+    const Graph *graph = c->built->in->graph;
+    const GraphPort *port = &graph->inputs.at[slot];
+    int axis = graph->indices.at[port->indices[0]].axis;
+    int64_t every = every_of(graph, axis), row = n / c->data->batch;
+    double *given = ARENA_ARRAY(c->arena, n + 1, double);
+    for (int64_t i = 0; i < n; i++) {
+        bool read = rows->at % every == 0 && !(rows->ended && rows->ended[i / row]);
+        double spoilt = port->type.dtype == DT_INT    ? 1 << 30
+                        : port->type.dtype == DT_BOOL ? 1
+                                                      : NAN;
+        given[i] = read ? c->data->inputs[slot][rows->at / every * n + i] : spoilt;
+    }
+    return given;
 }
 
 /* Calls function `index`; outputs are blocks out_block[slot] (-1: none), lengths found in
@@ -156,7 +191,7 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
             const double *from = c->data->inputs[arg->slot];
             if (!from) break;
             int64_t n = elements(c, port, rows);
-            if (rows->step && port->index_count) from += rows->at * n;
+            if (rows->step && port->index_count) from = step_input(c, arg->slot, rows, n);
             b = block(c, port->name, (size_t)(n * loop_type_size(formal->type)),
                       (size_t)loop_type_size(formal->type), 0, false);
             narrow(formal->type, from, n, c->blocks.at[b].at);
@@ -179,6 +214,14 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
             break;
         case ROLE_FIRST: args[i].integer = rows->first; break;
         case ROLE_COUNT: args[i].integer = rows->count; break;
+        case ROLE_ENDED:
+            b = block(c, "ended", (size_t)c->data->batch, 1, 0, false);
+            memcpy(c->blocks.at[b].at, rows->ended, (size_t)c->data->batch);
+            break;
+        case ROLE_AT:
+            b = block(c, "at", (size_t)c->data->batch * 8, 8, o->fill, true);
+            if (rows->at_block) rows->at_block[arg->slot] = b;
+            break;
         case ROLE_SEED: break;
         case ROLE_WORK: b = c->work; break;
         case ROLE_WORK_BYTES: args[i].integer = c->work_bytes - o->work_less; break;
@@ -345,10 +388,17 @@ Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *
     const CallOptions options = {.fill = how->fill};
     Call c = begin(engine, arena, built, data, &options, true);
     Outcome *out = c.out;
-    int64_t steps = 0;
+    int64_t steps = in->latency;
+    int axis = 0;
     for (int a = 0; a < graph->axes.count; a++)
-        if (data->extent[a] > steps) steps = data->extent[a];
+        if (data->extent[a] + in->latency > steps) {
+            axis = a;
+            steps = data->extent[a] + in->latency;
+        }
+    unsigned char *ended = ARENA_ARRAY(arena, data->batch + 1, unsigned char);
     if (out->error) return out;
+    out->calls = steps;
+    out->at = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t *);
     out->lengths = ARENA_ARRAY(arena, graph->axes.count + 1, int64_t *);
     out->outputs = ARENA_ARRAY(arena, graph->outputs.count + 1, double *);
     for (int o = 0; o < graph->outputs.count; o++) {
@@ -356,7 +406,14 @@ Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *
         out->outputs[o] = ARENA_ARRAY(arena, steps * n + 1, double);
     }
     for (int64_t t = 0; t < steps; t++) {
-        Rows rows = {.step = true, .at = t, .first = how->reset_first, .count = how->reset_count};
+        Rows rows = {.step = true,
+                     .at = t,
+                     .first = how->reset_first,
+                     .count = how->reset_count,
+                     .ended = ended,
+                     .at_block = none(arena, graph->axes.count)};
+        for (int64_t b = 0; b < data->batch && in->latency; b++)
+            ended[b] = t >= length_of(data, axis, b) ? 0x80 : 0;
         int *outputs = none(arena, graph->outputs.count);
         memset(c.blocks.at[c.work].at, how->fill,
                c.blocks.at[c.work].bytes); /* nothing lives in it between calls */
@@ -375,20 +432,49 @@ Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *
                                 c.blocks.at[outputs[o]].at, n);
             memcpy(out->outputs[o] + t * n, row, (size_t)n * sizeof(double));
         }
+        for (int a = 0; a < graph->axes.count; a++) {
+            if (rows.at_block[a] < 0) continue;
+            if (!out->at[a]) out->at[a] = ARENA_ARRAY(arena, steps * data->batch + 1, int64_t);
+            memcpy(out->at[a] + t * data->batch, c.blocks.at[rows.at_block[a]].at,
+                   (size_t)data->batch * 8);
+        }
     }
     return out;
 }
 
-Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data *data, int fill) {
-    Outcome *out = run_rows(engine, arena, built, data, &(StepOptions){.fill = fill});
+/* The rows of steps where forward has them: by the positions that the steps told, else by their
+ * number; of an output without time the last. */
+static double *gather(Arena *arena, const Built *built, const Data *data, const Outcome *rows,
+                      int o, const char **error) {
+    const Graph *graph = built->graph;
+    const GraphPort *port = &graph->outputs.at[o];
+    int64_t n = shape_count(port->type.shape), batch = data->batch;
+    double *whole = ARENA_ARRAY(arena, port_count(data, port) + 1, double);
+    int axis = port->index_count ? graph->indices.at[port->indices[0]].axis : -1, run = -1;
+    for (int a = 0; a < graph->axes.count; a++)
+        if (rows->at[a] && run < 0) run = run_axis(graph, a);
+    const int64_t *told = axis >= 0 ? rows->at[axis] : run >= 0 ? rows->at[run] : NULL;
+    for (int64_t t = 0; t < rows->calls; t++)
+        for (int64_t b = 0; b < batch; b++) {
+            const double *row = rows->outputs[o] + (t * batch + b) * n;
+            int64_t p = told ? told[t * batch + b] : t;
+            bool empty = true;
+            for (int64_t i = 0; i < n; i++) empty = empty && row[i] == 0;
+            if (p < 0 && !empty) *error = "a row that is none is not 0";
+            if (p < 0) continue;
+            memcpy(whole + ((axis >= 0 ? p : 0) * batch + b) * n, row, (size_t)n * sizeof(double));
+        }
+    return whole;
+}
+
+Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                   const StepOptions *how) {
+    Outcome *out = run_rows(engine, arena, built, data, how);
     if (out->error || out->status != LOOP_OK) return out;
-    for (int o = 0; o < built->graph->outputs.count; o++) { /* the last of those without time */
-        const GraphPort *port = &built->graph->outputs.at[o];
-        int64_t n = data->batch * shape_count(port->type.shape), steps = 0;
-        for (int a = 0; a < built->graph->axes.count; a++)
-            if (data->extent[a] > steps) steps = data->extent[a];
-        if (!port->index_count && steps) out->outputs[o] += (steps - 1) * n;
-    }
+    double **rows = ARENA_ARRAY(arena, built->graph->outputs.count + 1, double *);
+    for (int o = 0; o < built->graph->outputs.count; o++)
+        rows[o] = gather(arena, built, data, out, o, &out->error);
+    out->outputs = rows;
     return out;
 }
 

@@ -113,6 +113,14 @@ static int64_t length_on(const Data *data, int a, int64_t b) {
     return data->extent[a];
 }
 
+/* The position of axis `a` where the part of `axis` from `from` begins. */
+static int64_t part_from(const Graph *graph, int a, int axis, int64_t from) {
+    int64_t every = 1;
+    for (; a != axis && graph->axes.at[a].kind == AXIS_SLOW; a = graph->axes.at[a].base)
+        every *= graph->axes.at[a].every;
+    return a == axis ? from / every : 0;
+}
+
 Data *data_part(Arena *arena, const Data *data, int64_t first, int64_t count, int axis,
                 int64_t from, int64_t steps) {
     const Graph *graph = data->graph;
@@ -143,7 +151,7 @@ Data *data_part(Arena *arena, const Data *data, int64_t first, int64_t count, in
             int64_t row = 0;
             for (int d = 0; d < port->index_count; d++)
                 row = row * data->extent[walk_axis(&w, d)] + w.at[d] +
-                      (walk_axis(&w, d) == axis ? from : 0);
+                      part_from(graph, walk_axis(&w, d), axis, from);
             row = row * data->batch + first + w.b;
             memcpy(part->inputs[i] + w.row * n, data->inputs[i] + row * n,
                    (size_t)n * sizeof(double));

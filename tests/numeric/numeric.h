@@ -101,6 +101,8 @@ typedef struct Outcome {
     /* Of the interpreter, with a roundoff: laid out as outputs. */
     double **bounds;
     const char *fragile; /* why compiled code may go another way; NULL: it may not */
+    int64_t calls;       /* steps, with those behind the end */
+    int64_t **at; /* steps: [axis][calls, batch], what a step told; NULL where it tells nothing */
 } Outcome;
 
 typedef struct Engine Engine;
@@ -145,8 +147,10 @@ typedef struct StepOptions {
 Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *data,
                   const StepOptions *how);
 
-/* The same, as forward gives it; the sequences must be of equal length. */
-Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data *data, int fill);
+/* The same, as forward gives it, with the steps behind the end that a latency needs; without one
+ * the sequences must be of equal length. */
+Outcome *run_steps(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                   const StepOptions *how);
 
 /* ---- Comparisons (compare.c) ---- */
 

@@ -26,7 +26,11 @@ static void steps_of(Test *test, const char *what, const Built *built, double to
         Data *data =
             data_new(test->arena, built->graph, sizes[s].batch, sizes[s].steps, NULL, 0, 5 + s);
         Outcome *whole = run_forward(&evaluator, test->arena, built, data, NULL);
-        Outcome *steps = run_steps(&evaluator, test->arena, built, data, s % 2 ? 0xFF : 0);
+        StepOptions how = {.fill = s % 2 ? 0xFF : 0};
+        /* Plain arrays hold what chunks carry, where a model carries, not what steps keep beside.
+         */
+        if (!built->graph->carries.count) how.move_at = s % 2 ? 0 : 3;
+        Outcome *steps = run_steps(&evaluator, test->arena, built, data, &how);
         const char *name = arena_printf(test->arena, "%s, B %lld, T %lld", what,
                                         (long long)sizes[s].batch, (long long)sizes[s].steps);
         if (!test_expect(test, name, whole->error) || !test_expect(test, name, steps->error))
@@ -38,6 +42,16 @@ static void steps_of(Test *test, const char *what, const Built *built, double to
                              : compare_near(test->arena, data, steps, whole, tolerance)))
             return;
     }
+    if (!built->in->latency) return;
+    static const int64_t ragged[] = {9, 4, 2, 1, 7};
+    Data *data = data_new(test->arena, built->graph, 5, 9, ragged, 5, 3);
+    Outcome *whole = run_forward(&evaluator, test->arena, built, data, NULL);
+    Outcome *steps =
+        run_steps(&evaluator, test->arena, built, data, &(StepOptions){.fill = 0xFF, .move_at = 4});
+    what = arena_printf(test->arena, "%s, unequal lengths", what);
+    if (!test_expect(test, what, whole->error) || !test_expect(test, what, steps->error)) return;
+    steps->lengths = whole->lengths;
+    test_expect(test, what, compare_near(test->arena, data, steps, whole, tolerance));
 }
 
 static void streaming(void **state) {

@@ -172,7 +172,6 @@ static void refused(void **state) {
         const char *model, *why;
     } reasons[] = {{"NoAttention", "y needs all of the past for each position"},
                    {"NoPair", "y needs all of the past for each position"},
-                   {"NoAhead", "y reduces over positions ahead"},
                    {"NoRest", "y reduces over the whole sequence for each position"},
                    {"NoWhole", "y depends on the whole sequence through m"},
                    {"NoLast", "y reads x at the end"},
@@ -181,9 +180,9 @@ static void refused(void **state) {
                    {"NoSumOfSums", "depends on the whole sequence through m"},
                    {"NoOutput", "a is an output over two positions"},
                    {"NoEarlier", "a runs over two positions and is read at others"},
-                   {"NoBackward", "h reads h ahead"},
+                   {"NoBackward", "it runs backwards"},
                    {"NoAxes", "it runs over several axes"},
-                   {"NoSlow", "it runs over several axes"}};
+                   {"NoSlow", "y depends on the whole sequence through a value in line"}};
     static Case list[MOST * 2];
     Test test;
     TEST_OPEN(&test);
