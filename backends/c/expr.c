@@ -121,10 +121,10 @@ void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, b
     text_printf(out, "*(%s%s%s *)", written ? "" : "const ", c_type(c, type, lanes),
                 aligned ? "" : "_any");
     bool start = index->kind == LE_INT && index->integer == 0;
-    text_printf(out, start ? "%s" : "(%s + ", name);
+    text_printf(out, start ? "%s" : "&%s[", name);
     if (start) return;
-    c_print(c, out, index, B_MUL);
-    text_puts(out, ")");
+    c_print(c, out, index, B_ANY);
+    text_puts(out, "]");
 }
 
 void c_print(EmitC *c, Text *out, const LExpr *e, Binding around) {

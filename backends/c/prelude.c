@@ -35,7 +35,8 @@ static void print_flags(const LoopModule *module, Text *out) {
                    "#if defined(__clang__)\n"
                    "#pragma STDC FP_CONTRACT OFF\n"
                    "#elif defined(__GNUC__)\n"
-                   "#pragma GCC optimize(\"fp-contract=off\")\n");
+                   "/* Copying loops stay loops: else gcc calls memmove. */\n"
+                   "#pragma GCC optimize(\"fp-contract=off,no-tree-loop-distribute-patterns\")\n");
     if (module->target.lanes == 16)
         text_puts(out, "#if defined(__x86_64__)\n"
                        "#pragma GCC target(\"prefer-vector-width=512\")\n"

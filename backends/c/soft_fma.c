@@ -15,8 +15,9 @@ static const char single[] =
     "    /* What the sum has lost, exactly; NaN where it is not finite. */\n"
     "    const double part = sum.value - product;\n"
     "    const double lost = (product - (sum.value - part)) + (term - part);\n"
-    "    if ((lost > 0 || lost < 0) && (sum.bits & 1) == 0)\n"
+    "    if ((lost > 0 || lost < 0) && (sum.bits & 1) == 0) {\n"
     "        sum.bits += (lost > 0) == (sum.value > 0) ? (uint64_t)1 : ~(uint64_t)0;\n"
+    "    }\n"
     "    return (float)sum.value;\n"
     "}\n";
 

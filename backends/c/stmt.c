@@ -212,7 +212,8 @@ static void print_return(EmitC *c, const LStmt *s) {
     text_puts(&line, s->value ? "return " : "return");
     const char *status = s->value ? status_of(c, s->value) : NULL;
     if (status)
-        text_printf(&line, "%s_%s", identifier_upper(c->arena, identifier_of(c->arena, c->module->prefix)), status);
+        text_printf(&line, "%s_%s",
+                    identifier_upper(c->arena, identifier_of(c->arena, c->module->prefix)), status);
     else if (s->value)
         c_expr(c, &line, s->value);
     text_puts(&line, ";");
@@ -295,7 +296,7 @@ static void print_pointer(EmitC *c, Text *line, int buffer, const char *name) {
                     c->buffers[b->arg + c->function->buffers.count]);
         return;
     }
-    text_printf(line, "(%s%s *)((%sunsigned char *)%s + ", qualifier, type,
+    text_printf(line, "(%s%s *)&((%sunsigned char *)%s)[", qualifier, type,
                 arg->written ? "" : "const ", c->buffers[b->arg + c->function->buffers.count]);
     c_expr_begin(c);
     c_expr_count(c, b->offset);
@@ -305,7 +306,7 @@ static void print_pointer(EmitC *c, Text *line, int buffer, const char *name) {
                        ? "offset"
                        : NULL);
     c_expr(c, line, b->offset);
-    text_puts(line, ");");
+    text_puts(line, "];");
 }
 
 static void print_buffer(EmitC *c, int buffer) {
@@ -346,7 +347,8 @@ static void print_pointer_checks(EmitC *c, const char *const *names) {
     Text missing = text_new(c->arena), bits = text_new(c->arena);
     for (int i = 0; i < f->args.count; i++) {
         if (!f->args.at[i].pointer) continue;
-        bool used = false, aligned = false;
+        /* Our own arrays always are, whatever this function keeps in them. */
+        bool used = false, aligned = f->args.at[i].type == LT_VOID;
         for (int j = 0; j < f->buffers.count; j++) {
             if (f->buffers.at[j].base != LB_ARG || f->buffers.at[j].arg != i) continue;
             used = used || c->live.buffers[j];
@@ -361,7 +363,8 @@ static void print_pointer_checks(EmitC *c, const char *const *names) {
     Text line = text_new(c->arena);
     text_printf(&line, "if (%s", text_string(&missing));
     if (bits.length)
-        text_printf(&line, "%s((%s) & 63) != 0", missing.length ? " || " : "", text_string(&bits));
+        text_printf(&line, "%s((%s) & 63u) != 0u", missing.length ? " || " : "",
+                    text_string(&bits));
     text_puts(&line, ") {");
     c_line(c, &line);
     put(c, arena_printf(c->arena, "    return %s_BAD_POINTER;",
