@@ -118,6 +118,7 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags $(BUILD)/gen/rnn.tab.h
 
 
 include tests/random/random.mk
+include tests/emitted/emitted.mk
 
 # ---- Tests --------------------------------------------------------------------------------------
 
@@ -179,6 +180,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	    'models by C=python3 tests/models/convert.py $(BUILD)/models && \
 	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models tests/reference' \
 	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
+	    'what is emitted=$(EMITTED)' \
 	    'index of errors=python3 docs/check_errors.py $(BUILD)/rnnc' \
 	    'messages of command lines=python3 tests/diagnostics/check_commands.py $(BUILD)/rnnc' \
 	    'codes of errors=python3 tests/diagnostics/check_codes.py' \
