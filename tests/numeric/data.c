@@ -205,9 +205,16 @@ const char *compare_padding(Arena *arena, const Data *data, const Outcome *a) {
     return NULL;
 }
 
+/* Whether two numbers are equal, or nearer than a tolerance or bound allows. */
+static bool alike(double x, double y, double within) {
+    if (memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y))) return true;
+    return within > 0 && (x == y || fabs(x - y) <= within);
+}
+
 const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *whole,
                          const Data *part_data, const Outcome *part, int64_t first, int axis,
-                         int64_t from, double tolerance) {
+                         int64_t from, const Outcome *bounded) {
+    if (bounded && bounded->fragile) return NULL;
     for (int o = 0; o < whole_data->graph->outputs.count; o++) {
         const GraphPort *port = &whole_data->graph->outputs.at[o];
         int64_t n = shape_count(port->type.shape);
@@ -222,10 +229,9 @@ const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *wh
             row = row * whole_data->batch + first + w.b;
             for (int64_t e = 0; inside && e < n; e++) {
                 double x = part->outputs[o][w.row * n + e], y = whole->outputs[o][row * n + e];
-                bool same = tolerance == 0 ? memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y))
-                                           : x == y || (isnan(x) && isnan(y)) ||
-                                                 fabs(x - y) <= tolerance * fmax(1, fabs(y));
-                if (!same)
+                /* Twice the bound: each of the two may use it. */
+                double within = bounded ? 2 * bounded->bounds[o][row * n + e] + DBL_MIN : 0;
+                if (!alike(x, y, within))
                     return arena_printf(
                         arena,
                         "%s row %lld (sequence %lld), element %lld: %.9g, and %.9g in the whole",
@@ -237,12 +243,6 @@ const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *wh
 }
 
 /* ---- whole outcomes ---- */
-
-/* Whether two numbers are equal, or nearer than a tolerance or bound allows. */
-static bool alike(double x, double y, double within) {
-    if (memcmp(&x, &y, sizeof x) == 0 || (isnan(x) && isnan(y))) return true;
-    return within > 0 && (x == y || fabs(x - y) <= within);
-}
 
 /* With `used` b's bounds instead of the tolerance. */
 static const char *compare(Arena *arena, const Data *data, const Outcome *a, const Outcome *b,

@@ -168,10 +168,11 @@ const char *compare_bound(Arena *arena, const Data *data, const Outcome *a, cons
 /* Outputs beyond the lengths are zero. */
 const char *compare_padding(Arena *arena, const Data *data, const Outcome *a);
 
-/* The sequences [first, …) of `whole` are those of `part`. */
+/* The sequences [first, …) of `whole` are those of `part`: exactly, or, with `bounded`, which is
+ * the interpreter's of the whole, each within its bounds. */
 const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *whole,
                          const Data *part_data, const Outcome *part, int64_t first, int axis,
-                         int64_t from, double tolerance);
+                         int64_t from, const Outcome *bounded);
 
 /* ---- Compiled C (compiled.c) ---- */
 

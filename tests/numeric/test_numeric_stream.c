@@ -20,7 +20,7 @@ static Built *build(Test *test, const Case *one, LoopType real, Target target) {
 
 /* What holds for every step of an output with time; one without is the value so far, and equal at
  * the end. */
-static void steps_of(Test *test, const char *what, const Built *built, double tolerance) {
+static void steps_of(Test *test, const char *what, const Built *built, LoopType real) {
     const struct { int64_t batch, steps; } sizes[] = {{1, 7}, {1, 1}, {3, 6}, {9, 4}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         Data *data =
@@ -36,10 +36,12 @@ static void steps_of(Test *test, const char *what, const Built *built, double to
         if (!test_expect(test, name, whole->error) || !test_expect(test, name, steps->error))
             return;
         steps->lengths = whole->lengths;
+        double used = 0;
         if (!test_expect(test, name,
                          sizes[s].batch == 1
                              ? compare_exact(test->arena, data, steps, whole)
-                             : compare_near(test->arena, data, steps, whole, tolerance)))
+                             : compare_bound(test->arena, data, steps,
+                                             run_bounded(test->arena, built, data, real), &used)))
             return;
     }
     if (!built->in->latency) return;
@@ -81,7 +83,7 @@ static void streaming(void **state) {
                                   variant == 0   ? "generic"
                                   : variant == 1 ? "f32"
                                                  : "f64"),
-                     built, variant == 2 ? 1e-12 : 2e-5);
+                     built, variant == 2 ? LT_F64 : LT_F32);
         }
     }
     if (!getenv("NUMERIC_MODEL"))
@@ -100,8 +102,8 @@ static int time_axis(const Graph *graph) {
 /* Chunks of the lengths in `cuts`, each by a call of its own; the state goes through plain arrays
  * between them. */
 static void chunks_of(Test *test, const char *what, const Built *built, int64_t batch,
-                      const int64_t *lengths, int length_count, const int64_t *cuts, int cut_count,
-                      double tolerance) {
+                      const int64_t *lengths, int length_count, const int64_t *cuts,
+                      int cut_count) {
     int axis = time_axis(built->graph);
     int64_t total = 0;
     for (int c = 0; c < cut_count; c++) total += cuts[c];
@@ -129,9 +131,8 @@ static void chunks_of(Test *test, const char *what, const Built *built, int64_t 
             test_expect(test, name, "refused");
             return;
         }
-        if (!test_expect(
-                test, name,
-                compare_part(test->arena, data, whole, part, got, 0, axis, from, tolerance)))
+        if (!test_expect(test, name,
+                         compare_part(test->arena, data, whole, part, got, 0, axis, from, NULL)))
             return;
         states = got->states;
         from += cuts[c];
@@ -165,10 +166,10 @@ static void chunks(void **state) {
             if (!test_expect(&test, what, built->result == BUILT ? NULL : built->words)) continue;
             if (!built->graph->carries.count) continue; /* a part of another */
             carried++;
-            chunks_of(&test, what, built, 1, equal, 1, cuts, 5, 0);
-            chunks_of(&test, what, built, 1, equal, 1, ones, 9, 0);
-            chunks_of(&test, what, built, 5, ragged, 5, cuts, 5, 0);
-            chunks_of(&test, what, built, 5, ragged, 5, ones, 9, 0);
+            chunks_of(&test, what, built, 1, equal, 1, cuts, 5);
+            chunks_of(&test, what, built, 1, equal, 1, ones, 9);
+            chunks_of(&test, what, built, 5, ragged, 5, cuts, 5);
+            chunks_of(&test, what, built, 5, ragged, 5, ones, 9);
         }
     test_expect(&test, "carried", carried ? NULL : "no models");
     test_close(&test);
