@@ -443,42 +443,41 @@ static void push_slice(Schedule *schedule, Value *value) {
     value->uses.at[0] = (Use){part, -1};
 }
 
+/* Merges sums into the sums that read them, and products of two values into pairs. What is merged
+ * may be as deep as the program is long, so what is still to be looked at waits on a stack. */
 void normal_merge(Schedule *schedule, Value *sum) {
     if (sum->kind != VALUE_SUM) return;
-    for (int rounds = 0; rounds < 100000; rounds++) {
-        bool merged = false;
-        VEC(Term) terms = {0};
-        for (int i = 0; i < sum->terms.count; i++) {
-            Term term = sum->terms.at[i];
-            Value *inner = schedule->values.at[term.a.value];
-            bool same = !term.pair && term.a.access < 0 && inner->count == sum->count &&
-                        same_domain(inner, sum) && inner->batched == sum->batched && inner != sum;
-            if (same && inner->readers == 1 && inner->kind == VALUE_SUM) {
-                for (int j = 0; j < inner->terms.count; j++) {
-                    Term t = inner->terms.at[j];
-                    t.sign *= term.sign;
-                    vec_push(schedule->arena, &terms, t);
-                }
-                inner->live = false;
-                inner->readers = 0;
-                merged = true;
-            } else if (same && inner->kind == VALUE_POINT && inner->op == OP_MUL) {
-                /* Whoever else reads the product computes it for himself: a sum never takes a
-                 * rounded one. */
-                vec_push(schedule->arena, &terms,
-                         (Term){.sign = term.sign,
-                                .a = inner->uses.at[0],
-                                .b = inner->uses.at[1],
-                                .pair = true});
-            } else {
-                vec_push(schedule->arena, &terms, term);
+    Arena *arena = schedule->arena;
+    VEC(Term) terms = {0}, open = {0};
+    for (int i = sum->terms.count - 1; i >= 0; i--) vec_push(arena, &open, sum->terms.at[i]);
+    while (open.count > 0) {
+        Term term = open.at[--open.count];
+        Value *inner = schedule->values.at[term.a.value];
+        bool same = !term.pair && term.a.access < 0 && inner->count == sum->count &&
+                    same_domain(inner, sum) && inner->batched == sum->batched && inner != sum;
+        if (same && inner->readers == 1 && inner->kind == VALUE_SUM) {
+            for (int j = inner->terms.count - 1; j >= 0; j--) {
+                Term t = inner->terms.at[j];
+                t.sign *= term.sign;
+                vec_push(arena, &open, t);
             }
+            inner->live = false;
+            inner->readers = 0;
+        } else if (same && inner->kind == VALUE_POINT && inner->op == OP_MUL) {
+            /* Whoever else reads the product computes it for himself: a sum never takes a rounded
+             * one. */
+            vec_push(arena, &terms,
+                     (Term){.sign = term.sign,
+                            .a = inner->uses.at[0],
+                            .b = inner->uses.at[1],
+                            .pair = true});
+        } else {
+            vec_push(arena, &terms, term);
         }
-        sum->terms.at = terms.at;
-        sum->terms.count = terms.count;
-        sum->terms.room = terms.room;
-        if (!merged) return;
     }
+    sum->terms.at = terms.at;
+    sum->terms.count = terms.count;
+    sum->terms.room = terms.room;
 }
 
 bool normal_values(Schedule *schedule, Diags *diags) {
@@ -512,7 +511,9 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     resolve_all(schedule);
     normal_sequences(schedule);
     schedule_liveness(schedule);
-    for (int i = 0; i < n; i++) normal_merge(schedule, schedule->values.at[i]);
+    /* Readers stand behind what they read: so each chain is taken at once. */
+    for (int i = n - 1; i >= 0; i--)
+        if (schedule->values.at[i]->live) normal_merge(schedule, schedule->values.at[i]);
     bool split = !schedule->choices.off[CHOICE_concat];
     for (int i = 0; split && i < schedule->values.count; i++)
         split_concat(schedule, schedule->values.at[i]);
