@@ -4,6 +4,8 @@
  * width of the model's floats, so that one mask serves both. */
 #include "loop/lower_internal.h"
 
+enum { LONGEST_LABEL = 64 };
+
 typedef struct Labeling {
     Lower *lower;
     const char *name;
@@ -16,7 +18,10 @@ static void label_operand(void *user, const Use *use, bool boundary) {
     if (boundary || use->access >= 0 || source->name || source->readers != 1) return;
     if (schedule_is_leaf(source) || lower->labels[source->id]) return;
     const char *tail = source->kind == VALUE_SUM ? "sum" : op_info[source->op].text;
-    lower->labels[source->id] = arena_printf(lower->arena, "%s_%s", labeling->name, tail);
+    /* A chain of values without names of their own must not make names as long as the chain. */
+    bool fits = strlen(labeling->name) + strlen(tail) < LONGEST_LABEL;
+    lower->labels[source->id] =
+        fits ? arena_printf(lower->arena, "%s_%s", labeling->name, tail) : labeling->name;
 }
 
 /* What feeds one value only is named after it: the sum inside of a gate `i` is `i_sum`. */
