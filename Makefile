@@ -179,6 +179,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \
 	    'models by C=python3 tests/models/convert.py $(BUILD)/models && \
 	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models tests/reference' \
+	    'hostile input=$(BUILD)/fuzz-replay tests/fuzz/corpus' \
 	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
 	    'what is emitted=$(EMITTED)' \
 	    'index of errors=python3 docs/check_errors.py $(BUILD)/rnnc' \
@@ -186,6 +187,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	    'codes of errors=python3 tests/diagnostics/check_codes.py' \
 	    'lint=tests/lint/lint.sh $(BUILD)'
 
+include tests/fuzz/fuzz.mk
 
 lint: $(LIBRARY) $(LIBRARY_RT) $(MAIN)
 	tests/lint/lint.sh $(BUILD)

@@ -122,6 +122,7 @@ LoopProgram *loop_program_new(Arena *arena, const LoopModule *module, const char
     LoopProgram *program = ARENA_NEW(arena, LoopProgram);
     program->arena = arena;
     program->module = module;
+    program->steps = INT64_MAX;
     program->functions = ARENA_ARRAY(arena, module->functions.count, EvFunction);
     for (int i = 0; i < module->functions.count; i++) {
         program->functions[i].function = module->functions.at[i];
@@ -130,10 +131,14 @@ LoopProgram *loop_program_new(Arena *arena, const LoopModule *module, const char
     return program;
 }
 
+void loop_program_limit(LoopProgram *program, int64_t steps) {
+    program->steps = steps;
+}
+
 bool loop_program_call(LoopProgram *program, Arena *arena, const char *function,
                        const LoopValue *args, int arg_count, int64_t *result, const char **error) {
     const LoopModule *module = program->module;
-    EvRun run = {.program = program, .arena = arena};
+    EvRun run = {.program = program, .arena = arena, .steps = program->steps};
     int64_t ignored = 0;
     for (int i = 0; i < module->functions.count; i++) {
         if (strcmp(module->functions.at[i]->name, function) != 0) continue;

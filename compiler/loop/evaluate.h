@@ -22,6 +22,10 @@ bool loop_evaluate(Arena *arena, const LoopModule *module, const char *function,
 typedef struct LoopProgram LoopProgram;
 LoopProgram *loop_program_new(Arena *arena, const LoopModule *module, const char **error);
 
+/* Each call of the program gives up with a message after `steps` turns of loops and calls, of the functions
+ * that it calls together. A new program has no such limit. */
+void loop_program_limit(LoopProgram *program, int64_t steps);
+
 /* As loop_evaluate; only a message is allocated, in `arena`. */
 bool loop_program_call(LoopProgram *program, Arena *arena, const char *function, const LoopValue *args,
                        int arg_count, int64_t *result, const char **error);

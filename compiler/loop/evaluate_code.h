@@ -99,6 +99,7 @@ struct LoopProgram {
     Arena *arena;
     const LoopModule *module;
     EvFunction *functions;
+    int64_t steps; /* turns of loops and calls in one call */
 };
 
 /* One run: where an error goes. */
@@ -106,6 +107,7 @@ typedef struct EvRun {
     LoopProgram *program;
     Arena *arena;
     const char *message;
+    int64_t steps; /* left */
 } EvRun;
 
 void eval_compile(Arena *arena, const LoopModule *module, EvFunction *to);

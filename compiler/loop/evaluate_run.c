@@ -126,6 +126,13 @@ static void set_up_buffer(EvFunction *f, const EvIns *i) {
     b->room = inside ? (int64_t)(arg->bytes - (size_t)offset) : 0;
 }
 
+/* Counts a turn of a loop or a call against the limit. */
+static bool turn(EvRun *run) {
+    if (run->steps-- > 0) return true;
+    run->message = "the limit of steps is reached";
+    return false;
+}
+
 static bool call(EvRun *run, EvFunction *f, const EvCall *call) {
     const LFunction *callee = run->program->functions[call->callee].function;
     for (int k = 0; k < callee->args.count; k++) {
@@ -261,13 +268,14 @@ bool eval_execute(EvRun *run, EvFunction *f, int64_t *result, int *at) {
             break;
         case EV_FOR_NEXT: {
             int64_t next;
+            if (!turn(run)) return false;
             if (__builtin_add_overflow(at64(r, i->d), at64(r, i->b), &next)) break;
             memcpy(r + i->d, &next, 8);
             if (next < at64(r, i->a)) i = code + i->c - 1;
             break;
         }
         case EV_CALL:
-            if (!call(run, f, &f->calls.at[i->c])) return false;
+            if (!turn(run) || !call(run, f, &f->calls.at[i->c])) return false;
             break;
         case EV_RETURN:
             if (i->type == LT_I32)

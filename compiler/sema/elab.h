@@ -129,7 +129,7 @@ typedef struct Base {
     int family;  /* of them, family indices; of a variable, once `declared` */
     bool declared;
     bool misread; /* a declaration of it was refused, so that it may miss its equation */
-    int members; /* declared so far; of a loop variable: loops that bind it */
+    int members;  /* declared so far; of a loop variable: loops that bind it */
 } Base;
 
 typedef struct UseDecl {
@@ -250,10 +250,15 @@ typedef struct Ctx {
     const char *called; /* of the body of an application that is being made: as written there */
 } Ctx;
 
+/* Fuzzing lowers this one, so that a case stays small and fast. */
+#ifndef RNNC_MAX_EQUATIONS
+#define RNNC_MAX_EQUATIONS 100000
+#endif
+
 enum {
     MAX_FRAMES = 2500,
     MAX_INSTANCES = 256,
-    MAX_EQUATIONS = 100000,
+    MAX_EQUATIONS = RNNC_MAX_EQUATIONS,
     MAX_LAG = 4096,
     MAX_IMPORTS = 64
 };
