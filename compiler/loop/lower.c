@@ -207,6 +207,8 @@ static void find_axes(Lower *lower) {
     for (int i = 0; i < graph->outputs.count; i++)
         for (int d = 0; d < graph->outputs.at[i].index_count; d++)
             mark_axis(lower, graph->indices.at[graph->outputs.at[i].indices[d]].axis);
+    for (int i = 0; i < graph->carries.count; i++) /* a position goes on, whatever is read of it */
+        mark_axis(lower, graph->carries.at[i].axis);
 }
 
 static void axis_arguments(Fn *fn, bool lengths) {
