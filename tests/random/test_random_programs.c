@@ -1,6 +1,7 @@
 /* Random programs through every column of check.c, many to a compilation, two processes at a time.
  *
  *   PROGRAM_SEEDS=FIRST:LAST   other seeds, every column for each of them
+ *   PROGRAM_PLAIN=1            no C compilers: interpreter and Loop evaluator alone
  *   PROGRAM_SHRINK=SEED        makes a failing program small and prints it
  *   PROGRAM_PRINT=SEED         prints a program
  */
@@ -8,9 +9,12 @@
 
 #include "check.h"
 
+#include <dirent.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "input.h"
 
 enum { BATCH = 25, SEEDS = 500, WORKERS = 2, SECONDS = 600 };
 
@@ -145,7 +149,8 @@ static void print_table(const Tally *t) {
 static void programs(void **state) {
     unsigned long long first = 0, last = SEEDS;
     const char *wish = getenv("PROGRAM_SEEDS");
-    CheckOptions options = {.all = wish != NULL, .count_firings = true};
+    CheckOptions options = {
+        .all = wish != NULL, .no_columns = getenv("PROGRAM_PLAIN") != NULL, .count_firings = true};
     Tally *total = shared(sizeof(Tally));
     (void)state;
     if (wish && sscanf(wish, "%llu:%llu", &first, &last) != 2) fail_msg("PROGRAM_SEEDS=FIRST:LAST");
@@ -159,6 +164,37 @@ static void programs(void **state) {
     munmap(total, sizeof(Tally));
 }
 
+/* Programs that failed once, with the seed of their data in the first line: "# seed N, what". */
+static void found(void **state) {
+    const CheckOptions options = {.all = true};
+    jmp_buf oom;
+    DIR *folder = opendir("tests/random/found");
+    int count = 0, faults = 0;
+    (void)state;
+    if (!folder) fail_msg("cannot open tests/random/found (the tests run from the root)");
+    if (setjmp(oom)) fail_msg("out of memory");
+    Arena *arena = arena_new(&oom);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        const char *why, *path = arena_printf(arena, "tests/random/found/%s", entry->d_name);
+        unsigned long long seed;
+        if (entry->d_name[0] == '.') continue;
+        const Source *source = input_source(arena, path, &why);
+        if (!source || sscanf(source->text, "# seed %llu", &seed) != 1) fail_msg("%s", path);
+        RandomProgram program = {.text = source->text, .lag = 2, .axes = 2};
+        Tally *tally = ARENA_NEW(arena, Tally);
+        check_apart(&program, seed, &options, tally);
+        count++;
+        faults += tally->fault_count;
+        if (tally->fault_count)
+            print_error("FAIL %s, %s: %s\n", path, fault_name(tally->faults[0].kind),
+                        tally->faults[0].words);
+    }
+    closedir(folder);
+    arena_free(arena);
+    assert_int_equal(faults, 0);
+    assert_true(count > 0);
+}
+
 static int print_program(uint64_t seed) {
     jmp_buf oom;
     if (setjmp(oom)) return 3;
@@ -168,8 +204,30 @@ static int print_program(uint64_t seed) {
     return 0;
 }
 
+/* What is the matter with this program, and the smallest one that has it. */
+static int shrink_program(uint64_t seed) {
+    jmp_buf oom;
+    if (setjmp(oom)) return 3;
+    Arena *arena = arena_new(&oom);
+    const CheckOptions options = {.all = true};
+    RandomProgram program = program_generate(arena, seed, &everything);
+    Tally *tally = ARENA_NEW(arena, Tally);
+    if (!check_apart(&program, seed, &options, tally) || !tally->fault_count) {
+        printf("program %llu has no fault\n", (unsigned long long)seed);
+        return 0;
+    }
+    Fault fault = tally->faults[0];
+    print_fault(&fault);
+    program = shrink(arena, program, &fault, SECONDS);
+    printf("# seed %llu, %s\n%s", (unsigned long long)seed, fault_name(fault.kind), program.text);
+    arena_free(arena);
+    return 1;
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(programs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(found), cmocka_unit_test(programs)};
     if (getenv("PROGRAM_PRINT")) return print_program(strtoull(getenv("PROGRAM_PRINT"), NULL, 10));
+    if (getenv("PROGRAM_SHRINK"))
+        return shrink_program(strtoull(getenv("PROGRAM_SHRINK"), NULL, 10));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
