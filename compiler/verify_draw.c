@@ -5,6 +5,10 @@
 #include "rnn_rt.h"
 #include "verify_each.h"
 
+/* Operations of the interpreter that one case may take, a tenth of a second or less: a case that
+ * needs more is left out. */
+static const double most_work = 2e7;
+
 typedef struct Sizes {
     int64_t batch;
     int64_t length[3]; /* of the sequences, shifted by the axis */
@@ -80,6 +84,44 @@ static double *draw_param(Arena *arena, const GraphParam *param, int i, uint64_t
     return values;
 }
 
+static double elements(Shape shape) {
+    double count = 1;
+    for (int d = 0; d < shape.rank; d++) count *= (double)shape.dim[d];
+    return count;
+}
+
+/* Operations of one element of a node. */
+static double work_of(const Graph *graph, const VerifyCase *drawn, const Node *node) {
+    const Shape *first = node->in_count > 0 && node->in[0] >= 0
+                             ? &graph->nodes.at[node->in[0]]->type.shape
+                             : &node->type.shape;
+    OpClass class_ = op_info[node->op].class_;
+    double work = 1;
+    if (node->op == OP_MATMUL)
+        work = (double)first->dim[first->rank - 1];
+    else if (node->op == OP_CONV)
+        work = elements(*first) / (double)first->dim[0];
+    else if (class_ == CLASS_TENSOR)
+        work = elements(*first) / 4 + 1;
+    else if (class_ == CLASS_TIME && node->op != OP_READ && node->op != OP_HOLD)
+        work = (double)longest(graph, drawn, graph->indices.at[node->attr.index].axis);
+    return work;
+}
+
+/* How many operations the interpreter needs for a case, nearly. Sizes may be beyond int64. */
+static double cost_of(const Graph *graph, const VerifyCase *drawn) {
+    double all = 0;
+    for (int i = 0; i < graph->nodes.count; i++) {
+        const Node *node = graph->nodes.at[i];
+        double positions = (double)drawn->call.batch;
+        for (int k = 0; k < node->domain_count; k++)
+            positions *= (double)longest(graph, drawn, graph->indices.at[node->domain[k]].axis);
+        all += positions * (50 + elements(node->type.shape) * work_of(graph, drawn, node));
+    }
+    for (int i = 0; i < graph->params.count; i++) all += elements(graph->params.at[i].shape) * 10;
+    return all;
+}
+
 VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t seed) {
     const Sizes *size = &sizes[which];
     VerifyCase drawn = {.carries = graph->carries.count > 0};
@@ -101,6 +143,8 @@ VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t see
             drawn.call.lengths[a][b] = axis->most && length > axis->most ? axis->most : length;
         }
     }
+    drawn.large = cost_of(graph, &drawn) > most_work;
+    if (drawn.large) return drawn;
     for (int i = 0; i < graph->inputs.count; i++)
         /* Every other input that has a default is left to it. */
         if (graph->inputs.at[i].fallback < 0 || (which + i) % 2)
@@ -108,37 +152,4 @@ VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t see
     for (int i = 0; i < graph->params.count; i++)
         params[i] = draw_param(arena, &graph->params.at[i], i, seed);
     return drawn;
-}
-
-/* Operations of one element of a node. */
-static double work_of(const Graph *graph, const VerifyCase *drawn, const Node *node) {
-    const Shape *first = node->in_count > 0 && node->in[0] >= 0
-                             ? &graph->nodes.at[node->in[0]]->type.shape
-                             : &node->type.shape;
-    OpClass class_ = op_info[node->op].class_;
-    double work = 1;
-    if (node->op == OP_MATMUL)
-        work = (double)first->dim[first->rank - 1];
-    else if (node->op == OP_CONV)
-        work = (double)shape_count(*first) / (double)first->dim[0];
-    else if (class_ == CLASS_TENSOR)
-        work = (double)shape_count(*first) / 4 + 1;
-    else if (class_ == CLASS_TIME && node->op != OP_READ && node->op != OP_HOLD)
-        work = (double)longest(graph, drawn, graph->indices.at[node->attr.index].axis);
-    return work;
-}
-
-double verify_cost(const Graph *graph, const VerifyCase *drawn) {
-    double all = 0;
-    for (int i = 0; i < graph->nodes.count; i++) {
-        const Node *node = graph->nodes.at[i];
-        double positions = (double)drawn->call.batch;
-        for (int k = 0; k < node->domain_count; k++)
-            positions *= (double)longest(graph, drawn, graph->indices.at[node->domain[k]].axis);
-        all +=
-            positions * (50 + (double)shape_count(node->type.shape) * work_of(graph, drawn, node));
-    }
-    for (int i = 0; i < graph->params.count; i++)
-        all += (double)shape_count(graph->params.at[i].shape) * 10;
-    return all;
 }

@@ -35,14 +35,12 @@ bool verify_same_text(Arena *arena, const char *what, const Text *text, const Te
 typedef struct VerifyCase {
     InterpCall call;
     bool carries; /* followed by a second chunk with the state of the first */
+    bool large;   /* would take too long: nothing was drawn but lengths */
 } VerifyCase;
 
 enum { VERIFY_CASES = 4 };
 
 /* Draws case `which` with a seed. */
 VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t seed);
-
-/* How many operations the interpreter needs for a case, nearly. */
-double verify_cost(const Graph *graph, const VerifyCase *drawn);
 
 #endif

@@ -96,6 +96,21 @@ static void all_programs(void **state) {
     assert_true(left_out * 20 < models);
 }
 
+/* A model that no machine holds is left out before anything is drawn. */
+static void large_models(void **state) {
+    static const char large[] = "model M(x[t]: [40000]) -> y[t]: [40000] {\n"
+                                "    param W: [40000, 40000] ~ glorot\n"
+                                "    y[t] = W @ x[t]\n"
+                                "}\n";
+    (void)state;
+    Arena *arena = arena_new(&oom);
+    Compilation *c = compile(arena, "m.rnn", large, NULL, MODE_INFER, STAGE_NORMAL);
+    if (c->diags->errors) fail_msg("%s", words(arena, c->diags));
+    assert_non_null(strstr(c->log.at, "leaves out case 3: the model is too large"));
+    assert_true(arena_used(arena) < (size_t)64 << 20);
+    arena_free(arena);
+}
+
 /* ---- Damaged passes ---- */
 
 typedef struct Damage {
@@ -260,8 +275,8 @@ static void damaged_texts(void **state) {
 int main(void) {
     if (setjmp(oom)) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_programs), cmocka_unit_test(damage_is_named),
-        cmocka_unit_test(another_order), cmocka_unit_test(the_first_bad_pass),
-        cmocka_unit_test(damaged_texts)};
+        cmocka_unit_test(all_programs),       cmocka_unit_test(large_models),
+        cmocka_unit_test(damage_is_named),    cmocka_unit_test(another_order),
+        cmocka_unit_test(the_first_bad_pass), cmocka_unit_test(damaged_texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
