@@ -291,12 +291,13 @@ static Piece binary(Draft *draft, const char *domain, Shape shape, int depth) {
     return gen_op(draft, op, 2, in, shape);
 }
 
+/* Both branches have the shape: of a condition that is known at compile time one is looked at. */
 static Piece choice(Draft *draft, const char *domain, Shape shape, int depth) {
     Gen *gen = draft->gen;
     bool scalar = gen_chance(gen, 40);
     Piece c = gen_condition(draft, domain, scalar ? gen_scalar : shape, depth - 1),
           a = gen_expr(draft, domain, shape, depth - 1),
-          b = partner(draft, domain, shape, depth - 1);
+          b = gen_expr(draft, domain, shape, depth - 1);
     return (Piece){arena_printf(gen->arena, "(if %s then %s else %s)", c.text, a.text, b.text),
                    fmin(a.low, b.low), fmax(a.high, b.high)};
 }

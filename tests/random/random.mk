@@ -1,6 +1,6 @@
 # Random programs: tests/random, which shares the files of tests/numeric.
 #
-# make fuzz N=20000      so many programs through every column
+# make fuzz N=20000      so many programs through every column, from seed FIRST (100000) on
 
 SHARED_RANDOM := $(call objects,$(filter-out tests/random/test_%,$(wildcard tests/random/*.c)))
 RANDOM_TEST := $(BUILD)/random/test_random_programs
@@ -12,3 +12,9 @@ $(BUILD)/random/%: tests/random/%.c $(SHARED_RANDOM) $(SHARED) $(LIBRARY) $(LIBR
 	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED_RANDOM) $(SHARED) $(LIBRARY) $(LIBRARY_RT) \
 	    -lcmocka $(LIBS)
 -include $(SHARED_RANDOM:.o=.d)
+
+N ?= 2000
+FIRST ?= 100000
+.PHONY: fuzz
+fuzz: $(RANDOM_TEST)
+	PROGRAM_SEEDS=$(FIRST):$$(($(FIRST) + $(N))) $(RANDOM_TEST)
