@@ -272,14 +272,22 @@ static bool needs_one(const Lower *lower, int axis) {
     return search.found;
 }
 
+static LExpr *batch_out_of_range(Fn *fn) {
+    LoopModule *m = fn->lower->module;
+    return either(fn, loop_op(m, SOP_LT, fn->batch, loop_int(m, 1), NULL),
+                  loop_op(m, SOP_GT, fn->batch, loop_int(m, INT32_MAX), NULL));
+}
+
+void lower_check_batch(Fn *fn, LBlock *out) {
+    refuse_if(fn, out, batch_out_of_range(fn), LOOP_BAD_LENGTH);
+}
+
 /* The batch, or the steps of an axis, outside of their ranges. */
 static LExpr *out_of_range(Fn *fn) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const Graph *graph = lower->graph;
-    LExpr *most = loop_int(m, INT32_MAX);
-    LExpr *bad = either(fn, loop_op(m, SOP_LT, fn->batch, loop_int(m, 1), NULL),
-                        loop_op(m, SOP_GT, fn->batch, most, NULL));
+    LExpr *most = loop_int(m, INT32_MAX), *bad = batch_out_of_range(fn);
     for (int a = 0; a < graph->axes.count && !fn->step; a++) {
         const Axis *axis = &graph->axes.at[a];
         if (!lower->axis_used[a] || axis->kind != AXIS_RUN || axis->fixed) continue;

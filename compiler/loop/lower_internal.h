@@ -208,6 +208,7 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
 int lower_arg(Fn *fn, ArgRole role, int slot);
 bool lower_writes_state(const Fn *fn); /* every function but the one that exports it */
 void lower_checks(Fn *fn, LBlock *out);
+void lower_check_batch(Fn *fn, LBlock *out); /* that of a function without steps or work */
 /* Step: the length of sequences that end with this step. */
 void lower_note_ends(Fn *fn, LBlock *out);
 /* Step: the axes whose position the caller is told, as arguments; and what they are told. */

@@ -239,9 +239,9 @@ static void make_reset(Lower *lower) {
     LBlock *out = &fn.fn->body;
     LExpr *first = loop_var(m, fn.fn, fn.fn->args.at[first_arg].var),
           *count = loop_var(m, fn.fn, fn.fn->args.at[count_arg].var);
-    LExpr *bad = loop_op(m, SOP_MOR, loop_op(m, SOP_LT, fn.batch, loop_int(m, 1), NULL),
-                         loop_op(m, SOP_LT, first, loop_int(m, 0), NULL), NULL);
-    bad = loop_op(m, SOP_MOR, bad, loop_op(m, SOP_LT, count, loop_int(m, 0), NULL), NULL);
+    lower_check_batch(&fn, out);
+    LExpr *bad = loop_op(m, SOP_MOR, loop_op(m, SOP_LT, first, loop_int(m, 0), NULL),
+                         loop_op(m, SOP_LT, count, loop_int(m, 0), NULL), NULL);
     bad = loop_op(m, SOP_MOR, bad, loop_op(m, SOP_GT, count, loop_sub(m, fn.batch, first), NULL),
                   NULL);
     loop_return(m, &loop_if(m, out, bad)->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
@@ -391,6 +391,7 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
     lower_arg(&fn, ROLE_STATE, 0);
     lower_state_header(&fn);
     LBlock *out = &fn.fn->body;
+    lower_check_batch(&fn, out);
     int *arrays = ARENA_ARRAY(lower->arena, lower->interface_->states.count + 1, int);
     for (int s = 0; s < lower->interface_->states.count; s++)
         arrays[s] = transfer_array(&fn, export_, s, s >= listed);
