@@ -140,10 +140,11 @@ void interp_bound(Run *run, const Plan *plan, const double *const *in, double *o
                 counts[j] = from[j]->count;
             }
         }
-        /* Integers are exact among themselves. */
-        if (whole)
-            for (int j = 0; j < node->in_count && j < 3; j++)
-                if (from[j]->node->type.dtype != DT_FLOAT) x[j].e = 0;
+        /* Integers are exact among themselves; one beside a float becomes one. */
+        bool ints = whole;
+        for (int j = 0; j < node->in_count && j < 3; j++)
+            ints = ints && from[j]->node->type.dtype != DT_FLOAT;
+        for (int j = 0; j < node->in_count && ints && j < 3; j++) x[j].e = 0;
         if (!whole && is_sum(node)) {
             bound_sum(run, plan, at, counts, node->in_count, out + i);
             continue;

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "graph/interpret.h"
+#include "guards.h"
 
 enum { GUARD = 192 }; /* bytes before and behind each array */
 
@@ -43,8 +44,8 @@ static int block(Call *c, const char *name, size_t bytes, size_t shift, int fill
 static const char *check_guards(Call *c) {
     for (int i = 0; i < c->blocks.count; i++) {
         Array *b = &c->blocks.at[i];
-        size_t total = b->bytes + 2 * GUARD + 128, low = (size_t)(b->at - b->base);
-        for (size_t k = 0; k < total; k++)
+        size_t low = (size_t)(b->at - b->base);
+        for (size_t k = 0; k < b->bytes + 2 * GUARD + 128; k++)
             if ((k < low || k >= low + b->bytes) && b->base[k] != 0xA5)
                 return arena_printf(c->arena, "%s was written %s its bounds", b->name,
                                     k < low ? "before" : "behind");
@@ -52,6 +53,11 @@ static const char *check_guards(Call *c) {
             return arena_printf(c->arena, "%s was changed", b->name);
     }
     return NULL;
+}
+
+static void close_guards(const Call *c, bool closed) {
+    for (const Array *b = c->blocks.at; b < c->blocks.at + c->blocks.count; b++)
+        guard_close(b->base, b->at, b->bytes, 2 * GUARD + 128, closed);
 }
 
 /* What must not change is remembered. */
@@ -237,13 +243,13 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
         if (!c->blocks.at[b].written) remember(c, b);
     int64_t result = -1;
     const char *error = NULL;
+    close_guards(c, true);
     if (!c->engine->call(c->engine, c->arena, c->built, index, args, described->args.count, &result,
                          &error))
         c->out->error = arena_printf(c->arena, "%s: %s", function->name, error);
-    if (!c->out->error) {
-        error = check_guards(c);
-        if (error) c->out->error = arena_printf(c->arena, "%s: %s", function->name, error);
-    }
+    close_guards(c, false);
+    if (!c->out->error && (error = check_guards(c)) != NULL)
+        c->out->error = arena_printf(c->arena, "%s: %s", function->name, error);
     if (result != LOOP_OK && spoilt && !c->out->error)
         for (int b = first_block; b < c->blocks.count; b++)
             for (size_t k = 0; c->blocks.at[b].written && k < c->blocks.at[b].bytes; k++)
@@ -557,13 +563,13 @@ static Outcome *interpreted(Arena *arena, const Built *built, const Data *data, 
         longest[a] = longest_of(data, result->lengths, a);
     }
     out->outputs = ARENA_ARRAY(arena, graph->outputs.count + 1, double *);
-    out->bounds = roundoff ? ARENA_ARRAY(arena, graph->outputs.count + 1, double *) : NULL;
+    out->bounds = roundoff > 0 ? ARENA_ARRAY(arena, graph->outputs.count + 1, double *) : NULL;
     out->fragile = result->fragile_message;
     for (int o = 0; o < graph->outputs.count; o++) {
         const GraphPort *port = &graph->outputs.at[o];
         out->outputs[o] = ARENA_ARRAY(arena, port_count(data, port) + 1, double);
         copy_rows(data, port, result->outputs[o], longest, out->outputs[o], data->extent);
-        if (!roundoff) continue;
+        if (roundoff == 0) continue;
         out->bounds[o] = ARENA_ARRAY(arena, port_count(data, port) + 1, double);
         copy_rows(data, port, result->bounds[o], longest, out->bounds[o], data->extent);
     }

@@ -394,6 +394,11 @@ static void jumps(void **state) {
     expect_fragile(un(OP_LOG, near_zero), true, "log 0");
     expect_fragile(un(OP_SQRT, near_zero), true, "sqrt 0");
     expect_fragile(bin(OP_DIV, number(1), far), false, "a quotient");
+    /* 2^24 + 1 is none in single precision, but among integers it is. */
+    int big = graph_const(g, 0x1p24 + 1, DT_INT, dims(0), (Span){0});
+    expect_fragile(bin(OP_GT, big, number(0x1p24)), true, "a large integer beside a float");
+    expect_fragile(bin(OP_GT, big, graph_const(g, 0x1p24, DT_INT, dims(0), (Span){0})), false,
+                   "large integers");
     expect_fragile(un(OP_ARGMAX, z), false, "argmax of zeros");
     expect_fragile(un(OP_ARGMAX, t), false, "argmax of ones");
     expect_fragile(un(OP_ARGMAX, bin(OP_MUL, t, tenth)), true, "argmax of a tie");
