@@ -4,8 +4,6 @@
 # make emitted ALL=1     every file through every program, and rnnc from a second compiler; hours
 #                        RANDOM=20 SEED=1: how many random programs, and from which seed
 
-RANDOM ?= 20
-SEED ?= 1
 EMITTED_WRITER := $(BUILD)/emitted/write_random
 TESTS += $(EMITTED_WRITER)
 
@@ -18,7 +16,7 @@ $(EMITTED_WRITER): tests/emitted/write_random.c $(SHARED_RANDOM) $(SHARED) $(LIB
 # rnnc built in other ways, whose output must have the same bytes.
 EMITTED_OTHER = $(MAKE) -s all SAN= SANFLAGS= SANDEFS= BUILD=$(BUILD)/emitted
 EMITTED = rm -rf $(BUILD)/emitted/programs && mkdir -p $(BUILD)/emitted/programs && \
-    $(EMITTED_WRITER) $(BUILD)/emitted/programs $(RANDOM) $(SEED) && \
+    $(EMITTED_WRITER) $(BUILD)/emitted/programs $(or $(RANDOM),20) $(or $(SEED),1) && \
     $(EMITTED_OTHER)/gcc CC=gcc CFLAGS=-O0 >$(BUILD)/emitted/log && \
     $(if $(ALL),$(EMITTED_OTHER)/clang CC=clang CFLAGS=-O3 >$(BUILD)/emitted/log &&) \
     python3 tests/emitted/emitted.py --rnnc=$(BUILD)/rnnc --other=$(BUILD)/emitted/gcc/rnnc \
