@@ -77,6 +77,7 @@ typedef struct EmitC {
     CUses uses;
     CLive live;
     const char **vars, **buffers; /* their identifiers, once declared */
+    bool *used;                   /* [buffers]: of the statement at hand */
     VEC(CScopeName) scope;        /* identifiers that are visible */
     CNode *nodes;                 /* of the statement being printed: open hash table */
     int node_count, node_room;
@@ -87,8 +88,8 @@ CLive c_live(Arena *arena, const LFunction *function);
 bool c_stmt_live(const CLive *live, const LFunction *function, const LStmt *stmt);
 bool c_wraps(const CLive *live, const LExpr *expr);
 
-/* Whether the statement, or one in it, loads or stores the buffer. */
-bool c_stmt_uses_buffer(const LStmt *stmt, int buffer);
+/* Marks the buffers that the statement, or one in it, loads or stores. */
+void c_stmt_buffers(const LStmt *stmt, bool *used);
 
 /* expr.c. A statement calls c_expr_begin, c_expr_count on each of its expressions, c_expr_prepare
  * on each (which prints the constants that must stand before the statement; with a hint, the

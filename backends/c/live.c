@@ -98,24 +98,25 @@ CLive c_live(Arena *arena, const LFunction *function) {
 
 /* ---- where a buffer is used ---- */
 
-static bool expr_uses_buffer(const LExpr *e, int buffer) {
-    if (!e) return false;
-    if (e->kind == LE_LOAD && e->buffer == buffer) return true;
-    return expr_uses_buffer(e->a, buffer) || expr_uses_buffer(e->b, buffer) ||
-           expr_uses_buffer(e->c, buffer);
+static void expr_buffers(const LExpr *e, bool *used) {
+    if (!e) return;
+    if (e->kind == LE_LOAD) used[e->buffer] = true;
+    expr_buffers(e->a, used);
+    expr_buffers(e->b, used);
+    expr_buffers(e->c, used);
 }
 
-static bool block_uses_buffer(const LBlock *block, int buffer) {
-    for (int i = 0; i < block->count; i++)
-        if (c_stmt_uses_buffer(block->at[i], buffer)) return true;
-    return false;
+static void block_buffers(const LBlock *block, bool *used) {
+    for (int i = 0; i < block->count; i++) c_stmt_buffers(block->at[i], used);
 }
 
-bool c_stmt_uses_buffer(const LStmt *s, int buffer) {
-    if (s->kind == LS_STORE && s->buffer == buffer) return true;
-    for (int i = 0; i < s->args.count; i++)
-        if (expr_uses_buffer(s->args.at[i], buffer)) return true;
-    return expr_uses_buffer(s->index, buffer) || expr_uses_buffer(s->value, buffer) ||
-           expr_uses_buffer(s->low, buffer) || expr_uses_buffer(s->high, buffer) ||
-           block_uses_buffer(&s->body, buffer) || block_uses_buffer(&s->otherwise, buffer);
+void c_stmt_buffers(const LStmt *s, bool *used) {
+    if (s->kind == LS_STORE) used[s->buffer] = true;
+    for (int i = 0; i < s->args.count; i++) expr_buffers(s->args.at[i], used);
+    expr_buffers(s->index, used);
+    expr_buffers(s->value, used);
+    expr_buffers(s->low, used);
+    expr_buffers(s->high, used);
+    block_buffers(&s->body, used);
+    block_buffers(&s->otherwise, used);
 }

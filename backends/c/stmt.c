@@ -335,8 +335,12 @@ static void print_buffer(EmitC *c, int buffer) {
 /* Declares what `s` uses first. Late, so that the checks at the top of a function come before any
  * arithmetic on a pointer that may turn out to be none. */
 static void print_buffers_of(EmitC *c, const LStmt *s) {
-    for (int i = 0; i < c->function->buffers.count; i++)
-        if (c->live.buffers[i] && !c->buffers[i] && c_stmt_uses_buffer(s, i)) print_buffer(c, i);
+    int count = c->function->buffers.count;
+    bool *used = c->used;
+    memset(used, 0, (size_t)count * sizeof *used);
+    c_stmt_buffers(s, used);
+    for (int i = 0; i < count; i++)
+        if (used[i] && c->live.buffers[i] && !c->buffers[i]) print_buffer(c, i);
 }
 
 /* ---- functions ---- */
@@ -398,6 +402,7 @@ void c_function(EmitC *c, const LFunction *f) {
     c->vars = ARENA_ARRAY(c->arena, f->vars.count + 1, const char *);
     /* Behind the buffers' names: those of the arguments. */
     c->buffers = ARENA_ARRAY(c->arena, f->buffers.count + f->args.count + 1, const char *);
+    c->used = ARENA_ARRAY(c->arena, f->buffers.count + 1, bool);
     const char **names = ARENA_ARRAY(c->arena, f->args.count + 1, const char *);
     bool *restricted = ARENA_ARRAY(c->arena, f->args.count + 1, bool);
     for (int i = 0; i < f->args.count; i++) {
