@@ -83,6 +83,16 @@ static int find_axis(const Graph *graph, const char *name) {
     return -1;
 }
 
+/* Whether an array of this port has dimensions that a file can have; E-TENSOR if not. */
+static bool rank_fits(RunData *data, const GraphPort *port, bool batched) {
+    int rank = port->index_count + batched + port->type.shape.rank;
+    if (rank <= RT_MAX_RANK) return true;
+    diag_error(data->c->diags, "E-TENSOR", (Span){0},
+               "%s has %d dimensions%s when a file may have at most %d", port->name, rank,
+               batched ? " with that of the batch" : "", RT_MAX_RANK);
+    return false;
+}
+
 /* Before anything is read: the names of --out and --out-lengths, and whether there is a loss. */
 static bool check_names(RunData *data) {
     const Options *o = data->c->options;
@@ -95,10 +105,34 @@ static bool check_names(RunData *data) {
         if (find_axis(data->graph, o->out_lengths.at[i].name) < 0)
             diag_error(diags, "E-TENSOR", (Span){0}, "--out-lengths: model %s has no time axis %s",
                        data->graph->model, o->out_lengths.at[i].name);
+    for (int i = 0; i < o->out_tensors.count; i++) {
+        int slot = find_output(data->graph, o->out_tensors.at[i].name);
+        if (slot >= 0) (void)rank_fits(data, &data->graph->outputs.at[slot], false);
+    }
     if (o->loss && data->graph->losses.count == 0)
         diag_error(diags, "E-TENSOR", (Span){0}, "--loss: model %s has no loss",
                    data->graph->model);
     return diags->errors == 0;
+}
+
+/* Once the batch is known: whether what is asked for can be written. */
+static bool check_ranks(RunData *data) {
+    const Options *o = data->c->options;
+    bool good = true;
+    for (int i = 0; data->batched && i < o->out_tensors.count; i++) {
+        int slot = find_output(data->graph, o->out_tensors.at[i].name);
+        good = rank_fits(data, &data->graph->outputs.at[slot], true) && good;
+    }
+    for (int i = 0; i < data->states.count; i++) {
+        const RunState *state = &data->states.at[i];
+        int rank = (state->lags > 1) + data->batched + state->shape.rank;
+        if (rank <= RT_MAX_RANK || !(o->state_in || o->state_out)) continue;
+        diag_error(data->c->diags, "E-TENSOR", (Span){0},
+                   "state %s has %d dimensions when a file may have at most %d", state->name, rank,
+                   RT_MAX_RANK);
+        good = false;
+    }
+    return good;
 }
 
 bool run_read(RunData *data) {
@@ -174,7 +208,7 @@ static bool add_output(RunData *data, Outputs *outputs, const Named *option) {
     int slot = find_output(data->graph, option->name);
     const GraphPort *port = &data->graph->outputs.at[slot];
     bool batch_first = data->c->options->batch_first;
-    int64_t shape[RT_MAX_RANK + MAX_DOMAIN] = {0}, positions = 1;
+    int64_t shape[MAX_RANK + 1 + MAX_DOMAIN] = {0}, positions = 1;
     int rank = 0;
     if (data->batched && batch_first) shape[rank++] = data->batch;
     for (int k = 0; k < port->index_count; k++) {
@@ -182,8 +216,7 @@ static bool add_output(RunData *data, Outputs *outputs, const Named *option) {
         positions *= shape[rank - 1];
     }
     if (data->batched && !batch_first) shape[rank++] = data->batch;
-    for (int k = 0; k < port->type.shape.rank && rank < RT_MAX_RANK; k++)
-        shape[rank++] = port->type.shape.dim[k];
+    for (int k = 0; k < port->type.shape.rank; k++) shape[rank++] = port->type.shape.dim[k];
     const double *values = data->outputs[slot];
     if (data->batched && batch_first)
         values = turn(data, values, positions, shape_count(port->type.shape));
@@ -234,7 +267,7 @@ ExitStatus run_model(Compilation *c, Outputs *outputs) {
     RunData data = {.arena = c->arena, .c = c, .graph = c->graph};
     run_graph_states(&data);
     if (!check_names(&data)) return EXIT_INPUT;
-    if (!run_read(&data)) return EXIT_INPUT;
+    if (!run_read(&data) || !check_ranks(&data)) return EXIT_INPUT;
     if (interp ? !run_interp(&data, &status) : !run_c(&data, &status)) return status;
     return add_results(&data, outputs) ? EXIT_DONE : EXIT_OUTSIDE;
 }

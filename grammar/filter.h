@@ -16,6 +16,9 @@
  * is written out ends at 256 operators: no walk over a tree can then run out of stack. */
 enum { GRAMMAR_NESTING = 256, GRAMMAR_BYTES = 16 << 20 };
 
+/* E-LIMIT, too: the bytes of a name, since every value that a loop or an instance makes has it. */
+enum { GRAMMAR_NAME = 255 };
+
 /* What the scanner returns for what cannot be a token and was reported: the parser recovers. */
 #define TOK_ERROR TOK_RNN_YY_error
 

@@ -379,6 +379,18 @@ static void make_step(Lower *lower) {
     lower->interface_->step_work = lower_finish(&size);
 }
 
+/* Where an axis comes in that is one too many: the port that has it. */
+static Span place_of_axes(const Graph *graph) {
+    const GraphPort *ports[] = {graph->inputs.at, graph->outputs.at};
+    int counts[] = {graph->inputs.count, graph->outputs.count};
+    for (int side = 0; side < 2; side++)
+        for (int i = 0; i < counts[side]; i++)
+            for (int k = 0; k < ports[side][i].index_count; k++)
+                if (graph->indices.at[ports[side][i].indices[k]].axis >= MAX_SYMBOLS - 2)
+                    return ports[side][i].span;
+    return graph->outputs.count > 0 ? graph->outputs.at[0].span : (Span){0};
+}
+
 Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
                           const LowerOptions *options, Diags *diags) {
     Lower *lower = ARENA_NEW(arena, Lower);
@@ -415,7 +427,7 @@ Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
         interface_->param_count += shape_count(lower->graph->params.at[i].shape);
     }
     if (lower->graph->axes.count >= MAX_SYMBOLS - 1) {
-        diag_error(diags, "E-LOWER", (Span){0},
+        diag_error(diags, "E-LOWER", place_of_axes(lower->graph),
                    "the model has %d axes, more than the %d that are compiled",
                    lower->graph->axes.count, MAX_SYMBOLS - 2);
         return NULL;

@@ -431,7 +431,6 @@ static void declare_for(const Ctx *c, const Stmt *stmt) {
 static void declare_block(const Ctx *c, const StmtList *block, bool top) {
     for (int i = 0; i < block->count; i++) {
         const Stmt *stmt = block->at[i];
-        if (!in_limit(c, stmt->span)) return;
         switch (stmt->kind) {
         case STMT_PARAM: declare_params(c, stmt); break;
         case STMT_STATE: declare_state(c, stmt); break;
@@ -448,6 +447,7 @@ static void declare_block(const Ctx *c, const StmtList *block, bool top) {
             break;
         case STMT_ERROR: break;
         }
+        if (!in_limit(c, stmt->span)) return;
     }
 }
 

@@ -260,7 +260,8 @@ enum {
     MAX_INSTANCES = 256,
     MAX_EQUATIONS = RNNC_MAX_EQUATIONS,
     MAX_LAG = 4096,
-    MAX_IMPORTS = 64
+    MAX_IMPORTS = 64,
+    MAX_PATH = 4096 /* bytes of the names of instances that are inside of each other, joined */
 };
 
 /* scope.c */

@@ -32,7 +32,9 @@ static bool range_end(const Ctx *c, const Expr *expr, int axis, int64_t add, Bou
         return false;
     }
     if (form.offset > INT32_MAX || form.offset < -INT32_MAX) {
-        sema_error(c, "E-LIMIT", expr->span, "the bound of a range is too far away");
+        sema_error(c, "E-LIMIT", expr->span,
+                   "the bound of a range is %lld steps away when it may be at most %d",
+                   (long long)form.offset, INT32_MAX);
         return false;
     }
     *to = (Bound){form.index >= 0 ? BOUND_INDEX : BOUND_FIRST, form.index, form.offset + add};

@@ -13,6 +13,13 @@ Inst *inst_new(const Ctx *c, const Model *model, Name path, Span span) {
         sema_error(c, "E-LIMIT", span, "instances are more than %d deep", MAX_INSTANCES);
         return NULL;
     }
+    if (strlen(path) > MAX_PATH) {
+        sema_error(c, "E-LIMIT", span,
+                   "the names of the instances around this one have %zu characters when they may "
+                   "have at most %d",
+                   strlen(path), MAX_PATH);
+        return NULL;
+    }
     Inst *inst = ARENA_NEW(c->e->arena, Inst);
     inst->model = model;
     inst->up = c->inst;

@@ -55,9 +55,26 @@ model Outer(x[t]: []) -> y[t]: [] {
 """
 
 
+RANKS = """model Ranks(x: [1,1,1,1,1,1,1,2], n[t]: []) -> g: [1,1,1,1,1,1,1,2], h[t]: [1,1,1,1,1,1,1,2] {
+    g = x + 1
+    h[t] = x + n[t]
+}
+"""
+
+
 class Both:
     """Tests that each backend must pass."""
     backend = None
+
+    def test_arrays_of_nine_dimensions(self):
+        """A file has at most 8: an array with one more is refused, not cut."""
+        self.write("m.rnn", RANKS)
+        self.npy("x.npy", (1, 1, 1, 1, 1, 1, 1, 2), [1.0, 2.0])
+        self.npy("n.npy", (3,), [1.0, 2.0, 3.0])
+        run = ["run", "m.rnn", "--backend=" + self.backend, "--in", "x=x.npy", "--in", "n=n.npy"]
+        self.rnnc(*run, "--out", "g=g.npy")
+        self.assertEqual(self.read_npy("g.npy")[0], (1, 1, 1, 1, 1, 1, 1, 2))
+        self.fails(1, "h has 9 dimensions when a file may have at most 8", *run, "--out", "h=h.npy")
 
     def run_net(self, *args, **more):
         self.write("net.rnn", NET)
