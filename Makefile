@@ -119,6 +119,8 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags $(BUILD)/gen/rnn.tab.h
 
 include tests/random/random.mk
 include tests/emitted/emitted.mk
+include tests/coverage/coverage.mk
+include tests/mutants/mutants.mk
 
 # ---- Tests --------------------------------------------------------------------------------------
 
