@@ -194,6 +194,13 @@ include tests/fuzz/fuzz.mk
 lint: $(LIBRARY) $(LIBRARY_RT) $(MAIN)
 	tests/lint/lint.sh $(BUILD)
 
+# Every single call fails; thousands of changed tokens a file.
+.PHONY: torture-alloc torture-tokens
+torture-alloc: $(BUILD)/failing/test_failing
+	RNNC_TORTURE=1 RNNC_VERBOSE=1 $<
+torture-tokens: $(BUILD)/diagnostics/test_mutants
+	RNNC_MUTANTS=$(or $(MUTANTS),3000) $<
+
 # ---- The rest -----------------------------------------------------------------------------------
 
 demo: $(BUILD)/rnnc

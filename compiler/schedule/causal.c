@@ -37,6 +37,24 @@ static const char *cycle_text(Arena *arena, const Graph *graph, const DepResult 
     return text_string(&text);
 }
 
+/* A note at the first read of something in the cycle at an earlier (-1) or a later (1) position. */
+static void note_read(const Graph *graph, const DepResult *result, int sign, Diags *diags,
+                      Diag *diag) {
+    for (int i = 0; i < graph->nodes.count; i++) {
+        const Node *node = graph->nodes.at[i];
+        bool inside = false, there = false;
+        for (int k = 0; node->op == OP_READ && k < result->cycle.count; k++)
+            inside = inside || result->cycle.at[k] == node->in[0];
+        for (int k = 0; inside && k < node->attr.at_count; k++)
+            there =
+                there || (node->attr.at[k].kind == AT_INDEX && node->attr.at[k].offset * sign > 0);
+        if (!there) continue;
+        diag_note(diags, diag, node->span,
+                  sign > 0 ? "a later position is read here" : "an earlier one is read here");
+        return;
+    }
+}
+
 bool schedule_causal(Arena *arena, const Graph *graph, Diags *diags) {
     DepEdges edges = depend_graph(arena, graph);
     DepResult result = depend_nests(arena, graph->nodes.count, &edges, graph->axes.count);
@@ -72,8 +90,10 @@ bool schedule_causal(Arena *arena, const Graph *graph, Diags *diags) {
     }
     case DEP_BOTH: {
         const char *cycle = cycle_text(arena, graph, &result, &span);
-        diag_error(diags, "E-CAUSAL", span, "past and future of a sequence in one recurrence: %s",
-                   cycle);
+        Diag *diag = diag_error(diags, "E-CAUSAL", span,
+                                "past and future of a sequence in one recurrence: %s", cycle);
+        note_read(graph, &result, 1, diags, diag);
+        note_read(graph, &result, -1, diags, diag);
         return false;
     }
     }

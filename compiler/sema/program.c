@@ -219,7 +219,12 @@ Num file_number(Elab *e, File *file, FileBind *bind) {
     int64_t size;
     bool known = bind->value.kind != NUM_OPEN;
     if (bind->size && known && !num_int(&bind->value, &size)) {
-        sema_error(&c, "E-SIZEARG", at->span, "size '%s' is no integer", at->name);
+        double number = 0;
+        if (num_double(&bind->value, &number))
+            sema_error(&c, "E-SIZEARG", at->span, "size '%s' is %g when it should be an integer",
+                       at->name, number);
+        else
+            sema_error(&c, "E-SIZEARG", at->span, "size '%s' is no integer", at->name);
         bind->value = num_open();
     } else if (bind->size && known && size < 0) {
         sema_error(&c, "E-SIZEARG", at->span, "size '%s' is %lld when it should be at least 0",

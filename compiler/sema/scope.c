@@ -206,15 +206,15 @@ void name_error(const Ctx *c, Name name, Span span) {
 
 static const char *base_kind(BaseKind kind) {
     switch (kind) {
-    case BASE_VAR: return "variable";
-    case BASE_PARAM: return "parameter";
-    case BASE_USE: return "instance";
-    case BASE_INDEX: return "time index";
-    case BASE_LOOP: return "loop variable";
-    case BASE_SIZE: return "size";
+    case BASE_VAR: return "a variable";
+    case BASE_PARAM: return "a parameter";
+    case BASE_USE: return "an instance";
+    case BASE_INDEX: return "a time index";
+    case BASE_LOOP: return "a loop variable";
+    case BASE_SIZE: return "a size";
     case BASE_REFUSED: break;
     }
-    return "name";
+    return "a name";
 }
 
 void refuse_predefined(const Ctx *c, Name name, Span span) {
@@ -238,7 +238,7 @@ bool add_base(const Ctx *c, Name name, BaseKind kind, Span span, int entries) {
     }
     if (old->kind == BASE_REFUSED) return false;
     if (old->kind != kind) {
-        Diag *diag = sema_error(c, "E-DUP", span, "'%s' is a %s here and a %s elsewhere", name,
+        Diag *diag = sema_error(c, "E-DUP", span, "'%s' is %s here and %s elsewhere", name,
                                 base_kind(kind), base_kind(old->kind));
         sema_note(c, diag, old->span, "'%s' is declared here", name);
         return false;
