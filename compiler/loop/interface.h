@@ -60,6 +60,7 @@ typedef struct Interface {
         import_state; /* between the state buffer and plain [lags, batch, count] rows per state */
     int reset_work;   /* -1 too where reset takes no workspace */
     const char *no_step;
+    int step_axis;   /* the run axis that a step goes along; -1 */
     int64_t latency; /* steps before the first outputs of a step */
     int64_t period;  /* steps after which all slower axes have a position again; 1: there is none */
     VEC(InterfaceFunction) functions;

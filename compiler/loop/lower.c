@@ -449,6 +449,7 @@ Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
         (lower->weight_count ? lower->weight_count : line) * loop_type_size(lower->real);
     interface_->no_step = lower_no_step(lower);
     if (interface_->no_step) lower->latency = 0; /* there are no steps that could be late */
+    interface_->step_axis = lower->step_axis;
     interface_->latency = lower->latency;
     interface_->period = lower->period;
     lower_state_layout(lower, !interface_->no_step);

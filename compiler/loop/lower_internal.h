@@ -79,6 +79,7 @@ typedef struct Lower {
     bool *late;      /* by value: without time, but made from what is over time */
     Window *windows; /* by value; index -1 where it has none */
     /* lower_delay.c; the last entry is of who reads the outputs, and of all that has no position */
+    int step_axis;
     int64_t *delay;  /* by value, in steps of the run axis */
     int64_t latency; /* of the outputs */
     int64_t period;  /* of all slower axes together; 1: there is none */

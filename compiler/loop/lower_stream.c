@@ -135,6 +135,7 @@ const char *lower_no_step(Lower *lower) {
     const Schedule *schedule = lower->schedule;
     const Value *where = NULL;
     int axis = -1;
+    lower->step_axis = -1;
     mark_late(lower);
     lower->delay = ARENA_ARRAY(lower->arena, schedule->values.count + 1, int64_t);
     lower->period = 1;
@@ -146,6 +147,7 @@ const char *lower_no_step(Lower *lower) {
         if (why) return why;
     }
     if (axis < 0) return "it has no time";
+    lower->step_axis = axis;
     const char *why = lower_find_windows(lower, &where);
     if (why) return arena_printf(lower->arena, "%s %s", place_text(lower, where), why);
     for (int i = 0; i < schedule->values.count; i++) {

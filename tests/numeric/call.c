@@ -394,13 +394,8 @@ Outcome *run_rows(Engine *engine, Arena *arena, const Built *built, const Data *
     const CallOptions options = {.fill = how->fill};
     Call c = begin(engine, arena, built, data, &options, true);
     Outcome *out = c.out;
-    int64_t steps = in->latency;
-    int axis = 0;
-    for (int a = 0; a < graph->axes.count; a++)
-        if (data->extent[a] + in->latency > steps) {
-            axis = a;
-            steps = data->extent[a] + in->latency;
-        }
+    int axis = in->step_axis;
+    int64_t steps = data->extent[axis] + in->latency;
     unsigned char *ended = ARENA_ARRAY(arena, data->batch + 1, unsigned char);
     if (out->error) return out;
     out->calls = steps;
