@@ -107,16 +107,20 @@ static void need(void *user, const Use *use, bool boundary) {
 }
 
 static void need_all(Groups *g, const Value *value) {
-    int64_t ahead = 0;
+    int64_t ahead = 1, every = 1, k, *own = &g->delay[root_of(g, value->id)];
     g->reader = value;
     schedule_uses(g->lower->schedule, value, need, g);
-    if (value->domain_count && lower_counts_past(g->lower->schedule, value, &ahead)) {
-        int64_t *own = &g->delay[root_of(g, value->id)];
-        if ((ahead - 1) * rate_of(g->lower, value) > *own) {
-            *own = (ahead - 1) * rate_of(g->lower, value);
-            g->changed = true;
-        }
+    /* Which positions there are is known later, too, than the position itself. */
+    if (lower_over_time(value)) {
+        ahead = lower_reduction(g->lower, value).high;
+        every = lower_every(g->lower, value->attr->index);
+    } else if (value->domain_count && lower_counts_past(g->lower->schedule, value, &k)) {
+        ahead = k;
+        every = rate_of(g->lower, value);
     }
+    if ((ahead - 1) * every <= *own) return;
+    *own = (ahead - 1) * every;
+    g->changed = true;
 }
 
 static const char *mixed(const Groups *g) {

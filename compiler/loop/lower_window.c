@@ -34,7 +34,7 @@ static Reduction reduction_as_written(const Value *value) {
         break;
     case BOUND_LAST:
         if (now) return none("reduces over the whole sequence for each position");
-        r.high = attr->high.offset + 1;
+        r.high = attr->high.offset < 0 ? attr->high.offset + 1 : 1; /* clipped to the last */
         break;
     }
     if (r.high > MOST_WINDOW) return none("reduces over positions too far ahead");

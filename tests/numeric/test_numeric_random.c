@@ -102,6 +102,16 @@ static bool run_sizes(Test *test, const char *what, Try *try, uint64_t seed) {
             !test_expect(test, where, compare_exact(test->arena, data, a, b)))
             return false;
         if (got->status != LOOP_OK) continue;
+        if (lanes_8->in->step >= 0 && sizes[z].steps &&
+            (sizes[z].batch == 1 || lanes_8->in->latency)) {
+            const StepOptions how = {.fill = 0xFF, .move_at = 2};
+            Outcome *steps = run_steps(&evaluator, test->arena, lanes_8, data, &how);
+            steps->lengths = a->lengths;
+            if (!test_expect(test, arena_printf(test->arena, "%s, steps", where),
+                             sizes[z].batch == 1 ? compare_exact(test->arena, data, steps, a)
+                                                 : compare_near(test->arena, data, steps, a, 1e-3)))
+                return false;
+        }
         Outcome *poisoned =
             run_forward(&evaluator, test->arena, wide, data_poisoned(test->arena, data), &clean);
         if (!test_expect(test, where, compare_padding(test->arena, data, got)) ||
