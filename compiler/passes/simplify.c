@@ -13,6 +13,7 @@ typedef struct Simplify {
     Rewrite rewrite;
     bool *state;   /* VARs that a recurrence goes through */
     bool *carried; /* sources of a READ that keeps state: known outside by name */
+    int room;      /* nodes that there may be */
 } Simplify;
 
 static Node *node_at(const Simplify *s, int id) {
@@ -189,6 +190,7 @@ static bool pick_column(Simplify *s, Node *node) {
     const Type *type = &node_at(s, label)->type;
     if (type->pointer != PTR_NONE || type->bound < 1 || type->bound > hot->type.shape.dim[0])
         return false;
+    if (!row && s->rewrite.graph->nodes.count >= s->room) return false;
     if (!row) matrix = rewrite_node(&s->rewrite, OP_TRANSPOSE, 1, &matrix, NULL, node->span);
     node = node_at(s, node->id);
     node->op = OP_GATHER;
@@ -203,8 +205,44 @@ static bool drop_concat(Simplify *s, Node *node) {
     return replace_by(s, node, node->in[0]) || change(s, node, OP_RESHAPE, node->in[0]);
 }
 
+/* What a variable holds that has a value for each position and is the same at all: `a[t] = p * q`.
+ */
+static int behind(const Simplify *s, int id) {
+    const Node *node = node_at(s, id);
+    while (node->op == OP_VAR && !s->state[node->id] && !s->carried[node->id] &&
+           operand(s, node, 0)->domain_count < node->domain_count)
+        node = operand(s, node, 0);
+    return node->id;
+}
+
+/* Reads what is the same at all positions where it is: an equation of its own, with the indices of
+ * its reader, decides no bits. An operation that then has fewer positions, too, becomes a variable
+ * of its own, so that its readers may do the same. */
+static bool read_behind(Simplify *s, Node *node) {
+    OpClass class_ = op_info[node->op].class_;
+    Graph *graph = s->rewrite.graph;
+    int domain[MAX_DOMAIN], *in = ARENA_ARRAY(graph->arena, node->in_count + 1, int);
+    bool some = false;
+    if (class_ == CLASS_LEAF || class_ == CLASS_TIME || node->op == OP_VAR) return false;
+    for (int k = 0; k < node->in_count; k++) {
+        in[k] = behind(s, node->in[k]);
+        some = some || in[k] != node->in[k];
+    }
+    if (!some || graph->nodes.count >= s->room) return false;
+    int count = graph_domain(graph, node->op, node->in_count, in, &node->attr, domain);
+    s->rewrite.changed = true;
+    if (count == node->domain_count) {
+        memcpy(node->in, in, (size_t)node->in_count * sizeof *in);
+        return true;
+    }
+    int id = graph_add(graph, node->op, node->type, count, domain, node->in_count, in, &node->attr,
+                       node->span);
+    vec_push(graph->arena, &s->rewrite.as, id);
+    return change(s, node, OP_VAR, id);
+}
+
 static bool rewrite_one(Simplify *s, Node *node) {
-    if (fold(s, node)) return true;
+    if (fold(s, node) || read_behind(s, node)) return true;
     switch ((int)node->op) {
     case OP_VAR:
     case OP_DETACH: return forward_var(s, node);
@@ -249,8 +287,8 @@ static void find_state(Simplify *s, int room) {
 Graph *pass_simplify(const Graph *graph, bool *changed) {
     Simplify s = {.rewrite = rewrite_begin(graph)};
     int count = graph->nodes.count;
-    /* Each MATMUL adds one node at most, once. */
-    find_state(&s, 2 * count + 1);
+    s.room = 4 * count;
+    find_state(&s, s.room + 2); /* a rewriting adds one node at most */
     bool again = true;
     for (int round = 0; again && round < 100; round++) {
         again = false;

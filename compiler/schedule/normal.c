@@ -443,7 +443,16 @@ static void push_slice(Schedule *schedule, Value *value) {
     value->uses.at[0] = (Use){part, -1};
 }
 
-/* Merges sums into the sums that read them, and products of two values into pairs. What is merged
+static bool has_product(const Schedule *schedule, const Value *sum) {
+    for (int i = 0; i < sum->terms.count; i++)
+        if (schedule->values.at[sum->terms.at[i].a.value]->kind == VALUE_PRODUCT) return true;
+    return false;
+}
+
+/* Merges sums into the sums that read them, and products of two values into pairs, also those that
+ * are the same for all sequences: whether they are depends on `reverse`, where positions count from
+ * the end of each, and must decide no bits. (Sums with products of matrices are left alone then:
+ * they are worth being computed once.) What is merged
  * may be as deep as the program is long, so what is still to be looked at waits on a stack. */
 void normal_merge(Schedule *schedule, Value *sum) {
     if (sum->kind != VALUE_SUM) return;
@@ -454,8 +463,9 @@ void normal_merge(Schedule *schedule, Value *sum) {
         Term term = open.at[--open.count];
         Value *inner = schedule->values.at[term.a.value];
         bool same = !term.pair && term.a.access < 0 && inner->count == sum->count &&
-                    same_domain(inner, sum) && inner->batched == sum->batched && inner != sum;
-        if (same && inner->readers == 1 && inner->kind == VALUE_SUM) {
+                    same_domain(inner, sum) && inner != sum;
+        if (same && inner->readers == 1 && inner->kind == VALUE_SUM &&
+            (inner->batched == sum->batched || !has_product(schedule, inner))) {
             for (int j = inner->terms.count - 1; j >= 0; j--) {
                 Term t = inner->terms.at[j];
                 t.sign *= term.sign;
