@@ -189,6 +189,8 @@ static void fill_use(void *user, const Use *use, bool is_boundary) {
     const Value *source = fn->lower->schedule->values.at[use->value];
     const RowPlace *place = &fn->places[source->id];
     if (is_boundary || use->access < 0 || source->boundary < 0 || place->buffer < 0) return;
+    /* Who reads no boundary may stand before it is computed. */
+    if (fn->lower->schedule->accesses.at[use->access].boundary < 0) return;
     const Value *boundary = fn->lower->schedule->values.at[source->boundary];
     if (!ready(fn, boundary, f->before)) return;
     bool inplace = source->storage == STORE_INPLACE;
