@@ -48,6 +48,7 @@ SHARED := $(call objects,$(filter-out tests/numeric/test_%,$(wildcard tests/nume
 # Those of tests/said share these, and the other files of theirs.
 SAID := $(patsubst tests/said/%.c,%,$(wildcard tests/said/test_*.c))
 SHARED_SAID := $(call objects,$(filter-out tests/said/test_%,$(wildcard tests/said/*.c)))
+SAID_RANDOM := $(call objects,$(filter-out tests/random/test_%,$(wildcard tests/random/*.c)))
 TESTS := $(addprefix $(BUILD)/unit/,$(UNIT)) $(addprefix $(BUILD)/numeric/,$(NUMERIC)) \
     $(addprefix $(BUILD)/said/,$(SAID))
 TESTS += $(BUILD)/failing/test_failing
@@ -116,7 +117,6 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags $(BUILD)/gen/rnn.tab.h
 	@echo '  CC    $@'
 	$(Q)$(CC) $(C11) -Wall -c -o $@ $<
 
-
 include tests/random/random.mk
 include tests/emitted/emitted.mk
 include tests/coverage/coverage.mk
@@ -136,11 +136,11 @@ $(BUILD)/numeric/%: tests/numeric/%.c $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD
 	@echo '  TEST  $@'
 	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED) $(LIBRARY) $(LIBRARY_RT) -lcmocka $(LIBS)
 
-$(BUILD)/said/%: tests/said/%.c $(SHARED_SAID) $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
+$(BUILD)/said/%: tests/said/%.c $(SHARED_SAID) $(SAID_RANDOM) $(SHARED) $(LIBRARY) $(LIBRARY_RT) $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  TEST  $@'
-	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED_SAID) $(SHARED) $(LIBRARY) $(LIBRARY_RT) \
-	    -lcmocka $(LIBS)
+	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED_SAID) $(SAID_RANDOM) $(SHARED) $(LIBRARY) \
+	    $(LIBRARY_RT) -lcmocka $(LIBS)
 
 # rnnc whose calls of the C library can fail, with an arena in which every object is an allocation.
 FAILING := $(call objects,$(wildcard tests/failing/*.c)) $(BUILD)/failing/arena.o
@@ -200,6 +200,14 @@ torture-alloc: $(BUILD)/failing/test_failing
 	RNNC_TORTURE=1 RNNC_VERBOSE=1 $<
 torture-tokens: $(BUILD)/diagnostics/test_mutants
 	RNNC_MUTANTS=$(or $(MUTANTS),3000) $<
+
+# So many random systems of equations, and random programs said otherwise.
+.PHONY: fuzz-causal fuzz-said
+fuzz-causal: $(BUILD)/said/test_said_causal
+	CAUSAL_SEEDS=2000:$$((2000 + $(or $(N),100000))) $<
+
+fuzz-said: $(BUILD)/said/test_said_otherwise
+	SAID_SEEDS=150:$$((150 + $(or $(N),5000))) $<
 
 # ---- The rest -----------------------------------------------------------------------------------
 
