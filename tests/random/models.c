@@ -35,6 +35,11 @@ static Sub sub_model(Gen *gen, bool carried) {
         draft_output(draft, v);
         if (gen_chance(gen, 60)) break;
     }
+    if (!sub.count) {
+        Piece e = gen_fit(draft, gen_expr(draft, "t", gen_vector(sub.in), 1), -1, 1);
+        sub.outputs[sub.count++] = *draft_equation(draft, "t", gen_float(gen_vector(sub.in)), e);
+        draft_output(draft, &sub.outputs[0]);
+    }
     text_puts(&gen->models, draft_text(draft));
     return sub;
 }
@@ -68,7 +73,6 @@ void policy_instance(Draft *draft) {
     int kind = gen_below(gen, 5); /* 0: reversed, 1: carried, 2: both ways, else plain */
     if (!draft->main || (draft->past_only && (kind == 0 || kind == 2))) kind = 3;
     Sub sub = sub_model(gen, kind == 1);
-    if (!sub.count) return;
     const char *f = draft_name(draft, "f");
     draft_line(draft, &draft->head, "use %s = %s%s", f,
                kind == 0   ? "reverse "

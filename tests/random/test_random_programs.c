@@ -3,6 +3,7 @@
  *   PROGRAM_SEEDS=FIRST:LAST   other seeds, every column for each of them
  *   PROGRAM_PLAIN=1            no C compilers: interpreter and Loop evaluator alone
  *   PROGRAM_SHRINK=SEED        makes a failing program small and prints it
+ *   PROGRAM_FILE=FILE          that shrinks the program of a file, with the data of the seed
  *   PROGRAM_PRINT=SEED         prints a program
  */
 #define _DEFAULT_SOURCE
@@ -176,7 +177,7 @@ static void found(void **state) {
     Arena *arena = arena_new(&oom);
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         const char *why, *path = arena_printf(arena, "tests/random/found/%s", entry->d_name);
-        unsigned long long seed;
+        unsigned long long seed = 0;
         if (entry->d_name[0] == '.') continue;
         const Source *source = input_source(arena, path, &why);
         if (!source || sscanf(source->text, "# seed %llu", &seed) != 1) fail_msg("%s", path);
@@ -209,8 +210,11 @@ static int shrink_program(uint64_t seed) {
     jmp_buf oom;
     if (setjmp(oom)) return 3;
     Arena *arena = arena_new(&oom);
-    const CheckOptions options = {.all = true};
+    const CheckOptions options = {.all = true, .no_columns = getenv("PROGRAM_PLAIN") != NULL};
     RandomProgram program = program_generate(arena, seed, &everything);
+    const char *why, *file = getenv("PROGRAM_FILE");
+    const Source *source = file ? input_source(arena, file, &why) : NULL;
+    if (source) program = (RandomProgram){.text = source->text, .lag = 2, .axes = 2};
     Tally *tally = ARENA_NEW(arena, Tally);
     if (!check_apart(&program, seed, &options, tally) || !tally->fault_count) {
         printf("program %llu has no fault\n", (unsigned long long)seed);
