@@ -49,5 +49,17 @@ for backend in interp c; do
         --weights $cases/torch/lstm_ragged/weights.safetensors \
         --in x=$cases/torch/lstm_ragged/len_t.npy --out y="$folder/y.npy"
 done
+
+# Other people's layers, ragged batches of them, in compiled code.
+cat >"$folder/rnnc" <<END
+#!/bin/sh
+exec valgrind -q --error-exitcode=99 "$(realpath "$rnnc")" "\$@"
+END
+chmod +x "$folder/rnnc"
+python3 tests/models/run.py --rnnc="$folder/rnnc" --backend=c --only=ragged tests/reference \
+    >"$folder/out" 2>&1 || {
+    grep -v '^pass' "$folder/out" | head -20
+    bad=1
+}
 [ "$bad" = 0 ] && echo "valgrind: nothing to say"
 exit "$bad"
