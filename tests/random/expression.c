@@ -108,7 +108,8 @@ static bool word(char c) {
 }
 
 Piece gen_depend(Draft *draft, Piece e, char index) {
-    for (const char *at = e.text; *at; at++)
+    bool choice = strstr(e.text, "if ") != NULL; /* of one known at compile time half is left */
+    for (const char *at = e.text; *at && !choice; at++)
         if (*at == index && (at == e.text || !word(at[-1])) && !word(at[1])) return e;
     return (Piece){arena_printf(draft->gen->arena, "(%s + 0.1 * float(%c))", e.text, index), e.low,
                    e.high + 4};
