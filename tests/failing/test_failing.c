@@ -195,6 +195,18 @@ static void check_account(const FailingCase *one, const Fault *fault, const Ende
               account->blocks, account->streams, account->files, account->objects);
 }
 
+/* With --verify-each a pass whose interpretation finds no memory is not interpreted. */
+static bool verifies(const FailingCase *one) {
+#ifdef RNNC_VERIFY_EACH
+    return one->call == NULL;
+#else
+    bool asked = false;
+    for (int i = 0; one->words[i] != NULL; i++)
+        asked = asked || strcmp(one->words[i], "--verify-each") == 0;
+    return asked;
+#endif
+}
+
 /* Runs a case with a fault; `expected` is the status where the fault is one that must be told. */
 static void try_fault(const FailingCase *one, const Fault *fault, int expected, bool older) {
     set_outputs(one, older);
@@ -202,7 +214,8 @@ static void try_fault(const FailingCase *one, const Fault *fault, int expected, 
     bool done = ended.status == one->status;
     if (ended.status != KILLED) {
         if (account->fired == 0) wrong(one, fault, &ended, "the fault did not happen");
-        if (ended.status != expected)
+        bool left_out = done && fault->kind == KIND_memory && verifies(one);
+        if (ended.status != expected && !left_out)
             wrong(one, fault, &ended, "the status should be %d", expected);
         if (!done && strstr(ended.said, "error: ") == NULL)
             wrong(one, fault, &ended, "there is no message");
