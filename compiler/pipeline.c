@@ -260,9 +260,12 @@ static bool only_sizes_missing(const Diags *diags) {
 static void check_model(Compilation *c, const char *model, bool asked_for) {
     for (int mode = MODE_INFER; mode <= MODE_TRAIN; mode++) {
         Diags *diags = diags_new(c->arena);
-        Graph *graph = sema_graph(c->program, model, (Mode)mode, diags);
+        /* One graph after the other: a file may have many models. */
+        Arena *arena = arena_new_in(c->arena);
+        Graph *graph = sema_graph_in(arena, c->program, model, (Mode)mode, diags);
+        if (graph && graph_verify(graph, "sema", diags)) schedule_causal(arena, graph, diags);
+        arena_free(arena);
         if (!asked_for && only_sizes_missing(diags)) return;
-        if (graph && graph_verify(graph, "sema", diags)) schedule_causal(c->arena, graph, diags);
         merge(c, diags);
     }
 }

@@ -249,10 +249,13 @@ static const Model *model_called(const Program *program, const char *name) {
 }
 
 Graph *sema_graph(Program *program, const char *name, Mode mode, Diags *diags) {
+    return sema_graph_in(program->arena, program, name, mode, diags);
+}
+
+Graph *sema_graph_in(Arena *arena, Program *program, const char *name, Mode mode, Diags *diags) {
     const Model *model = model_called(program, name);
     if (model == NULL || diags->errors > 0) return NULL;
-    Elab from = {
-        .arena = program->arena, .names = program->names, .diags = diags, .program = program};
+    Elab from = {.arena = arena, .names = program->names, .diags = diags, .program = program};
     Elab *e = elab_new(&from, model->name, mode, true);
     Ctx c = root_ctx(e, model);
     if (!root_sizes(&c)) return NULL;

@@ -37,4 +37,7 @@ const char *sema_model(const Program *program, const char *model, Diags *diags);
  * it. */
 Graph *sema_graph(Program *program, const char *model, Mode mode, Diags *diags);
 
+/* The same, with the graph and all that it took in an arena that may end before the program's. */
+Graph *sema_graph_in(Arena *arena, Program *program, const char *model, Mode mode, Diags *diags);
+
 #endif

@@ -24,6 +24,7 @@ struct Arena {
     Owned *owned;
     jmp_buf *oom;
     size_t used, most;
+    struct Arena **held; /* by the arena that this one is in; NULL: by nobody */
 };
 
 enum { FIRST_CHUNK = 1 << 16, LARGEST_CHUNK = 1 << 22 };
@@ -39,6 +40,7 @@ Arena *arena_new(jmp_buf *oom) {
 
 void arena_free(Arena *arena) {
     if (!arena) return;
+    if (arena->held) *arena->held = NULL;
     for (Owned *o = arena->owned; o; o = o->next) o->release(o->what);
     for (Chunk *c = arena->chunks; c;) {
         Chunk *next = c->next;
@@ -56,6 +58,20 @@ void arena_own(Arena *arena, void (*release)(void *), void *what) {
     Owned *owned = ARENA_NEW(arena, Owned);
     *owned = (Owned){arena->owned, release, what};
     arena->owned = owned;
+}
+
+static void release_arena(void *what) {
+    arena_free(*(Arena **)what);
+}
+
+Arena *arena_new_in(Arena *parent) {
+    Arena **held = ARENA_NEW(parent, Arena *);
+    arena_own(parent, release_arena, held);
+    *held = arena_new(parent->oom);
+    if (!*held) arena_exhausted(parent);
+    (*held)->held = held;
+    (*held)->most = parent->most - parent->used;
+    return *held;
 }
 
 static Chunk *add_chunk(Arena *arena, size_t least) {

@@ -16,6 +16,10 @@ typedef struct Arena Arena;
 /* A new arena, or NULL when there is no memory for it. `oom` must outlive the arena. */
 Arena *arena_new(jmp_buf *oom);
 
+/* A new arena that leaves where `parent` does, and ends with it if not before; it may hand out what is
+ * left of the parent's limit. Never NULL. */
+Arena *arena_new_in(Arena *parent);
+
 /* Frees the arena and all that was allocated from it. NULL is allowed. */
 void arena_free(Arena *arena);
 
