@@ -13,8 +13,9 @@ $(EMITTED_WRITER): tests/emitted/write_random.c $(SHARED_RANDOM) $(SHARED) $(LIB
 	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< $(SHARED_RANDOM) $(SHARED) $(LIBRARY) $(LIBRARY_RT) \
 	    -lcmocka $(LIBS)
 
-# rnnc built in other ways, whose output must have the same bytes.
-EMITTED_OTHER = $(MAKE) -s all SAN= SANFLAGS= SANDEFS= BUILD=$(BUILD)/emitted
+# rnnc built in other ways, whose output must have the same bytes; `make check` has no jobs to share.
+EMITTED_OTHER = env -u MAKEFLAGS -u MFLAGS $(MAKE) -s -j$$(nproc) all SAN= SANFLAGS= SANDEFS= \
+    BUILD=$(BUILD)/emitted
 EMITTED = rm -rf $(BUILD)/emitted/programs && mkdir -p $(BUILD)/emitted/programs && \
     $(EMITTED_WRITER) $(BUILD)/emitted/programs $(or $(RANDOM),20) $(or $(SEED),1) && \
     $(EMITTED_OTHER)/gcc CC=gcc CFLAGS=-O0 >$(BUILD)/emitted/log && \
