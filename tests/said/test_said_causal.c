@@ -258,5 +258,6 @@ static void known_systems(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(known_systems),
                                        cmocka_unit_test(random_systems)};
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a run that is cut off has told what it found */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -486,5 +486,6 @@ static void random_programs(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(programs_of_other_tests),
                                        cmocka_unit_test(random_programs)};
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a run that is cut off has told what it found */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
