@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 
+#include "guards.h"
 #include "list.h"
 
 enum { MOST = 400 };
@@ -174,6 +175,31 @@ static const char
            *const o1_avx512[] = {"-O1",        "-std=c99",   "-mavx2",     "-mfma", "-mavx512f",
                                  "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL};
 
+#ifdef GUARDS_ARE_WATCHED
+/* With sanitizers in it, where these tests have them, too: those of the same compiler. */
+#ifdef __clang__
+#define WATCHER "clang"
+#else
+#define WATCHER "gcc"
+#endif
+static const char *const watched[] = {"-O1", "-std=c99", "-fsanitize=address,undefined",
+                                      "-fno-sanitize-recover=all", NULL};
+static const char *const watched_avx2[] = {"-O1",
+                                           "-std=c99",
+                                           "-mavx2",
+                                           "-mfma",
+                                           "-fsanitize=address,undefined",
+                                           "-fno-sanitize-recover=all",
+                                           NULL};
+
+static void sanitized(void **state) {
+    (void)state;
+    const Choice_ plain[] = {{{WATCHER, watched}, 6}}, lanes[] = {{{WATCHER, watched_avx2}, 10}};
+    run_target(target_generic, LT_F32, plain, 1);
+    run_target(target_8, LT_F32, lanes, 1);
+}
+#endif
+
 static void generic(void **state) {
     (void)state;
     const Choice_ list[] = {
@@ -200,7 +226,11 @@ static void doubles(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(generic), cmocka_unit_test(avx2),
-                                       cmocka_unit_test(avx512), cmocka_unit_test(doubles)};
+    const struct CMUnitTest tests[] = {
+#ifdef GUARDS_ARE_WATCHED
+        cmocka_unit_test(sanitized),
+#endif
+        cmocka_unit_test(generic), cmocka_unit_test(avx2), cmocka_unit_test(avx512),
+        cmocka_unit_test(doubles)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
