@@ -287,12 +287,12 @@ LBlock *lower_on_tick(Fn *fn, LBlock *out, const Value *reader, int index) {
 /* A mask: the position of `reader` is one of sequence b; NULL: it always is. */
 LExpr *lower_inside(Fn *fn, const Value *reader, LExpr *b) {
     LoopModule *m = fn->lower->module;
-    if (fn->ends < 0) return NULL;
-    LExpr *end = loop_load(m, fn->fn, fn->ends, b, 1, false);
-    LExpr *at = lower_now(fn, reader, b);
-    LExpr *inside = loop_op(m, SOP_LT, at, end, NULL);
+    LExpr *at = lower_now(fn, reader, b), *inside = NULL;
+    if (fn->ends >= 0)
+        inside = loop_op(m, SOP_LT, at, loop_load(m, fn->fn, fn->ends, b, 1, false), NULL);
     if (!fn->lower->delay[reader->id]) return inside;
-    return loop_op(m, SOP_MAND, inside, loop_op(m, SOP_GE, at, loop_int(m, 0), NULL), NULL);
+    LExpr *begun = loop_op(m, SOP_GE, at, loop_int(m, 0), NULL);
+    return inside ? loop_op(m, SOP_MAND, inside, begun, NULL) : begun;
 }
 
 /* Inputs taken so far, of those that sequence b has. */
@@ -327,7 +327,7 @@ static void read_outside(void *user, const Use *use, bool boundary) {
 void lower_find_outside(Lower *lower) {
     const Schedule *schedule = lower->schedule;
     lower->outside = ARENA_ARRAY(lower->arena, schedule->values.count + 1, bool);
-    for (int i = 0; i < schedule->values.count && lower->latency; i++) {
+    for (int i = 0; i < schedule->values.count; i++) {
         Outside o = {lower, schedule->values.at[i]};
         if (o.reader->live) schedule_uses(schedule, o.reader, read_outside, &o);
     }
@@ -342,7 +342,7 @@ static bool behind(const Value *value, int block, int stage) {
 void lower_hold_outside(Fn *fn, LBlock *out, int block, int stage) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    if (!fn->step || fn->ends < 0) return;
+    if (!fn->step || !fn->clock) return; /* a reset fills all slots itself */
     for (int i = 0; i < lower->schedule->values.count; i++) {
         const Value *value = lower->schedule->values.at[i];
         if (!lower->outside[i] || !value->live || fn->places[i].buffer < 0) continue;
@@ -354,6 +354,7 @@ void lower_hold_outside(Fn *fn, LBlock *out, int block, int stage) {
             last_stage = boundary->stage;
         }
         if (last_block != block || last_stage != stage) continue;
+        if (fn->ends < 0 && !lower->delay[i]) continue; /* it is at no other position */
         LBlock *into = lower_on_tick(fn, out, value, value->domain[0]);
         LStmt *each = loop_for(m, fn->fn, into, "b", loop_int(m, 0), fn->batch, 1);
         Row row = {.b = loop_var(m, fn->fn, each->var)};
