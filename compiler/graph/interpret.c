@@ -211,6 +211,23 @@ static void bound_loss(const Run *run, const GraphLoss *loss, const Ball *losses
         total.e + (double)run->graph->losses.count * r->unit * (fabs(total.v) + total.e);
 }
 
+/* The sum over the batch; of bounds their sum. */
+static double *sum_output(Arena *arena, const Run *run, double *const *pieces, int output) {
+    int64_t count = run->plans[run->graph->outputs.at[output].node].count;
+    double *values = ARENA_ARRAY(arena, count, double);
+    for (int64_t b = 0; b < run->call->batch; b++)
+        for (int64_t e = 0; e < count; e++)
+            values[e] = interp_round(run->call->single,
+                                     values[e] + pieces[b * run->graph->outputs.count + output][e]);
+    return values;
+}
+
+static double *whole_output(Arena *arena, const Run *run, double *const *pieces, int output,
+                            int64_t *const *lengths) {
+    if (run->graph->outputs.at[output].summed) return sum_output(arena, run, pieces, output);
+    return join_output(arena, run, pieces, output, lengths);
+}
+
 /* Losses without `per` add up sequence by sequence; the others are quotients of sums. */
 static void join_losses(Arena *arena, Run *run, const Gathered *from, InterpResult *result) {
     int64_t batch = run->call->batch;
@@ -301,9 +318,9 @@ static void run_batch(Arena *arena, Run *run, InterpResult *result) {
     join_lengths(arena, run, &gathered, result);
     result->outputs = ARENA_ARRAY(arena, graph->outputs.count, double *);
     for (int i = 0; i < graph->outputs.count; i++)
-        result->outputs[i] = join_output(arena, run, gathered.pieces, i, result->lengths);
+        result->outputs[i] = whole_output(arena, run, gathered.pieces, i, result->lengths);
     for (int i = 0; run->rounding && i < graph->outputs.count; i++)
-        result->bounds[i] = join_output(arena, run, gathered.bounds, i, result->lengths);
+        result->bounds[i] = whole_output(arena, run, gathered.bounds, i, result->lengths);
     join_losses(arena, run, &gathered, result);
     result->fragile = run->fragile != NULL;
     if (run->fragile)

@@ -310,6 +310,10 @@ static bool check_inputs(Verifier *v) {
             (!is_node(graph, port->node) || graph->nodes.at[port->node]->op != OP_INPUT ||
              graph->nodes.at[port->node]->attr.slot != i))
             return defect(v, port->span, "input '%s' has another node", port->name);
+        if (port->share < 0 || port->share > graph->losses.count ||
+            (port->share &&
+             (port->index_count || port->type.shape.rank || port->type.dtype != DT_FLOAT)))
+            return defect(v, port->span, "input '%s' is no share of a loss", port->name);
         if (port->fallback == -1) continue;
         if (!is_node(graph, port->fallback) || port->index_count > 0)
             return defect(v, port->span, "input '%s': default", port->name);
@@ -331,6 +335,8 @@ static bool check_outputs(Verifier *v) {
                 return defect(v, port->span, "output '%s' twice", port->name);
         if (!is_node(graph, port->node))
             return defect(v, port->span, "output '%s' without a node", port->name);
+        if (port->summed && (port->index_count || port->type.dtype != DT_FLOAT))
+            return defect(v, port->span, "output '%s' is summed and has time", port->name);
         const Node *value = graph->nodes.at[port->node];
         if (!type_equal(value->type, port->type))
             return defect(v, port->span, "output '%s' has another type", port->name);

@@ -44,7 +44,7 @@ allowed() {
         # The draws of the interpreter are the contract of rnn_rt.h.
         graph:runtime)
             case $3 in compiler/graph/interpret*) return 0 ;; esac ;;
-        passes:graph) return 0 ;;
+        passes:graph | adjoint:graph | adjoint:passes) return 0 ;;
         schedule:graph) return 0 ;;
         loop:graph)
             # interface.h describes ports, which the graph has.
@@ -60,7 +60,7 @@ allowed() {
 target_room() {
     case $2 in
         ../*) ;;
-        support/* | ast/* | sema/* | graph/* | passes/* | schedule/* | loop/*) echo "${2%%/*}"; return ;;
+        support/* | ast/* | sema/* | graph/* | passes/* | adjoint/* | schedule/* | loop/*) echo "${2%%/*}"; return ;;
         backends/* | grammar/*) echo "${2%%/*}"; return ;;
     esac
     if [ -f "$(dirname "$1")/$2" ]; then room "$1"
