@@ -1,6 +1,7 @@
 /* The C backend, inside: one C99 file from a Loop module. emit.c orders the file; stmt.c,
- * expr.c and ops.c have one case a node; types.c spells types and constants; live.c finds what
- * would be unused; prelude.c and soft_fma.c print what the rest turned out to need. */
+ * expr.c and ops.c have one case a node; scope.c keeps names apart; types.c spells types and
+ * constants; live.c finds what would be unused; prelude.c and soft_fma.c print what the rest turned
+ * out to need. */
 #ifndef RNNC_BACKENDS_C_C_H
 #define RNNC_BACKENDS_C_C_H
 
@@ -63,9 +64,18 @@ typedef enum Binding {
     B_POST
 } Binding;
 
+/* An identifier that is visible: itself, the word that it was made of, and the word's last number
+ * before it. */
 typedef struct CScopeName {
-    Name name, hint;
+    struct CWord *own, *base;
+    int before;
 } CScopeName;
+
+typedef struct CScope {
+    VEC(CScopeName) stack;
+    struct CWord **words; /* by name: open hash table */
+    int word_count, word_room;
+} CScope;
 
 typedef struct EmitC {
     const LoopModule *module;
@@ -78,8 +88,10 @@ typedef struct EmitC {
     CLive live;
     const char **vars, **buffers; /* their identifiers, once declared */
     bool *used;                   /* [buffers]: of the statement at hand */
-    VEC(CScopeName) scope;        /* identifiers that are visible */
-    CNode *nodes;                 /* of the statement being printed: open hash table */
+    bool *overlaps;               /* [buffers]: another one may lie in the same memory */
+    const char *prefix, *upper;   /* of the module, as an identifier and in capitals */
+    CScope scope;
+    CNode *nodes; /* of the statement being printed: open hash table */
     int node_count, node_room;
 } EmitC;
 
@@ -128,9 +140,13 @@ const char *c_element_upper(LoopType type);
 bool c_is_float(LoopType type);
 bool c_is_mask(LoopType type);
 
-/* stmt.c. Declares an identifier that nothing visible has; c_line ends and writes one line of code.
- */
+/* scope.c. Declares an identifier: the first of hint, hint_2, hint_3 … that nothing visible has.
+ * c_leave ends the newest until `visible` are left, as many as c_visible said. */
 const char *c_declare(EmitC *c, const char *hint);
+int c_visible(const EmitC *c);
+void c_leave(EmitC *c, int visible);
+
+/* stmt.c. c_line ends and writes one line of code. */
 void c_line(EmitC *c, Text *line);
 void c_function(EmitC *c, const LFunction *function);
 

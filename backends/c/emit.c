@@ -100,6 +100,8 @@ static bool emit(const Interface *interface_, const BackendOptions *options, Tex
     const LoopModule *module = interface_->module;
     Text functions = text_new(out->arena);
     EmitC c = {.module = module, .arena = out->arena, .out = &functions, .diags = diags};
+    c.prefix = identifier_of(out->arena, module->prefix);
+    c.upper = identifier_upper(out->arena, c.prefix);
     int errors = diags->errors;
     for (int i = 0; i < module->functions.count; i++) c_function(&c, module->functions.at[i]);
     print_top(interface_, options, out);

@@ -1,34 +1,10 @@
-/* Statements of the Loop IR as C: one case a node; and what stands around them: scopes of names,
- * the pointers of buffers, the head of a function. */
+/* Statements of the Loop IR as C: one case a node; and what stands around them: the pointers of
+ * buffers, the head of a function. */
 #include "c.h"
 
 #include <inttypes.h>
 
-/* ---- names and lines ---- */
-
-/* The first of hint, hint_2, hint_3 … that is not visible. */
-const char *c_declare(EmitC *c, const char *hint) {
-    Names *names = c->module->names;
-    const char *prefix = identifier_of(c->arena, c->module->prefix);
-    const char *word = identifier_of(c->arena, hint);
-    /* lstm_… and LSTM_… are symbols and macros of the header. */
-    const char *upper = identifier_upper(c->arena, prefix);
-    size_t length = strlen(prefix);
-    if ((strncmp(word, prefix, length) == 0 || strncmp(word, upper, length) == 0) &&
-        word[length] == '_')
-        word = arena_printf(c->arena, "v_%s", word);
-    Name base = name_of(names, word), name = base;
-    int same = 1;
-    for (int i = 0; i < c->scope.count; i++) same += c->scope.at[i].hint == base;
-    if (same > 1) name = name_of(names, arena_printf(c->arena, "%s_%d", base, same));
-    for (int i = 0; i < c->scope.count; i++)
-        if (c->scope.at[i].name == name) {
-            name = name_of(names, arena_printf(c->arena, "%s_%d", base, ++same));
-            i = -1;
-        }
-    vec_push(c->arena, &c->scope, (CScopeName){name, base});
-    return name;
-}
+/* ---- lines ---- */
 
 void c_line(EmitC *c, Text *line) {
     text_indent(c->out, 4 * c->depth);
@@ -112,7 +88,7 @@ static void print_for(EmitC *c, const LStmt *s) {
     c_expr_prepare(c, s->low, NULL);
     c_expr_prepare(c, s->high,
                    is_stable(c, s->high) ? NULL : arena_printf(c->arena, "%s_end", hint));
-    int outside = c->scope.count;
+    int outside = c_visible(c);
     const char *name = c_declare(c, hint);
     Text line = text_new(c->arena);
     text_printf(&line, "for (int64_t %s = ", name);
@@ -129,7 +105,7 @@ static void print_for(EmitC *c, const LStmt *s) {
     print_block(c, &s->body);
     put(c, "}");
     /* Constants of the bounds stay visible to the end of the enclosing block. */
-    c->scope.count = outside;
+    c_leave(c, outside);
 }
 
 static void print_if(EmitC *c, const LStmt *s) {
@@ -151,7 +127,7 @@ static void print_if(EmitC *c, const LStmt *s) {
 
 /* The body once, as thread 0 of 1. */
 static void print_parallel(EmitC *c, const LStmt *s) {
-    int scope = c->scope.count;
+    int scope = c_visible(c);
     put(c, "{");
     c->depth++;
     for (int i = 0; i < 2; i++) {
@@ -163,7 +139,7 @@ static void print_parallel(EmitC *c, const LStmt *s) {
     c->depth--;
     print_block(c, &s->body);
     put(c, "}");
-    c->scope.count = scope;
+    c_leave(c, scope);
 }
 
 /* A pointer argument is a load: the address of that element is meant. */
@@ -239,11 +215,11 @@ static void print_stmt(EmitC *c, const LStmt *s) {
 }
 
 static void print_block(EmitC *c, const LBlock *block) {
-    int scope = c->scope.count;
+    int scope = c_visible(c);
     c->depth++;
     for (int i = 0; i < block->count; i++) print_stmt(c, block->at[i]);
     c->depth--;
-    c->scope.count = scope;
+    c_leave(c, scope);
 }
 
 /* ---- buffers ---- */
@@ -252,23 +228,19 @@ static bool is_start(const LBuffer *b) {
     return !b->offset || (b->offset->kind == LE_INT && b->offset->integer == 0);
 }
 
-static bool overlaps(const LFunction *f, int buffer) {
-    if (f->buffers.at[buffer].alias) return true;
+/* For each buffer: whether another one may lie in the same memory. */
+static bool *find_overlaps(Arena *arena, const LFunction *f) {
+    bool *overlaps = ARENA_ARRAY(arena, f->buffers.count + 1, bool);
     for (int i = 0; i < f->buffers.count; i++)
-        if (f->buffers.at[i].alias == buffer + 1) return true;
-    return false;
+        if (f->buffers.at[i].alias) overlaps[i] = overlaps[f->buffers.at[i].alias - 1] = true;
+    return overlaps;
 }
 
 /* The argument itself serves where it has the buffer's type and no other buffer lies behind it. */
-static bool is_argument(const EmitC *c, int buffer) {
-    const LFunction *f = c->function;
+static bool is_argument(const LFunction *f, int buffer, const int *buffers_of_arg) {
     const LBuffer *b = &f->buffers.at[buffer];
-    if (b->base != LB_ARG || !is_start(b) || f->args.at[b->arg].type != b->type) return false;
-    for (int i = 0; i < f->buffers.count; i++)
-        if (i != buffer && c->live.buffers[i] && f->buffers.at[i].base == LB_ARG &&
-            f->buffers.at[i].arg == b->arg)
-            return false;
-    return true;
+    return b->base == LB_ARG && is_start(b) && f->args.at[b->arg].type == b->type &&
+           buffers_of_arg[b->arg] == 1;
 }
 
 static void print_table(Text *line, const LBuffer *b) {
@@ -289,8 +261,8 @@ static void print_pointer(EmitC *c, Text *line, int buffer, const char *name) {
     if (other) c_use(c, b->type, 1, USE_ALIAS);
     const char *type = other ? arena_printf(c->arena, "%s_any", loop_type_text(b->type))
                              : identifier_type(b->type);
-    text_printf(line, "%s%s *%s%s = ", qualifier, type,
-                overlaps(c->function, buffer) ? "" : "restrict ", name);
+    text_printf(line, "%s%s *%s%s = ", qualifier, type, c->overlaps[buffer] ? "" : "restrict ",
+                name);
     if (is_start(b)) {
         text_printf(line, "(%s%s *)%s;", qualifier, type,
                     c->buffers[b->arg + c->function->buffers.count]);
@@ -397,7 +369,7 @@ static void print_arguments(EmitC *c, const char *const *names) {
 void c_function(EmitC *c, const LFunction *f) {
     c->function = f;
     c->live = c_live(c->arena, f);
-    c->scope.count = 0;
+    c_leave(c, 0);
     c->depth = 0;
     c->vars = ARENA_ARRAY(c->arena, f->vars.count + 1, const char *);
     /* Behind the buffers' names: those of the arguments. */
@@ -409,10 +381,15 @@ void c_function(EmitC *c, const LFunction *f) {
         names[i] = c->buffers[f->buffers.count + i] = c_declare(c, f->args.at[i].name);
         if (!f->args.at[i].pointer) c->vars[f->args.at[i].var] = names[i];
     }
+    int *buffers_of_arg = ARENA_ARRAY(c->arena, f->args.count + 1, int);
     for (int i = 0; i < f->buffers.count; i++)
-        if (c->live.buffers[i] && is_argument(c, i)) {
+        if (c->live.buffers[i] && f->buffers.at[i].base == LB_ARG)
+            buffers_of_arg[f->buffers.at[i].arg]++;
+    c->overlaps = find_overlaps(c->arena, f);
+    for (int i = 0; i < f->buffers.count; i++)
+        if (c->live.buffers[i] && is_argument(f, i, buffers_of_arg)) {
             c->buffers[i] = names[f->buffers.at[i].arg];
-            restricted[f->buffers.at[i].arg] = !overlaps(f, i);
+            restricted[f->buffers.at[i].arg] = !c->overlaps[i];
         }
     text_puts(c->out, "\n");
     identifier_comment(c->out, f->doc, 0);

@@ -90,14 +90,17 @@ typedef struct Epilogue {
     int lanes;
     LExpr **accumulator; /* by family->accs */
     LExpr **computed;    /* by value id */
-    struct Loaded {
-        Use use;
-        Want want;
-        LExpr *value;
-    } * loaded;
-    int loaded_count, loaded_room;
+    struct Loaded **loaded, *last;
     const Value *reader;
 } Epilogue;
+
+/* An element that was loaded, as one that wants it may use it again; by value id, in a list. */
+struct Loaded {
+    Use use;
+    Want want;
+    LExpr *value;
+    struct Loaded *next, *before; /* of the same value; of all */
+};
 
 static int acc_number(const Family *family, int value) {
     for (int i = 0; i < family->accs.count; i++)
@@ -128,19 +131,15 @@ static LExpr *get_operand(void *user, const Use *use, Want want) {
     if (here && source->kind == VALUE_PRODUCT && source->acc != source->id)
         return NULL; /* in the accumulator */
     if (here) return lower_as(e->fn->lower, e->computed[source->id], want);
-    for (int i = 0; i < e->loaded_count; i++)
-        if (e->loaded[i].want == want && schedule_same_use(schedule, e->loaded[i].use, *use))
-            return e->loaded[i].value;
+    for (const struct Loaded *known = e->loaded[source->id]; known; known = known->next)
+        if (known->want == want && schedule_same_use(schedule, known->use, *use))
+            return known->value;
     LExpr *value = lower_element(e->fn, e->out, e->reader, use, e->row, e->unit, e->lanes, want);
     if (value->kind != LE_VAR && source->kind != VALUE_CONST)
         value = lower_let(e->fn, e->out, lower_name(e->fn->lower, source), value);
-    if (e->loaded_count == e->loaded_room) {
-        struct Loaded *old = e->loaded;
-        e->loaded_room = e->loaded_room ? 2 * e->loaded_room : 16;
-        e->loaded = ARENA_ARRAY(e->fn->lower->arena, e->loaded_room, struct Loaded);
-        for (int i = 0; i < e->loaded_count; i++) e->loaded[i] = old[i];
-    }
-    e->loaded[e->loaded_count++] = (struct Loaded){*use, want, value};
+    struct Loaded *loaded = ARENA_NEW(e->fn->lower->arena, struct Loaded);
+    *loaded = (struct Loaded){*use, want, value, e->loaded[source->id], e->last};
+    e->loaded[source->id] = e->last = loaded;
     return value;
 }
 
@@ -188,6 +187,12 @@ static void epilogue(Epilogue *e, const int *init) {
 
 static void run_epilogue(Tile *tile, LBlock *out, const Row *row, LExpr *unit,
                          LExpr **accumulator) {
+    Lower *lower = tile->fn->lower;
+    const Schedule *schedule = lower->schedule;
+    if (!lower->computed) {
+        lower->computed = ARENA_ARRAY(lower->arena, schedule->values.count, LExpr *);
+        lower->loaded = ARENA_ARRAY(lower->arena, schedule->values.count, struct Loaded *);
+    }
     Epilogue e = {.fn = tile->fn,
                   .out = out,
                   .family = tile->family,
@@ -195,9 +200,11 @@ static void run_epilogue(Tile *tile, LBlock *out, const Row *row, LExpr *unit,
                   .unit = unit,
                   .lanes = tile->lanes,
                   .accumulator = accumulator,
-                  .computed = ARENA_ARRAY(tile->fn->lower->arena,
-                                          tile->fn->lower->schedule->values.count, LExpr *)};
+                  .computed = lower->computed,
+                  .loaded = lower->loaded};
     epilogue(&e, tile->init);
+    for (int i = 0; i < e.family->values.count; i++) e.computed[e.family->values.at[i]] = NULL;
+    for (; e.last; e.last = e.last->before) e.loaded[e.last->use.value] = NULL;
 }
 
 /* --- products

@@ -74,10 +74,12 @@ typedef struct Lower {
     Size clock_offset, positions_offset, state_size;
     bool *feeds_math; /* by value: a function of the expansion reads it */
     const char *
-        *labels;     /* by value: a name for readers of the code, where it has none of its own */
-    bool carries;    /* the sequence function takes a state */
-    bool *late;      /* by value: without time, but made from what is over time */
-    Window *windows; /* by value; index -1 where it has none */
+        *labels;      /* by value: a name for readers of the code, where it has none of its own */
+    LExpr **computed; /* by value: of the epilogue that is being made, in lower_family.c */
+    struct Loaded **loaded; /* the same */
+    bool carries;           /* the sequence function takes a state */
+    bool *late;             /* by value: without time, but made from what is over time */
+    Window *windows;        /* by value; index -1 where it has none */
     /* lower_delay.c; the last entry is of who reads the outputs, and of all that has no position */
     int step_axis;
     int64_t *delay;  /* by value, in steps of the run axis */
