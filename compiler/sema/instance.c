@@ -240,20 +240,12 @@ static void find_generated(const Elab *e) {
     }
 }
 
-static const Model *model_called(const Program *program, const char *name) {
-    for (int i = 0; i < program->models.count; i++) {
-        const Model *model = program->models.at[i];
-        if (model->file->main && strcmp(model->name, name) == 0) return model;
-    }
-    return NULL;
-}
-
 Graph *sema_graph(Program *program, const char *name, Mode mode, Diags *diags) {
     return sema_graph_in(program->arena, program, name, mode, diags);
 }
 
 Graph *sema_graph_in(Arena *arena, Program *program, const char *name, Mode mode, Diags *diags) {
-    const Model *model = model_called(program, name);
+    const Model *model = map_get(&program->main->models, name_of(program->names, name));
     if (model == NULL || diags->errors > 0) return NULL;
     Elab from = {.arena = arena, .names = program->names, .diags = diags, .program = program};
     Elab *e = elab_new(&from, model->name, mode, true);
