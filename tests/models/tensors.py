@@ -1,7 +1,7 @@
 """Small dense tensors for the conversion scripts, standard library only.
 
-A Tensor is a shape and a flat row-major list. Files: .npy (version 1.0, read and
-written) and .safetensors (written), float32 and int32/int64 as rnnc takes them.
+A Tensor is a shape and a flat row-major list. Files: .npy (version 1.0) and .safetensors, both
+read and written; float32, float64, int32 and int64 as rnnc takes them.
 """
 import array
 import ast
@@ -10,10 +10,13 @@ import struct
 import sys
 
 _FORMATS = {"<f4": "f", "<f8": "d", "<i4": "i", "<i8": "q", "|i1": "b", "|u1": "B", "|b1": "B"}
+_WRITTEN = {"f": "<f4", "d": "<f8", "i": "<i4", "q": "<i8"}
+_WIDTHS = {"f": "F32", "d": "F64", "q": "I64"}
 
 
 class Tensor:
-    """A shape and its elements in row-major order; `kind` is 'f' or 'i'."""
+    """A shape and its elements in row-major order; `kind` is 'f' or 'i'; 'd'
+    and 'q' where a file is to hold float64 or int64."""
 
     def __init__(self, shape, data, kind="f"):
         self.shape, self.data, self.kind = tuple(shape), list(data), kind
@@ -106,7 +109,7 @@ def read_npy(path):
 
 
 def _bytes(t):
-    values = array.array("f" if t.kind == "f" else "i", t.data)
+    values = array.array(t.kind, t.data)
     if sys.byteorder == "big":
         values.byteswap()
     return values.tobytes()
@@ -114,8 +117,7 @@ def _bytes(t):
 
 def write_npy(path, t):
     shape = repr(tuple(t.shape))
-    descr = "<f4" if t.kind == "f" else "<i4"
-    head = "{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, shape)
+    head = "{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (_WRITTEN[t.kind], shape)
     head += " " * (63 - (len(head) + 10) % 64) + "\n"
     with open(path, "wb") as f:
         f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode("latin-1"))
@@ -123,14 +125,34 @@ def write_npy(path, t):
 
 
 def write_safetensors(path, tensors):
-    """`tensors` maps parameter names to Tensors, all written as float32."""
+    """`tensors` maps names to Tensors, written as float32 unless their kind is 'd' or 'q'."""
     head, body = {}, b""
     for name in sorted(tensors):
-        data = _bytes(Tensor(tensors[name].shape, tensors[name].data))
-        head[name] = {"dtype": "F32", "shape": list(tensors[name].shape),
+        kind = tensors[name].kind if tensors[name].kind in "dq" else "f"
+        data = _bytes(Tensor(tensors[name].shape, tensors[name].data, kind))
+        head[name] = {"dtype": _WIDTHS[kind], "shape": list(tensors[name].shape),
                       "data_offsets": [len(body), len(body) + len(data)]}
         body += data
     text = json.dumps(head, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text + body)
+
+
+def read_safetensors(path):
+    """Names to Tensors."""
+    with open(path, "rb") as f:
+        raw = f.read()
+    size = struct.unpack("<Q", raw[:8])[0]
+    tensors, kinds = {}, {width: kind for kind, width in _WIDTHS.items()}
+    for name, about in json.loads(raw[8:8 + size]).items():
+        if name == "__metadata__":
+            continue
+        kind = kinds[about["dtype"]]
+        begin, end = about["data_offsets"]
+        values = array.array(kind)
+        values.frombytes(raw[8 + size + begin:8 + size + end])
+        if sys.byteorder == "big":
+            values.byteswap()
+        tensors[name] = Tensor(about["shape"], values, kind)
+    return tensors
