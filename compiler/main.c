@@ -200,7 +200,8 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
         return EXIT_USAGE;
     }
     Compilation *c = compilation_new(arena, options);
-    bool native = options->command == COMMAND_RUN;
+    bool native = options->command == COMMAND_RUN || options->command == COMMAND_GRAD ||
+                  options->command == COMMAND_VERIFY;
     if (!target_choose(arena, &options->target, native, &c->target, &why)) {
         fprintf(stderr, "rnnc: error: %s\n", why);
         return EXIT_USAGE;
@@ -208,7 +209,9 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     switch (options->command) {
     case COMMAND_COMPILE: return compile(c);
     case COMMAND_CHECK: compilation_check(c); return report(c);
-    case COMMAND_RUN: return run(c);
+    case COMMAND_RUN:
+    case COMMAND_GRAD: return run(c);
+    case COMMAND_VERIFY: return EXIT_DONE;
     case COMMAND_FMT: return format(c);
     case COMMAND_HELP: text_puts(&text, options_help); break;
     case COMMAND_VERSION: text_printf(&text, "rnnc %s\n", RNNC_VERSION); break;

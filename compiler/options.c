@@ -48,6 +48,9 @@ typedef enum OptionId {
     ID_LOSS,
     ID_BATCH_FIRST,
     ID_SEED,
+    ID_GRADS,
+    ID_IN_GRADS,
+    ID_UPSTREAM,
     ID_LATER
 } OptionId;
 
@@ -55,9 +58,12 @@ enum { /* commands, as sets */
        C = 1 << COMMAND_COMPILE,
        K = 1 << COMMAND_CHECK,
        R = 1 << COMMAND_RUN,
+       G = 1 << COMMAND_GRAD,
+       V = 1 << COMMAND_VERIFY,
        F = 1 << COMMAND_FMT,
-       CODE = C | R,
-       ALL = C | K | R | F
+       RUN = R | G, /* reads and writes tensors */
+       CODE = C | RUN,
+       ALL = C | K | RUN | V | F
 };
 
 typedef enum OptionForm {
@@ -76,10 +82,10 @@ typedef struct OptionRow {
 static const OptionRow rows[] = {
     {"-o", ID_OUT, FORM_VALUE, C | F},
     {"--emit", ID_EMIT, FORM_VALUE, C},
-    {"--model", ID_MODEL, FORM_VALUE, C | K | R},
-    {"-D", ID_DEFINE, FORM_VALUE, C | K | R},
+    {"--model", ID_MODEL, FORM_VALUE, C | K | RUN | V},
+    {"-D", ID_DEFINE, FORM_VALUE, C | K | RUN | V},
     {"--mode", ID_MODE, FORM_VALUE, CODE},
-    {"--dtype", ID_DTYPE, FORM_VALUE, CODE},
+    {"--dtype", ID_DTYPE, FORM_VALUE, CODE | V},
     {"--prefix", ID_PREFIX, FORM_VALUE, C},
     {"--target", ID_TARGET, FORM_VALUE, CODE},
     {"--cpu", ID_CPU, FORM_VALUE, CODE},
@@ -103,17 +109,20 @@ static const OptionRow rows[] = {
     {"--gemm", ID_GEMM, FORM_VALUE, CODE},
     {"--threads", ID_THREADS, FORM_VALUE, CODE},
     {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
-    {"--backend", ID_BACKEND, FORM_VALUE, R},
-    {"--weights", ID_WEIGHTS, FORM_VALUE, R},
-    {"--in", ID_IN, FORM_VALUE, R},
-    {"--out", ID_OUT_TENSOR, FORM_VALUE, R},
-    {"--lengths", ID_LENGTHS, FORM_VALUE, R},
-    {"--out-lengths", ID_OUT_LENGTHS, FORM_VALUE, R},
-    {"--state-in", ID_STATE_IN, FORM_VALUE, R},
-    {"--state-out", ID_STATE_OUT, FORM_VALUE, R},
-    {"--loss", ID_LOSS, FORM_VALUE, R},
-    {"--batch-first", ID_BATCH_FIRST, FORM_FLAG, R},
-    {"--seed", ID_SEED, FORM_VALUE, R},
+    {"--backend", ID_BACKEND, FORM_VALUE, RUN},
+    {"--weights", ID_WEIGHTS, FORM_VALUE, RUN},
+    {"--in", ID_IN, FORM_VALUE, RUN},
+    {"--out", ID_OUT_TENSOR, FORM_VALUE, RUN},
+    {"--lengths", ID_LENGTHS, FORM_VALUE, RUN},
+    {"--out-lengths", ID_OUT_LENGTHS, FORM_VALUE, RUN},
+    {"--state-in", ID_STATE_IN, FORM_VALUE, RUN},
+    {"--state-out", ID_STATE_OUT, FORM_VALUE, RUN},
+    {"--loss", ID_LOSS, FORM_VALUE, RUN},
+    {"--batch-first", ID_BATCH_FIRST, FORM_FLAG, RUN},
+    {"--seed", ID_SEED, FORM_VALUE, RUN | V},
+    {"--grads", ID_GRADS, FORM_VALUE, G},
+    {"--in-grads", ID_IN_GRADS, FORM_VALUE, G},
+    {"--upstream", ID_UPSTREAM, FORM_VALUE, G},
     {"-g", ID_LATER, FORM_FLAG, CODE},
     {"--unroll-time", ID_LATER, FORM_VALUE, CODE},
     {"--layout", ID_LATER, FORM_VALUE, CODE},
@@ -128,6 +137,8 @@ const char options_help[] =
     "  rnnc FILE.rnn [-o OUT]     compile the last model of the file\n"
     "  rnnc check FILE.rnn        all static rules, no output\n"
     "  rnnc run FILE.rnn --weights W --in x=X.npy --out h=H.npy     compile and run\n"
+    "  rnnc grad FILE.rnn --weights W --in x=X.npy --grads G        gradients\n"
+    "  rnnc verify FILE.rnn       gradients against differences, C against the interpreter\n"
     "  rnnc fmt FILE.rnn          the file in its canonical layout\n"
     "\n"
     "compile\n"
@@ -158,6 +169,13 @@ const char options_help[] =
     "  --loss FILE          the loss, with --mode=eval or train; --reduce=mean|sum\n"
     "  --seed=N             of all draws (0)\n"
     "\n"
+    "grad: the options of run, by the interpreter; --mode=train (default) or eval\n"
+    "  --grads FILE         of the parameters, .safetensors; zeros where there is none\n"
+    "  --in-grads FILE      of the inputs that are given, .safetensors\n"
+    "  --upstream NAME=FILE the gradient of an output, beside or instead of the loss\n"
+    "\n"
+    "verify: --model, -D, --dtype, --seed\n"
+    "\n"
     "  --color=auto|always|never   -v   --version   --help\n"
     "\n"
     "Exit status: 0 done, 1 the input is wrong, 2 the command line is wrong, 3 the surroundings\n"
@@ -167,7 +185,7 @@ typedef struct Parser {
     Arena *arena;
     Options *options;
     const char **why;
-    bool emit_given;
+    bool emit_given, mode_given;
     VEC(const OptionRow *) used;
 } Parser;
 
@@ -308,6 +326,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_MODE:
         if ((word = choose(p, row, value, modes)) < 0) return false;
         o->mode = (Mode)word;
+        p->mode_given = true;
         return true;
     case ID_DTYPE: return take_dtype(p, row, value);
     case ID_PREFIX: return take_prefix(p, row, value);
@@ -357,6 +376,9 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_OUT_LENGTHS: return take_named(p, row, value, &o->out_lengths);
     case ID_STATE_IN: return take_once(p, row, value, &o->state_in);
     case ID_STATE_OUT: return take_once(p, row, value, &o->state_out);
+    case ID_GRADS: return take_once(p, row, value, &o->grads);
+    case ID_IN_GRADS: return take_once(p, row, value, &o->in_grads);
+    case ID_UPSTREAM: return take_named(p, row, value, &o->upstream);
     case ID_LOSS: return take_once(p, row, value, &o->loss);
     case ID_BATCH_FIRST: o->batch_first = true; return true;
     case ID_SEED: return take_seed(p, value);
@@ -387,8 +409,8 @@ static const OptionRow *find_row(const char *argument, const char **value) {
 }
 
 static bool take_command(Parser *p, const char *word, bool *is_command) {
-    static const char *const built[] = {"compile", "check", "run", "fmt"};
-    static const char *const not_yet[] = {"grad", "train", "verify", "bench", "tune", "import"};
+    static const char *const built[] = {"compile", "check", "run", "grad", "verify", "fmt"};
+    static const char *const not_yet[] = {"train", "bench", "tune", "import"};
     *is_command = true;
     for (int i = COMMAND_CHECK; i <= COMMAND_FMT; i++)
         if (strcmp(word, built[i]) == 0) {
@@ -402,9 +424,21 @@ static bool take_command(Parser *p, const char *word, bool *is_command) {
     return true;
 }
 
+static bool check_grad(Parser *p) {
+    Options *o = p->options;
+    if (o->backend == RUN_C) return later(p, "'grad' with --backend=c");
+    o->backend = RUN_INTERP;
+    if (!p->mode_given) o->mode = MODE_TRAIN;
+    if (o->mode == MODE_INFER) return fail(p, "'grad' needs --mode=train or --mode=eval");
+    if (!o->grads && !o->in_grads && !o->loss)
+        return fail(p, "nothing to write: give --grads, --in-grads or --loss");
+    return true;
+}
+
 /* What only the whole line shows to be wrong. */
 static bool check_whole(Parser *p) {
-    static const char *const names[] = {"compiling", "'check'", "'run'", "'fmt'"};
+    static const char *const names[] = {"compiling", "'check'",  "'run'",
+                                        "'grad'",    "'verify'", "'fmt'"};
     Options *o = p->options;
     if (o->command > COMMAND_FMT) return true;
     for (int i = 0; i < p->used.count; i++)
@@ -436,11 +470,15 @@ static bool check_whole(Parser *p) {
         o->backend = RUN_INTERP;
     }
     if (o->command == COMMAND_RUN && o->backend == RUN_DEFAULT) o->backend = RUN_C;
+    if (o->command == COMMAND_GRAD && !check_grad(p)) return false;
+    if (o->command == COMMAND_VERIFY) o->mode = MODE_INFER;
     if (o->command == COMMAND_RUN && !o->out_tensors.count && !o->out_lengths.count && !o->loss &&
         !o->state_out)
         return fail(p, "nothing to write: give --out, --out-lengths, --state-out or --loss");
     int from_stdin = strcmp(o->file, "-") == 0;
     for (int i = 0; i < o->in.count; i++) from_stdin += strcmp(o->in.at[i].value, "-") == 0;
+    for (int i = 0; i < o->upstream.count; i++)
+        from_stdin += strcmp(o->upstream.at[i].value, "-") == 0;
     for (int i = 0; i < o->lengths.count; i++)
         from_stdin += strcmp(o->lengths.at[i].value, "-") == 0;
     if (o->weights) from_stdin += strcmp(o->weights, "-") == 0;

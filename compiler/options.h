@@ -24,6 +24,8 @@ typedef enum Command {
     COMMAND_COMPILE,
     COMMAND_CHECK,
     COMMAND_RUN,
+    COMMAND_GRAD,
+    COMMAND_VERIFY,
     COMMAND_FMT,
     COMMAND_HELP,
     COMMAND_VERSION,
@@ -71,11 +73,13 @@ typedef struct Options {
     bool depend;             /* -MD */
     const char *depend_file; /* -MF */
 
-    /* run */
+    /* run, grad */
     RunBackend backend;
     bool without_llvm; /* llvm was asked for, which is not built in: it runs as c, and says so */
     const char *weights, *state_in, *state_out, *loss;
     NamedList in, out_tensors, lengths, out_lengths;
+    const char *grads, *in_grads; /* grad */
+    NamedList upstream;
     bool batch_first, reduce_sum;
     uint64_t seed;
 } Options;

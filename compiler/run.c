@@ -1,4 +1,4 @@
-/* `rnnc run`: the order of things, and the results as files. */
+/* `rnnc run` and `rnnc grad`: the order of things, and the results as files. */
 #define _XOPEN_SOURCE 700
 
 #include "run.h"
@@ -112,6 +112,11 @@ static bool check_names(RunData *data) {
     if (o->loss && data->graph->losses.count == 0)
         diag_error(diags, "E-TENSOR", (Span){0}, "--loss: model %s has no loss",
                    data->graph->model);
+    if (o->command == COMMAND_GRAD && data->graph->losses.count == 0 && !o->upstream.count)
+        diag_error(diags, "E-TENSOR", (Span){0},
+                   "model %s has no loss: --upstream NAME=FILE gives the gradient of an output to "
+                   "start from",
+                   data->graph->model);
     return diags->errors == 0;
 }
 
@@ -195,7 +200,7 @@ static bool add_npy(RunData *data, Outputs *outputs, const char *path, RtDtype d
 }
 
 /* Puts the batch in front of the positions. */
-static double *turn(RunData *data, const double *values, int64_t positions, int64_t count) {
+static const double *turn(RunData *data, const double *values, int64_t positions, int64_t count) {
     double *turned = ARENA_ARRAY(data->arena, positions * data->batch * count, double);
     for (int64_t p = 0; p < positions; p++)
         for (int64_t b = 0; b < data->batch; b++)
@@ -204,11 +209,9 @@ static double *turn(RunData *data, const double *values, int64_t positions, int6
     return turned;
 }
 
-static bool add_output(RunData *data, Outputs *outputs, const Named *option) {
-    int slot = find_output(data->graph, option->name);
-    const GraphPort *port = &data->graph->outputs.at[slot];
+int run_file_shape(RunData *data, const GraphPort *port, int64_t *shape, const double **values) {
     bool batch_first = data->c->options->batch_first;
-    int64_t shape[MAX_RANK + 1 + MAX_DOMAIN] = {0}, positions = 1;
+    int64_t positions = 1;
     int rank = 0;
     if (data->batched && batch_first) shape[rank++] = data->batch;
     for (int k = 0; k < port->index_count; k++) {
@@ -217,9 +220,17 @@ static bool add_output(RunData *data, Outputs *outputs, const Named *option) {
     }
     if (data->batched && !batch_first) shape[rank++] = data->batch;
     for (int k = 0; k < port->type.shape.rank; k++) shape[rank++] = port->type.shape.dim[k];
-    const double *values = data->outputs[slot];
     if (data->batched && batch_first)
-        values = turn(data, values, positions, shape_count(port->type.shape));
+        *values = turn(data, *values, positions, shape_count(port->type.shape));
+    return rank;
+}
+
+static bool add_output(RunData *data, Outputs *outputs, const Named *option) {
+    int slot = find_output(data->graph, option->name);
+    const GraphPort *port = &data->graph->outputs.at[slot];
+    int64_t shape[MAX_RANK + 1 + MAX_DOMAIN] = {0};
+    const double *values = data->outputs[slot];
+    int rank = run_file_shape(data, port, shape, &values);
     RtDtype dtype = data->c->options->real == LT_F64 ? RT_F64 : RT_F32;
     if (port->type.dtype == DT_INT) dtype = RT_I32;
     if (port->type.dtype == DT_BOOL) dtype = RT_BOOL;
@@ -255,6 +266,13 @@ static bool add_results(RunData *data, Outputs *outputs) {
         good = run_state_bytes(data, &bytes, &size);
         if (good) output_add(outputs, o->state_out, bytes, size);
     }
+    for (int of_inputs = 0; of_inputs < 2; of_inputs++) {
+        const char *bytes, *path = of_inputs ? o->in_grads : o->grads;
+        size_t size;
+        if (!good || !path) continue;
+        good = run_grads_bytes(data, of_inputs, &bytes, &size);
+        if (good) output_add(outputs, path, bytes, size);
+    }
     return good;
 }
 
@@ -269,5 +287,6 @@ ExitStatus run_model(Compilation *c, Outputs *outputs) {
     if (!check_names(&data)) return EXIT_INPUT;
     if (!run_read(&data) || !check_ranks(&data)) return EXIT_INPUT;
     if (interp ? !run_interp(&data, &status) : !run_c(&data, &status)) return status;
+    if (c->options->command == COMMAND_GRAD && !run_gradients(&data, &status)) return status;
     return add_results(&data, outputs) ? EXIT_DONE : EXIT_OUTSIDE;
 }

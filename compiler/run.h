@@ -1,5 +1,5 @@
-/* `rnnc run`: tensors in, one call of a model through the interpreter or through compiled C,
- * tensors out. */
+/* `rnnc run` and `rnnc grad`: tensors in, one call of a model through the interpreter or through
+ * compiled C, tensors out. */
 #ifndef RNNC_RUN_H
 #define RNNC_RUN_H
 

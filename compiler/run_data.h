@@ -3,6 +3,7 @@
 #ifndef RNNC_RUN_DATA_H
 #define RNNC_RUN_DATA_H
 
+#include "graph/interpret.h"
 #include "pipeline.h"
 #include "rnn_rt.h"
 
@@ -27,12 +28,15 @@ typedef struct RunData {
         *lengths;    /* [axis][batch]; NULL: fixed, slow, unused, or bounded by the source alone */
     double **inputs; /* [graph->inputs]; NULL: absent */
     double **params; /* [graph->params] */
+    double **upstream;    /* [graph->outputs]: gradients of outputs; NULL: absent */
     VEC(RunState) states; /* what the model carries; values: --state-in, or NULL */
     /* results */
     double **outputs; /* [graph->outputs], zero beyond each length */
     int64_t **found;  /* [axis][batch]: lengths after the run */
     double loss;
     double **state_out; /* [states] as RunState.values */
+    double **grads;     /* [graph->params] of `rnnc grad`; zeros where there is none */
+    double **in_grads;  /* [graph->inputs], laid out as these; NULL: not asked for */
 } RunData;
 
 /* Reads and checks what the options name. False when something does not fit: then c->diags lists
@@ -47,6 +51,9 @@ int64_t run_count(RunData *data, int index_count, const int *indices, const int6
 void run_copy(const RunData *data, const GraphPort *port, const double *from,
               const int64_t *from_extent, double *to, const int64_t *to_extent);
 
+/* The shape of a port in a file, [MAX_RANK + 1 + MAX_DOMAIN], and its values in that order. */
+int run_file_shape(RunData *data, const GraphPort *port, int64_t *shape, const double **values);
+
 /* The largest length of each axis over the batch, slow axes included. */
 int64_t *run_longest(const RunData *data, int64_t *const *lengths);
 
@@ -56,6 +63,16 @@ void run_graph_states(RunData *data);
 /* The backends. False with the reason in c->diags or, for *status, in c->log. */
 bool run_interp(RunData *data, ExitStatus *status);
 bool run_c(RunData *data, ExitStatus *status);
+
+/* After run_interp: the gradients (run_grad.c). */
+bool run_gradients(RunData *data, ExitStatus *status);
+
+/* What the interpreter is called with, arrays cut to the longest sequence. */
+InterpCall run_interp_call(RunData *data);
+/* Whether the interpreter refused; the reason goes where that of run_interp goes. */
+bool run_interp_refused(RunData *data, const InterpResult *result, ExitStatus *status);
+/* The values of a port cut to the extents `longest`. */
+double *run_cut(RunData *data, const GraphPort *port, const double *values, const int64_t *longest);
 
 /* Compiles C to a shared object in a folder of its own and opens it: the handle of dlopen, NULL
  * with the reason in c->log. The folder is gone afterwards. */
@@ -77,5 +94,6 @@ bool run_bytes_close(RunBytes *bytes); /* false when something was not written *
 bool run_read_inputs(RunData *data); /* run_inputs.c */
 bool run_read_sets(RunData *data);   /* run_sets.c: parameters, states */
 bool run_state_bytes(RunData *data, const char **bytes, size_t *size);
+bool run_grads_bytes(RunData *data, bool of_inputs, const char **bytes, size_t *size);
 
 #endif

@@ -1,5 +1,6 @@
-/* The inputs and lengths of `rnnc run`: ranks decide whether the call is one sequence or a batch,
- * extents of arrays give lengths, and all that does not fit is listed at once. */
+/* The inputs and lengths of `rnnc run`, and the upstream gradients of `rnnc grad`: ranks decide
+ * whether the call is one sequence or a batch, extents of arrays give lengths, and all that does
+ * not fit is listed at once. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,10 @@
 
 typedef struct Given {
     const Named *option;
+    bool upstream; /* of an output, whose extents are those of the inputs */
     int slot;
+    const GraphPort *port;
+    const char *label; /* in messages */
     RtTensor tensor;
     bool good, batched;
 } Given;
@@ -90,10 +94,10 @@ static bool read_npy(RunData *data, const char *path, RtTensor *tensor, const ch
     return false;
 }
 
-static int find_input(const Graph *graph, const char *name) {
-    for (int i = 0; i < graph->inputs.count; i++)
-        if (strcmp(graph->inputs.at[i].name, name) == 0) return i;
-    return -1;
+/* The inputs, or the outputs. */
+static const GraphPort *ports(const Graph *graph, bool outputs, int *count) {
+    *count = outputs ? graph->outputs.count : graph->inputs.count;
+    return outputs ? graph->outputs.at : graph->inputs.at;
 }
 
 static const char *dtype_wanted(const GraphPort *port) {
@@ -117,11 +121,16 @@ static bool dtype_fits(const GraphPort *port, RtDtype dtype) {
 /* Type, rank and fixed dims of one input; its rank votes for a batch or against. */
 static void check_alone(Inputs *inputs, Given *given) {
     RunData *data = inputs->data;
-    const GraphPort *port = &data->graph->inputs.at[given->slot];
+    const GraphPort *port = given->port;
     const RtTensor *tensor = &given->tensor;
     int rank = port->index_count + port->type.shape.rank;
+    if (given->upstream && port->type.dtype != DT_FLOAT) {
+        wrong(inputs, arena_printf(data->arena, "output %s has no gradient: it is %s", port->name,
+                                   port->type.dtype == DT_INT ? "int" : "bool"));
+        return;
+    }
     if (!dtype_fits(port, tensor->dtype)) {
-        wrong(inputs, arena_printf(data->arena, "%s holds %s when it should be %s", port->name,
+        wrong(inputs, arena_printf(data->arena, "%s holds %s when it should be %s", given->label,
                                    rt_dtype_name(tensor->dtype), dtype_wanted(port)));
         return;
     }
@@ -132,38 +141,50 @@ static void check_alone(Inputs *inputs, Given *given) {
     if (!fits) {
         wrong(inputs,
               arena_printf(data->arena, "%s has shape %s when it should be %s, or %s for a batch",
-                           port->name, shape_text(data, tensor), wanted_shape(data, port, false),
+                           given->label, shape_text(data, tensor), wanted_shape(data, port, false),
                            wanted_shape(data, port, true)));
         return;
     }
     if (tensor->dtype == RT_F64 && data->c->options->real == LT_F32)
         text_printf(&data->c->log, "rnnc: note: %s holds float64 and is rounded to float32\n",
-                    port->name);
+                    given->label);
     given->good = true;
+}
+
+static void read_given(Inputs *inputs, Given *given, const Named *option, bool upstream) {
+    RunData *data = inputs->data;
+    int count;
+    const GraphPort *port = ports(data->graph, upstream, &count);
+    const char *why;
+    *given = (Given){.option = option, .upstream = upstream, .slot = -1, .label = option->name};
+    if (upstream) given->label = arena_printf(data->arena, "--upstream %s", option->name);
+    for (int i = 0; i < count; i++)
+        if (strcmp(port[i].name, option->name) == 0) given->slot = i;
+    run_own_tensor(data->arena, &given->tensor);
+    if (given->slot < 0) {
+        wrong(inputs, arena_printf(data->arena, "the model has no %s %s",
+                                   upstream ? "output" : "input", option->name));
+        return;
+    }
+    given->port = &port[given->slot];
+    if (!read_npy(data, option->value, &given->tensor, &why))
+        wrong(inputs, why);
+    else
+        check_alone(inputs, given);
 }
 
 static void read_inputs(Inputs *inputs) {
     RunData *data = inputs->data;
-    const NamedList *list = &data->c->options->in;
-    inputs->in_count = list->count;
-    inputs->in = ARENA_ARRAY(data->arena, list->count, Given);
-    for (int i = 0; i < list->count; i++) {
-        Given *given = &inputs->in[i];
-        const char *why;
-        *given = (Given){.option = &list->at[i], .slot = find_input(data->graph, list->at[i].name)};
-        run_own_tensor(data->arena, &given->tensor);
-        if (given->slot < 0)
-            wrong(inputs,
-                  arena_printf(data->arena, "the model has no input %s", given->option->name));
-        else if (!read_npy(data, given->option->value, &given->tensor, &why))
-            wrong(inputs, why);
-        else
-            check_alone(inputs, given);
-    }
+    const NamedList *in = &data->c->options->in, *up = &data->c->options->upstream;
+    inputs->in_count = in->count + up->count;
+    inputs->in = ARENA_ARRAY(data->arena, inputs->in_count, Given);
+    for (int i = 0; i < in->count; i++) read_given(inputs, &inputs->in[i], &in->at[i], false);
+    for (int i = 0; i < up->count; i++)
+        read_given(inputs, &inputs->in[in->count + i], &up->at[i], true);
     for (int i = 0; i < data->graph->inputs.count; i++) {
         const GraphPort *port = &data->graph->inputs.at[i];
         bool there = port->node < 0 || port->fallback >= 0;
-        for (int k = 0; k < inputs->in_count; k++) there = there || inputs->in[k].slot == i;
+        for (int k = 0; k < in->count; k++) there = there || inputs->in[k].slot == i;
         if (!there)
             wrong(inputs,
                   arena_printf(data->arena, "%s is missing, %s, or %s for a batch", port->name,
@@ -223,10 +244,9 @@ static void decide_batch(Inputs *inputs) {
         if (i < inputs->in_count) {
             const Given *given = &inputs->in[i];
             if (!given->good) continue;
-            const GraphPort *port = &data->graph->inputs.at[given->slot];
-            name = port->name;
+            name = given->label;
             batched = given->batched;
-            if (batched) size = given->tensor.shape[batch_dim(data, port)];
+            if (batched) size = given->tensor.shape[batch_dim(data, given->port)];
         } else {
             int k = i - inputs->in_count;
             const RtTensor *tensor = &inputs->length_tensors[k];
@@ -270,8 +290,8 @@ static void measure_axes(Inputs *inputs) {
     }
     for (int i = 0; i < inputs->in_count; i++) {
         const Given *given = &inputs->in[i];
-        if (!given->good) continue;
-        const GraphPort *port = &graph->inputs.at[given->slot];
+        if (!given->good || given->upstream) continue;
+        const GraphPort *port = given->port;
         for (int k = 0; k < port->index_count; k++) {
             int a = graph->indices.at[port->indices[k]].axis;
             int64_t extent = given->tensor.shape[position_dim(data, given->batched, k)];
@@ -347,21 +367,22 @@ static void set_lengths(Inputs *inputs) {
             data->extent[a] = slow_length(&graph->axes.at[a], data->extent[graph->axes.at[a].base]);
 }
 
-/* Inputs on slower axes: now their number of positions is known. */
-static void check_slow(Inputs *inputs) {
+/* Inputs on slower axes, and upstream gradients: now their numbers of positions are known. */
+static void check_known(Inputs *inputs) {
     RunData *data = inputs->data;
     for (int i = 0; i < inputs->in_count; i++) {
         Given *given = &inputs->in[i];
         if (!given->good) continue;
-        const GraphPort *port = &data->graph->inputs.at[given->slot];
+        const GraphPort *port = given->port;
         for (int k = 0; k < port->index_count; k++) {
             int a = data->graph->indices.at[port->indices[k]].axis;
             int64_t extent = given->tensor.shape[position_dim(data, given->batched, k)];
-            if (data->graph->axes.at[a].kind == AXIS_SLOW && extent != data->extent[a])
+            bool known = given->upstream || data->graph->axes.at[a].kind == AXIS_SLOW;
+            if (known && extent != data->extent[a])
                 wrong(inputs, arena_printf(data->arena,
                                            "%s has %" PRId64
                                            " positions on %s when it should have %" PRId64,
-                                           port->name, extent, axis_name(data, port->indices[k]),
+                                           given->label, extent, axis_name(data, port->indices[k]),
                                            data->extent[a]));
         }
     }
@@ -369,11 +390,12 @@ static void check_slow(Inputs *inputs) {
 
 /* The values of a file as doubles, batch behind the positions. */
 static void take_values(RunData *data, Given *given) {
-    const GraphPort *port = &data->graph->inputs.at[given->slot];
+    const GraphPort *port = given->port;
     const RtTensor *tensor = &given->tensor;
     double *values = ARENA_ARRAY(data->arena, tensor->count, double);
+    double **to = given->upstream ? data->upstream : data->inputs;
     rt_tensor_to_f64(tensor, values);
-    data->inputs[given->slot] = values;
+    to[given->slot] = values;
     if (!data->c->options->batch_first || !given->batched || tensor->count == 0) return;
     int64_t count = shape_count(port->type.shape), batch = data->batch;
     int64_t positions = (int64_t)tensor->count / count / batch;
@@ -382,12 +404,13 @@ static void take_values(RunData *data, Given *given) {
         for (int64_t b = 0; b < batch; b++)
             memcpy(turned + (p * batch + b) * count, values + (b * positions + p) * count,
                    (size_t)count * sizeof *values);
-    data->inputs[given->slot] = turned;
+    to[given->slot] = turned;
 }
 
 bool run_read_inputs(RunData *data) {
     Inputs inputs = {.data = data};
     data->inputs = ARENA_ARRAY(data->arena, data->graph->inputs.count, double *);
+    data->upstream = ARENA_ARRAY(data->arena, data->graph->outputs.count, double *);
     data->extent = ARENA_ARRAY(data->arena, data->graph->axes.count, int64_t);
     data->lengths = ARENA_ARRAY(data->arena, data->graph->axes.count, int64_t *);
     read_inputs(&inputs);
@@ -395,11 +418,9 @@ bool run_read_inputs(RunData *data) {
     decide_batch(&inputs);
     if (!inputs.problem) measure_axes(&inputs);
     if (!inputs.problem) set_lengths(&inputs);
-    if (!inputs.problem) check_slow(&inputs);
+    if (!inputs.problem) check_known(&inputs);
     for (int i = 0; i < inputs.in_count; i++) {
-        const Given *given = &inputs.in[i];
-        if (!inputs.problem && data->graph->inputs.at[given->slot].node >= 0)
-            take_values(data, &inputs.in[i]);
+        if (!inputs.problem && inputs.in[i].port->node >= 0) take_values(data, &inputs.in[i]);
         rt_tensor_free(&inputs.in[i].tensor);
     }
     for (int i = 0; i < data->c->options->lengths.count; i++)

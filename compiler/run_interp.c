@@ -5,19 +5,21 @@
 
 #include "run_data.h"
 
+double *run_cut(RunData *data, const GraphPort *port, const double *values,
+                const int64_t *longest) {
+    int64_t count = run_count(data, port->index_count, port->indices, longest, port->type.shape);
+    double *cut = ARENA_ARRAY(data->arena, count, double);
+    run_copy(data, port, values, data->extent, cut, longest);
+    return cut;
+}
+
 /* The inputs cut to the longest sequence, as the interpreter wants them. */
-static const double **cut_inputs(RunData *data, const int64_t *longest) {
+static const double **cut_inputs(RunData *data) {
     const Graph *graph = data->graph;
+    const int64_t *longest = run_longest(data, data->lengths);
     const double **cut = ARENA_ARRAY(data->arena, graph->inputs.count, const double *);
-    for (int i = 0; i < graph->inputs.count; i++) {
-        const GraphPort *port = &graph->inputs.at[i];
-        if (!data->inputs[i]) continue;
-        int64_t count =
-            run_count(data, port->index_count, port->indices, longest, port->type.shape);
-        double *values = ARENA_ARRAY(data->arena, count, double);
-        run_copy(data, port, data->inputs[i], data->extent, values, longest);
-        cut[i] = values;
-    }
+    for (int i = 0; i < graph->inputs.count; i++)
+        if (data->inputs[i]) cut[i] = run_cut(data, &graph->inputs.at[i], data->inputs[i], longest);
     return cut;
 }
 
@@ -47,7 +49,7 @@ static bool take_states(RunData *data, const InterpResult *result) {
     return true;
 }
 
-static bool refused(RunData *data, const InterpResult *result, ExitStatus *status) {
+bool run_interp_refused(RunData *data, const InterpResult *result, ExitStatus *status) {
     switch (result->status) {
     case INTERP_OK: return false;
     case INTERP_CYCLE:
@@ -67,20 +69,24 @@ static bool refused(RunData *data, const InterpResult *result, ExitStatus *statu
     return true;
 }
 
+InterpCall run_interp_call(RunData *data) {
+    const Options *o = data->c->options;
+    return (InterpCall){.single = o->real == LT_F32,
+                        .reduce_sum = o->reduce_sum,
+                        .batch = data->batch,
+                        .lengths = data->lengths,
+                        .inputs = cut_inputs(data),
+                        .params = (const double **)data->params,
+                        .seed = o->seed,
+                        .state = o->state_in ? states_in(data, data->c->names) : NULL,
+                        .state_count = o->state_in ? data->states.count : 0,
+                        .want_state = o->state_out != NULL};
+}
+
 bool run_interp(RunData *data, ExitStatus *status) {
     const Graph *graph = data->graph;
     const Options *o = data->c->options;
-    int64_t *longest = run_longest(data, data->lengths);
-    InterpCall call = {.single = o->real == LT_F32,
-                       .reduce_sum = o->reduce_sum,
-                       .batch = data->batch,
-                       .lengths = data->lengths,
-                       .inputs = cut_inputs(data, longest),
-                       .params = (const double **)data->params,
-                       .seed = o->seed,
-                       .state = o->state_in ? states_in(data, data->c->names) : NULL,
-                       .state_count = o->state_in ? data->states.count : 0,
-                       .want_state = o->state_out != NULL};
+    InterpCall call = run_interp_call(data);
     /* First of all the results' memory: an absurd length should not take hours to fail. */
     data->outputs = ARENA_ARRAY(data->arena, graph->outputs.count, double *);
     for (int i = 0; i < graph->outputs.count; i++) {
@@ -90,7 +96,7 @@ bool run_interp(RunData *data, ExitStatus *status) {
         data->outputs[i] = ARENA_ARRAY(data->arena, count, double);
     }
     InterpResult *result = interpret(data->arena, graph, &call);
-    if (refused(data, result, status)) return false;
+    if (run_interp_refused(data, result, status)) return false;
     data->found = result->lengths;
     data->loss = result->loss;
     int64_t *reached = run_longest(data, result->lengths);
