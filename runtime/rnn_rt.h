@@ -1,5 +1,6 @@
 /* rnn_rt.h - the runtime of rnnc: tensors in .npy and .safetensors files, seeded random numbers,
- * initialisers. C99 and a POSIX libc, no other library; usable without the compiler.
+ * initialisers; optimisers, schedules, checkpoints. C99 and a POSIX libc, no other library; usable
+ * without the compiler.
  *
  * Nothing here prints, exits or keeps a global. What can fail returns an RtStatus and, if it is
  * not RT_OK, has written one line into the caller's `error` (of `error_size` bytes, always
@@ -252,6 +253,242 @@ RtStatus rt_init_f32(RtInit init, uint64_t seed, const char *name, int rank, con
                      float *out, char *error, size_t error_size);
 RtStatus rt_init_f64(RtInit init, uint64_t seed, const char *name, int rank, const int64_t *shape,
                      double *out, char *error, size_t error_size);
+
+/* ---- Optimisers ---------------------------------------------------------------------------
+ *
+ * Parameters, gradients and moments are flat arrays of n numbers, float or double, as generated
+ * code has them; all memory is the caller's, nothing allocates. Every result has the same bits on
+ * every machine with IEEE arithmetic, whatever compiler and flags (rt_exact.h).
+ *
+ * The formulas and the defaults are those of PyTorch's documentation (torch.optim, 2.15); g is the
+ * gradient, p the parameter, t the number of the step from 1, w weight_decay, lr learning_rate:
+ *
+ *   SGD      g += w p;  with momentum u > 0: b = u b + g;  g = b, or g + u b with nesterov;
+ *            p -= lr g                      (b is 0 before the first step; no dampening)
+ *   RMSProp  g += w p;  s = decay s + (1 - decay) g^2;  q = s, or with centred:
+ *            a = decay a + (1 - decay) g, q = max(s - a^2, 0);  d = g / (sqrt(q) + epsilon);
+ *            with momentum u > 0: b = u b + d, d = b;  p -= lr d
+ *   Adam     g += w p;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
+ *            p -= lr / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + epsilon)
+ *   AdamW    p *= 1 - lr w, then as Adam with w = 0
+ *
+ * Factors such as lr / (1 - beta1^t) are computed in double and rounded to the type of the arrays
+ * once; the rest is arithmetic in that type. Gradients are not looked at: one that is NaN or
+ * infinite goes into the parameters, so ask rt_clip_norm first. */
+
+typedef enum RtOptimiserKind { RT_SGD, RT_RMSPROP, RT_ADAM, RT_ADAMW } RtOptimiserKind;
+
+/* The settings of an optimiser; those that its kind does not name are not used. */
+typedef struct RtOptimiser {
+    RtOptimiserKind kind;
+    bool nesterov, centred;
+    double learning_rate; /* all numbers are finite and at least 0 */
+    double momentum;
+    double weight_decay;
+    double epsilon;
+    double decay;        /* alpha of PyTorch's RMSprop; below 1 */
+    double beta1, beta2; /* below 1 */
+} RtOptimiser;
+
+/* The defaults: SGD lr 0.001; RMSProp lr 0.01, decay 0.99, epsilon 1e-8; Adam and AdamW lr 0.001,
+ * betas 0.9 and 0.999, epsilon 1e-8; weight decay 0.01 of AdamW; all else 0 and false. */
+RtOptimiser rt_optimiser(RtOptimiserKind kind);
+
+/* "sgd", "rmsprop", "adam", "adamw"; static storage. */
+const char *rt_optimiser_name(RtOptimiserKind kind);
+
+/* The kind of this name; false where there is none. */
+bool rt_optimiser_find(const char *name, RtOptimiserKind *kind);
+
+/* RT_ERR_ARGUMENT where a setting is out of its range, or nesterov has no momentum. */
+RtStatus rt_optimiser_check(const RtOptimiser *optimiser, char *error, size_t error_size);
+
+/* The state is `slots` arrays of n numbers one behind the other, all 0 before the first step, of
+ * the type of the parameters: 0 (plain SGD) to 3. Bytes are SIZE_MAX where no size_t holds them. */
+int rt_optimiser_slots(const RtOptimiser *optimiser);
+size_t rt_optimiser_bytes(const RtOptimiser *optimiser, RtDtype dtype, size_t n);
+
+/* "momentum", "square_average", "average", "first_moment" or "second_moment"; static storage, NULL
+ * where there is no such slot. */
+const char *rt_optimiser_slot_name(const RtOptimiser *optimiser, int slot);
+
+/* Elements begin ... end - 1 of a flat array. Where a list of them is asked for, NULL means the
+ * whole array, and a list is ascending, without overlap and within it: the parameters that are
+ * trained. The others (frozen ones) are neither read nor changed, nor are their moments. */
+typedef struct RtRange {
+    size_t begin, end;
+} RtRange;
+
+/* RT_ERR_ARGUMENT, with the number of the range, where a list is not as it must be. */
+RtStatus rt_ranges_check(size_t n, const RtRange *ranges, size_t range_count, char *error,
+                         size_t error_size);
+
+/* One step: number `step`, from 1, which the caller counts. So groups of parameters with settings
+ * of their own (no decay of biases) are several calls with the same step and other ranges. `state`
+ * may be NULL where there are no slots. On failure nothing is changed. */
+RtStatus rt_optimise_f32(const RtOptimiser *optimiser, uint64_t step, size_t n,
+                         const RtRange *ranges, size_t range_count, const float *grads,
+                         float *params, float *state, char *error, size_t error_size);
+RtStatus rt_optimise_f64(const RtOptimiser *optimiser, uint64_t step, size_t n,
+                         const RtRange *ranges, size_t range_count, const double *grads,
+                         double *params, double *state, char *error, size_t error_size);
+
+/* The Euclidean norm of all gradients in the ranges (checked by rt_ranges_check) as it was before;
+ * where it is above `limit`, the gradients are multiplied with limit / norm (Pascanu, Mikolov,
+ * Bengio: On the difficulty of training recurrent neural networks; ICML 2013; PyTorch adds 1e-6 to
+ * the norm). Summed in double, exact to rounding for any finite numbers. A gradient that is NaN
+ * makes it NaN, an infinite one infinite; then nothing is changed, and the caller decides whether
+ * to leave out the step or to stop. INFINITY as limit only measures; so does NaN or a negative. */
+double rt_clip_norm_f32(float *grads, size_t n, const RtRange *ranges, size_t range_count,
+                        double limit);
+double rt_clip_norm_f64(double *grads, size_t n, const RtRange *ranges, size_t range_count,
+                        double limit);
+
+/* Brings each gradient into -limit ... limit; how many were beyond. An infinite one becomes the
+ * limit, NaN stays. A limit that is NaN or negative changes nothing. */
+size_t rt_clip_value_f32(float *grads, size_t n, float limit);
+size_t rt_clip_value_f64(double *grads, size_t n, double limit);
+
+/* ---- Schedules ----------------------------------------------------------------------------
+ *
+ * A learning rate is a function of the step alone, from 0; a step is an update or an epoch, as the
+ * caller likes. Formulas and defaults of PyTorch's torch.optim.lr_scheduler, 2.15. With s the step
+ * behind the warm-up:
+ *
+ *   constant      base
+ *   step          base factor^floor(s / period)                               (StepLR)
+ *   exponential   base factor^s                                               (ExponentialLR)
+ *   cosine        last + (base - last) (1 + cos(pi s / period)) / 2, `last` from s = period on
+ *                 (CosineAnnealingLR, which rises again there)
+ *   one cycle     half a cosine from base / start_divisor up to base at s = rise period - 1,
+ *                 another down to base / start_divisor / end_divisor at s = period - 1, which stays
+ *                 (OneCycleLR; of the learning rate, not of the momentum)
+ *   warm-up       in steps 0 ... warmup - 1, before any but one cycle: base times a factor that
+ *                 rises linearly from warmup_from, and would be 1 at step warmup
+ *                 (LinearLR, and SequentialLR with the milestone warmup) */
+
+typedef enum RtScheduleKind {
+    RT_SCHEDULE_CONSTANT,
+    RT_SCHEDULE_STEP,
+    RT_SCHEDULE_EXPONENTIAL,
+    RT_SCHEDULE_COSINE,
+    RT_SCHEDULE_ONE_CYCLE
+} RtScheduleKind;
+
+typedef struct RtSchedule {
+    RtScheduleKind kind;
+    double base;        /* the rate; of one cycle, its peak */
+    uint64_t period;    /* step, cosine, one cycle: at least 1 */
+    double factor;      /* step 0.1; exponential 1: set it */
+    double last;        /* cosine: 0 */
+    double rise;        /* one cycle: 0.3, a share of the period */
+    double start_divisor, end_divisor; /* one cycle: 25 and 10,000 */
+    uint64_t warmup;    /* steps: 0 */
+    double warmup_from; /* 1/3 */
+} RtSchedule;
+
+/* The defaults of a kind; a period that it does not have is ignored. */
+RtSchedule rt_schedule(RtScheduleKind kind, double base, uint64_t period);
+
+RtStatus rt_schedule_check(const RtSchedule *schedule, char *error, size_t error_size);
+
+/* The rate at a step, of a schedule that rt_schedule_check accepts. The same bits everywhere. */
+double rt_schedule_at(const RtSchedule *schedule, uint64_t step);
+
+/* Lowers the rate where a figure does not get better (PyTorch's ReduceLROnPlateau). Plain data: a
+ * checkpoint has to keep best, bad, cooling and the rate. NaN is not better. */
+typedef struct RtPlateau {
+    bool maximise, absolute; /* better means larger; the threshold is no share of the best */
+    double factor;           /* 0.1 */
+    double threshold;        /* 1e-4: what counts as better */
+    double least, epsilon;   /* 0: the lowest rate; 1e-8: the smallest change of it */
+    uint64_t patience;       /* 10: values without a better one that are let pass */
+    uint64_t cooldown;       /* 0: values after a change during which none is counted */
+    double best;
+    uint64_t bad, cooling;
+} RtPlateau;
+
+RtPlateau rt_plateau(bool maximise);
+
+/* Takes the next value of the figure; true where *rate was lowered. */
+bool rt_plateau_update(RtPlateau *plateau, double value, double *rate);
+
+/* Early stopping. Plain data, for checkpoints. The caller keeps the best parameters. */
+typedef struct RtStopping {
+    bool maximise;
+    double least;      /* 0: better means by more than this */
+    uint64_t patience; /* stop at so many values in a row that are not better; 0 is as 1 */
+    double best;       /* infinite before the first value that is a number */
+    uint64_t bad, rounds, best_round; /* rounds from 1 */
+} RtStopping;
+
+typedef enum RtVerdict { RT_VERDICT_BETTER, RT_VERDICT_WAIT, RT_VERDICT_STOP } RtVerdict;
+
+RtStopping rt_stopping(bool maximise, uint64_t patience);
+
+/* Takes the figure of the next round. NaN is not better. */
+RtVerdict rt_stopping_update(RtStopping *stopping, double value);
+
+/* ---- Checkpoints --------------------------------------------------------------------------
+ *
+ * One .safetensors file with all that a run needs to go on as if it had not stopped, bit for bit:
+ *
+ *   NAME                    parameters, each tensor under its name
+ *   optimiser/SLOT/NAME     moments, by the names of the slots
+ *   optimiser/SETTING       settings of RtOptimiser, float64 or bool without dims
+ *   array/NAME              the caller's: counters, seeds, best values, states, ...
+ *   metadata                format: "rnnc checkpoint 1", optimiser: its name, or "none"
+ *
+ * A draw of the runtime has no state, so a seed and the number of the step are all there is to
+ * keep of random numbers. */
+
+/* A tensor of the flat array, as the table of generated code has it. */
+typedef struct RtPlace {
+    const char *name;
+    size_t offset; /* in numbers */
+    int rank;
+    const int64_t *shape;
+} RtPlace;
+
+/* One array of the caller's. A counter is one of count 1; a uint64_t is an RT_I64 with the same
+ * bits. */
+typedef struct RtArray {
+    const char *name;
+    RtDtype dtype;
+    size_t count;
+    void *data;
+} RtArray;
+
+/* What is written, and where it is read to; nothing is owned. Names are distinct. Numbers that no
+ * place covers are not in the file and are left as they are. */
+typedef struct RtCheckpoint {
+    RtDtype dtype; /* of params and state: RT_F32 or RT_F64 */
+    size_t n;
+    const RtPlace *places;
+    size_t place_count;
+    void *params;           /* n numbers */
+    RtOptimiser *optimiser; /* NULL: none */
+    void *state;            /* rt_optimiser_bytes */
+    const RtArray *arrays;
+    size_t array_count;
+} RtCheckpoint;
+
+/* Writes as rt_file_write does: the old file or the new one is there, never a part. */
+RtStatus rt_checkpoint_write(const char *path, const RtCheckpoint *checkpoint, char *error,
+                             size_t error_size);
+
+/* Reads into the memory that the checkpoint names. The file must hold exactly what
+ * rt_checkpoint_write would write, for an optimiser of this kind with these slots, whose settings
+ * become the file's; else RT_ERR_FORMAT, and nothing is changed. */
+RtStatus rt_checkpoint_read(const char *path, const RtCheckpoint *checkpoint, char *error,
+                            size_t error_size);
+
+/* The two halves of them, for who wants to look at a file before (the optimiser's name, say). The
+ * set is the caller's to free; `file` is for messages. */
+RtStatus rt_checkpoint_to_set(const RtCheckpoint *checkpoint, RtTensorSet *set, char *error,
+                              size_t error_size);
+RtStatus rt_checkpoint_from_set(const RtTensorSet *set, const char *file,
+                                const RtCheckpoint *checkpoint, char *error, size_t error_size);
 
 #ifdef __cplusplus
 }
