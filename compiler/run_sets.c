@@ -215,6 +215,26 @@ static bool is_state(const RunData *data, const char *name) {
     return false;
 }
 
+/* Instances that are carried along one axis advance together, so they are at one position. */
+static void check_positions(SetCheck *check) {
+    RunData *data = check->data;
+    const Graph *graph = data->graph;
+    int count = graph->carries.count, first = data->states.count - count;
+    for (int i = 1; i < count; i++) {
+        int same = 0;
+        while (graph->carries.at[same].axis != graph->carries.at[i].axis) same++;
+        const RunState *a = &data->states.at[first + same], *b = &data->states.at[first + i];
+        for (int64_t k = 0; a->values && b->values && k < data->batch; k++)
+            if (a->values[k] != b->values[k]) {
+                wrong(check,
+                      arena_printf(data->arena, "%s is %.0f when %s is %.0f: both go along %s",
+                                   b->name, b->values[k], a->name, a->values[k],
+                                   graph->axes.at[graph->carries.at[i].axis].name));
+                break;
+            }
+    }
+}
+
 static bool read_states(RunData *data) {
     const Options *o = data->c->options;
     SetCheck check = {.data = data};
@@ -229,6 +249,7 @@ static bool read_states(RunData *data) {
     RtTensorSet *set = run_set(data->arena);
     if (!read_set(&check, o->state_in, set)) return false;
     for (int i = 0; i < data->states.count; i++) take_state(&check, set, &data->states.at[i]);
+    check_positions(&check);
     for (size_t i = 0; i < set->count; i++)
         if (!is_state(data, set->at[i].name))
             wrong(&check,

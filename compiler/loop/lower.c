@@ -275,12 +275,12 @@ static Size make_forward(Lower *lower) {
     lower_lengths(&fn, out);
     if (lower->carries) {
         LStmt *test = loop_if(m, out, fn.has_state);
-        for (int part = 0; part < 2; part++) {
-            LStmt *each = loop_for(m, fn.fn, part ? &test->otherwise : &test->body, "b",
+        for (int part = 0; part < 2 * lower->position_places; part++) {
+            LStmt *each = loop_for(m, fn.fn, part % 2 ? &test->otherwise : &test->body, "b",
                                    loop_int(m, 0), fn.batch, 1);
-            LExpr *b = loop_var(m, fn.fn, each->var);
-            loop_store(m, &each->body, fn.start, b,
-                       part ? loop_int(m, 0) : loop_load(m, fn.fn, fn.positions, b, 1, false),
+            LExpr *at = lower_position_at(&fn, part / 2, loop_var(m, fn.fn, each->var));
+            loop_store(m, &each->body, fn.start, at,
+                       part % 2 ? loop_int(m, 0) : loop_load(m, fn.fn, fn.positions, at, 1, false),
                        false);
         }
     }

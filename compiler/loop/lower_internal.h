@@ -78,6 +78,8 @@ typedef struct Lower {
     LExpr **computed; /* by value: of the epilogue that is being made, in lower_family.c */
     struct Loaded **loaded; /* the same */
     bool carries;           /* the sequence function takes a state */
+    int *carry_place;       /* by carry of the graph: which of the axes that have one */
+    int position_places;    /* how many axes have one, at least 1: each has positions of its own */
     bool *late;             /* by value: without time, but made from what is over time */
     Window *windows;        /* by value; index -1 where it has none */
     /* lower_delay.c; the last entry is of who reads the outputs, and of all that has no position */
@@ -108,10 +110,10 @@ typedef struct Fn {
     LExpr **window_at; /* step, by index: inside a loop over a window, the position from the current
                           one */
     LExpr *clock;      /* step: number of the call, for rings and zig-zag */
-    int positions;     /* buffer of I64 [batch]: steps since the reset; -1: there is no state */
+    int positions;     /* buffer of I64 [axes that carry][batch]: steps since the reset; -1 */
     int ends;          /* step with a latency: buffer of I64 [batch], the length once it is known */
-    int start; /* forward of a model that carries: buffer of I64 [batch], position where the chunk
-                  begins; -1 */
+    int start; /* forward of a model that carries: buffer of I64 [axes that carry][batch], position
+                  where the chunk begins; -1 */
     LExpr *has_state; /* forward of a model that carries: a mask; NULL elsewhere */
     unsigned char *filled_pre, *filled_post; /* by value: boundary rows are in place, a bit a dim */
     LExpr **given; /* by graph input: a mask that is false when the caller gave none; NULL: always
@@ -233,6 +235,8 @@ void lower_kept_places(Fn *fn);  /* the rows of a step that the state holds */
 /* Element index of lag j of a kept variable, sequence b. */
 LExpr *lower_state_row(Fn *fn, const Kept *kept, int lag, LExpr *b);
 void lower_save_state(Fn *fn, LBlock *out);
+/* Element of fn->positions and fn->start: of sequence b, on the axis of this place. */
+LExpr *lower_position_at(Fn *fn, int place, LExpr *b);
 
 /* --- lower_window.c --- */
 enum { MOST_WINDOW = 1 << 20 };

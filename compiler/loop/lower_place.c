@@ -174,17 +174,17 @@ static bool *copied_inputs(const Fn *fn) {
 }
 
 /* One I64 a sequence in the workspace. */
-static int place_numbers(Fn *fn, int work_argument, const char *name, Size *bytes) {
+static int place_numbers(Fn *fn, int work_argument, const char *name, int rows, Size *bytes) {
     Lower *lower = fn->lower;
     LBuffer buffer = {.name = name_of(lower->names, name),
                       .type = LT_I64,
                       .base = LB_ARG,
                       .arg = work_argument,
                       .offset = size_expr(fn, *bytes),
-                      .count = fn->batch,
+                      .count = loop_mul(lower->module, fn->batch, loop_int(lower->module, rows)),
                       .written = true,
-                      .layout = "[batch]"};
-    *bytes = size_plus(*bytes, size_times(size_symbol(0), size_constant(8)));
+                      .layout = rows > 1 ? "[axis][batch]" : "[batch]"};
+    *bytes = size_plus(*bytes, size_times(size_symbol(0), size_constant(8 * rows)));
     return loop_buffer(lower->module, fn->fn, buffer);
 }
 
@@ -200,9 +200,9 @@ Size place_values(Fn *fn, int work_argument) {
             if (lower->axis_used[a])
                 fn->lengths[a] = place_numbers(
                     fn, work_argument,
-                    arena_printf(lower->arena, "len_%s", lower->graph->axes.at[a].name), &bytes);
+                    arena_printf(lower->arena, "len_%s", lower->graph->axes.at[a].name), 1, &bytes);
         if (pass == 1 && lower->carries && !fn->step)
-            fn->start = place_numbers(fn, work_argument, "start", &bytes);
+            fn->start = place_numbers(fn, work_argument, "start", lower->position_places, &bytes);
         for (int i = 0; i < schedule->values.count; i++) {
             Value *value = schedule->values.at[i];
             RowPlace *place = &fn->places[i];
@@ -277,8 +277,10 @@ LExpr *lower_count(Fn *fn, const Value *reader, const Attr *attr, const Row *row
         at = loop_sub(m, loop_sub(m, lower_length(fn, reader, axis, row->b), loop_int(m, 1)), at);
         at = loop_op(m, SOP_MAX, at, loop_int(m, 0), NULL);
     }
-    if (attr->carry && fn->start >= 0)
-        at = loop_add(m, at, loop_load(m, fn->fn, fn->start, row->b, 1, false));
+    if (attr->carry && fn->start >= 0) {
+        LExpr *begin = lower_position_at(fn, fn->lower->carry_place[attr->carry - 1], row->b);
+        at = loop_add(m, at, loop_load(m, fn->fn, fn->start, begin, 1, false));
+    }
     return at;
 }
 

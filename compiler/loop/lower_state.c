@@ -19,6 +19,24 @@ static void name_kept(Lower *lower, int i) {
         }
 }
 
+/* Instances that are carried along one axis advance together. */
+static void find_carry_places(Lower *lower) {
+    const Graph *graph = lower->graph;
+    lower->carry_place = ARENA_ARRAY(lower->arena, graph->carries.count + 1, int);
+    lower->position_places = 0;
+    for (int c = 0; c < graph->carries.count; c++) {
+        int first = 0;
+        while (graph->carries.at[first].axis != graph->carries.at[c].axis) first++;
+        lower->carry_place[c] = first < c ? lower->carry_place[first] : lower->position_places++;
+    }
+    if (!lower->position_places) lower->position_places = 1;
+}
+
+LExpr *lower_position_at(Fn *fn, int place, LExpr *b) {
+    LoopModule *m = fn->lower->module;
+    return place ? loop_add(m, loop_mul(m, fn->batch, loop_int(m, place)), b) : b;
+}
+
 void lower_state_layout(Lower *lower, bool step) {
     const Schedule *schedule = lower->schedule;
     for (int i = 0; i < schedule->accesses.count; i++)
@@ -26,6 +44,7 @@ void lower_state_layout(Lower *lower, bool step) {
     lower->carries = lower->carries || lower->graph->carries.count > 0;
     if (!step && !lower->carries) return;
     lower_collect_kept(lower, step);
+    find_carry_places(lower);
     /* What chunks carry comes first: that is what a state file holds. */
     for (int i = 0, next = 0; i < lower->kept.count; i++)
         if (lower->kept.at[i].carried) {
@@ -52,7 +71,8 @@ void lower_state_layout(Lower *lower, bool step) {
         }
         if (pass == 0) {
             lower->positions_offset = bytes;
-            bytes = size_plus(bytes, size_times(size_symbol(0), size_constant(8)));
+            bytes = size_plus(
+                bytes, size_times(size_symbol(0), size_constant(8 * lower->position_places)));
             lower->ends_offset = bytes;
             if (step && lower->latency)
                 bytes = size_plus(bytes, size_times(size_symbol(0), size_constant(8)));
@@ -99,15 +119,17 @@ void lower_state_header(Fn *fn) {
                                       .align = 64,
                                       .written = lower_writes_state(fn),
                                       .layout = "steps taken, for the slots"});
-    fn->positions = loop_buffer(m, fn->fn,
-                                (LBuffer){.name = name_of(lower->names, "position"),
-                                          .type = LT_I64,
-                                          .base = LB_ARG,
-                                          .arg = fn->state,
-                                          .offset = size_expr(fn, lower->positions_offset),
-                                          .count = fn->batch,
-                                          .written = lower_writes_state(fn),
-                                          .layout = "[batch]: steps since the reset"});
+    fn->positions = loop_buffer(
+        m, fn->fn,
+        (LBuffer){.name = name_of(lower->names, "position"),
+                  .type = LT_I64,
+                  .base = LB_ARG,
+                  .arg = fn->state,
+                  .offset = size_expr(fn, lower->positions_offset),
+                  .count = loop_mul(m, fn->batch, loop_int(m, lower->position_places)),
+                  .written = lower_writes_state(fn),
+                  .layout = lower->position_places > 1 ? "[axis][batch]: steps since the reset"
+                                                       : "[batch]: steps since the reset"});
     (void)clock;
     if (!lower->latency || lower->interface_->no_step) return;
     fn->ends = loop_buffer(m, fn->fn,
@@ -186,15 +208,17 @@ void lower_save_state(Fn *fn, LBlock *out) {
             fn->map_position[index] = NULL;
         }
     }
-    for (int c = 0; c < lower->graph->carries.count; c++) {
+    for (int c = 0, saved = 0; c < lower->graph->carries.count; c++) {
         int axis = lower->graph->carries.at[c].axis;
+        if (lower->carry_place[c] != saved) continue;
+        saved++;
         LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
         LExpr *b = loop_var(m, fn->fn, each->var);
-        loop_store(m, &each->body, fn->positions, b,
-                   loop_add(m, loop_load(m, fn->fn, fn->positions, b, 1, false),
+        LExpr *at = lower_position_at(fn, lower->carry_place[c], b);
+        loop_store(m, &each->body, fn->positions, at,
+                   loop_add(m, loop_load(m, fn->fn, fn->positions, at, 1, false),
                             lower_length(fn, NULL, axis, b)),
                    false);
-        break; /* one axis: they all advance together */
     }
 }
 
@@ -264,7 +288,9 @@ static void make_reset(Lower *lower) {
     LStmt *each = loop_for(m, fn.fn, out, "n", loop_int(m, 0), count, 1);
     LExpr *b = lower_let(&fn, &each->body, "b", loop_add(m, first, loop_var(m, fn.fn, each->var)));
     Row row = {.b = b};
-    loop_store(m, &each->body, fn.positions, b, loop_int(m, 0), false);
+    for (int place = 0; place < lower->position_places; place++)
+        loop_store(m, &each->body, fn.positions, lower_position_at(&fn, place, b), loop_int(m, 0),
+                   false);
     if (fn.ends >= 0) loop_store(m, &each->body, fn.ends, b, loop_int(m, NO_END), false);
     for (int k = 0; k < lower->kept.count; k++) {
         const Kept *kept = &lower->kept.at[k];
@@ -358,25 +384,58 @@ static int transfer_array(Fn *fn, bool export_, int s, bool position) {
             .written = export_});
 }
 
-/* Slower axes go by the clock of all, so the positions must differ by whole periods. */
-static void import_clock(Fn *fn, LBlock *out, int positions) {
+static void refuse_length(Fn *fn, LBlock *out, LExpr *bad) {
     LoopModule *m = fn->lower->module;
-    if (fn->lower->period == 1) return;
-    LExpr *period = loop_int(m, fn->lower->period);
-    LExpr *first =
-        lower_let(fn, out, "first", loop_load(m, fn->fn, positions, loop_int(m, 0), 1, false));
+    loop_return(m, &loop_if(m, out, bad)->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
+}
+
+/* What no state ever is: a position below 0, behind the bound of its axis or another than that of
+ * an instance that advances with it; an end below 0 or ahead of the position. Slower axes go by the
+ * clock of all, so positions must differ by whole periods. `positions`: arrays, as many as there
+ * are carries, or one; `end`: -1 where a step has no latency. */
+static void import_positions(Fn *fn, LBlock *out, const int *positions, int end) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    int count = lower->graph->carries.count ? lower->graph->carries.count : 1;
     LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
-    LExpr *at =
-        lower_let(fn, &each->body, "at",
-                  loop_load(m, fn->fn, positions, loop_var(m, fn->fn, each->var), 1, false));
-    LStmt *sane = loop_if(m, &each->body, loop_op(m, SOP_LT, at, loop_int(m, 0), NULL));
-    loop_return(m, &sane->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
-    LExpr *rest = loop_op(m, SOP_MOD, at, period, NULL);
-    LExpr *wanted = loop_op(m, SOP_MOD, first, period, NULL);
-    LStmt *apart = loop_if(m, &each->body, loop_op(m, SOP_NE, rest, wanted, NULL));
-    loop_return(m, &apart->body, loop_int_of(m, LT_I32, LOOP_BAD_LENGTH));
-    loop_store(m, out, clock_buffer(fn), loop_int(m, 0), loop_op(m, SOP_MOD, first, period, NULL),
-               false);
+    LExpr *b = loop_var(m, fn->fn, each->var), *first = NULL;
+    for (int c = 0; c < count; c++) {
+        LExpr *at =
+            lower_let(fn, &each->body, "at", loop_load(m, fn->fn, positions[c], b, 1, false));
+        refuse_length(fn, &each->body, loop_op(m, SOP_LT, at, loop_int(m, 0), NULL));
+        refuse_length(fn, &each->body, loop_op(m, SOP_GE, at, loop_int(m, NO_END), NULL));
+        int same = 0;
+        while (lower->carry_place[same] != lower->carry_place[c]) same++;
+        if (same < c)
+            refuse_length(
+                fn, &each->body,
+                loop_op(m, SOP_NE, at, loop_load(m, fn->fn, positions[same], b, 1, false), NULL));
+        if (c == 0) first = at;
+    }
+    if (end >= 0) {
+        LExpr *length =
+            lower_let(fn, &each->body, "length", loop_load(m, fn->fn, end, b, 1, false));
+        refuse_length(fn, &each->body, loop_op(m, SOP_LT, length, loop_int(m, 0), NULL));
+        LStmt *known =
+            loop_if(m, &each->body, loop_op(m, SOP_NE, length, loop_int(m, NO_END), NULL));
+        refuse_length(fn, &known->body, loop_op(m, SOP_GT, length, first, NULL));
+        first = loop_min(m, first, length);
+    }
+    /* A bound is of what steps take, and of one chunk. */
+    for (int a = 0; a < lower->graph->axes.count && !lower->graph->carries.count; a++) {
+        const Axis *axis = &lower->graph->axes.at[a];
+        int64_t most = axis->fixed ? axis->fixed : axis->most;
+        if (!lower->axis_used[a] || axis->kind != AXIS_RUN || !most) continue;
+        refuse_length(fn, &each->body, loop_op(m, SOP_GT, first, loop_int(m, most), NULL));
+    }
+    if (lower->period == 1 || lower->interface_->no_step) return;
+    LExpr *period = loop_int(m, lower->period);
+    LExpr *wanted = loop_op(
+        m, SOP_MOD, loop_load(m, fn->fn, positions[0], loop_int(m, 0), 1, false), period, NULL);
+    LExpr *rest =
+        loop_op(m, SOP_MOD, loop_load(m, fn->fn, positions[0], b, 1, false), period, NULL);
+    refuse_length(fn, &each->body, loop_op(m, SOP_NE, rest, wanted, NULL));
+    loop_store(m, out, clock_buffer(fn), loop_int(m, 0), wanted, false);
 }
 
 static void make_transfer(Lower *lower, bool export_, int listed) {
@@ -385,7 +444,8 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
         lower_function(lower, export_ ? "export_state" : "import_state", LT_I32,
                        export_ ? "Copies a state into plain arrays: each variable "
                                  "[lags][batch][elements], oldest first;\nthe position as [batch]."
-                               : "The reverse of export_state, into a state that was reset.",
+                               : "The reverse of export_state, into a state that was reset.\n"
+                                 "Positions that no state has are refused.",
                        true);
     lower_arg(&fn, ROLE_BATCH, 0);
     lower_arg(&fn, ROLE_STATE, 0);
@@ -395,24 +455,23 @@ static void make_transfer(Lower *lower, bool export_, int listed) {
     int *arrays = ARENA_ARRAY(lower->arena, lower->interface_->states.count + 1, int);
     for (int s = 0; s < lower->interface_->states.count; s++)
         arrays[s] = transfer_array(&fn, export_, s, s >= listed);
-    if (!export_) import_clock(&fn, out, arrays[listed]);
+    int last = lower->interface_->states.count - 1;
+    if (!export_) import_positions(&fn, out, &arrays[listed], lower->latency ? arrays[last] : -1);
     for (int s = 0; s < lower->interface_->states.count; s++) {
         const InterfaceState *state = &lower->interface_->states.at[s];
         bool position = s >= listed; /* and the last of two the end */
-        int number =
-            lower->latency && s + 1 == lower->interface_->states.count ? fn.ends : fn.positions;
+        int number = lower->latency && s == last ? fn.ends : fn.positions;
         const Kept *kept = position ? NULL : &lower->kept.at[s];
         int plain = arrays[s];
         LoopType type = fn.fn->buffers.at[plain].type;
         LStmt *each = loop_for(m, fn.fn, out, "b", loop_int(m, 0), fn.batch, 1);
         LExpr *b = loop_var(m, fn.fn, each->var);
         if (position) {
-            if (export_)
-                loop_store(m, &each->body, plain, b, loop_load(m, fn.fn, number, b, 1, false),
-                           false);
-            else
-                loop_store(m, &each->body, number, b, loop_load(m, fn.fn, plain, b, 1, false),
-                           false);
+            int place = lower->graph->carries.count ? lower->carry_place[s - listed] : 0;
+            LExpr *at = lower_position_at(&fn, place, b);
+            LExpr *e = export_ ? loop_load(m, fn.fn, number, at, 1, false)
+                               : loop_load(m, fn.fn, plain, b, 1, false);
+            loop_store(m, &each->body, export_ ? plain : number, export_ ? b : at, e, false);
             continue;
         }
         int buffer = lower_state_buffer(&fn, kept);

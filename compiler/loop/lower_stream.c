@@ -163,6 +163,11 @@ const char *lower_no_step(Lower *lower) {
     if (delays) return delays;
     if (lower->latency && lower->graph->carries.count)
         return "it carries a state from chunk to chunk, and reads ahead";
+    /* A step knows the position on its own axis; each chunk begins a slower one anew. */
+    for (int c = 0; c < lower->graph->carries.count; c++)
+        if (lower->graph->carries.at[c].axis != axis)
+            return arena_printf(lower->arena, "it carries a state along %s, which is slower",
+                                lower->graph->axes.at[lower->graph->carries.at[c].axis].name);
     lower_find_outside(lower);
     return NULL;
 }

@@ -61,6 +61,23 @@ RANKS = """model Ranks(x: [1,1,1,1,1,1,1,2], n[t]: []) -> g: [1,1,1,1,1,1,1,2], 
 }
 """
 
+POSITIONS = """model Ramp(x[t]: []) -> h[t]: [] {
+    state h[t]: [] = 0
+    h[t] = x[t] + h[t-1] + t
+}
+model Two(x[t]: [], z[u]: []) -> y[t]: [], w[u]: [] {
+    use f = carry Ramp
+    use g = carry Ramp
+    y[t] = f(x[t])
+    w[u] = g(z[u])
+}
+model Pair(x[t]: []) -> y[t]: [] {
+    use f = carry Ramp
+    use g = carry Ramp
+    y[t] = f(x[t]) + g(x[t])
+}
+"""
+
 
 class Both:
     """Tests that each backend must pass."""
@@ -312,6 +329,30 @@ class Both:
         self.rnnc(*args, "--out", "y=b.npy", "--state-in", "s")
         self.assertEqual(self.read_npy("a.npy")[1], [1, 14, 49])
         self.assertEqual(self.read_npy("b.npy")[1], [10, 113, 148])
+
+    def test_positions(self):
+        """Each axis along which something is carried has a position; what shares one, shares it."""
+        self.write("m.rnn", POSITIONS)
+        args = ["run", "m.rnn", "--model=Two", "--backend=" + self.backend, "--in", "x=x.npy", "--in",
+                "z=z.npy", "--out", "y=y.npy", "--out", "w=w.npy"]
+        self.npy("x.npy", (2,), [0, 0])
+        self.npy("z.npy", (3,), [0, 0, 0])
+        self.rnnc(*args, "--state-out", "s")
+        self.rnnc(*args, "--state-in", "s", "--state-out", "s")
+        self.assertEqual(self.read_npy("y.npy")[1], [3, 6])
+        self.assertEqual(self.read_npy("w.npy")[1], [6, 10, 15])
+        state = safetensors_parse(self.read("s"))
+        self.assertEqual((state["f.t"][1], state["g.t"][1]), ([4], [6]))
+        args = ["run", "m.rnn", "--model=Pair", "--backend=" + self.backend, "--in", "x=x.npy", "--out",
+                "y=y.npy", "--state-in", "s"]
+        state = {"f.h": ((), [0.0]), "g.h": ((), [0.0]), "f.t": ((), [4], "<i8"), "g.t": ((), [4], "<i8")}
+        self.write("s", safetensors_bytes(state))
+        self.rnnc(*args)
+        self.assertEqual(self.read_npy("y.npy")[1], [8, 18])
+        self.write("s", safetensors_bytes({**state, "g.t": ((), [6], "<i8")}))
+        self.fails(1, "g.t is 6 when f.t is 4: both go along t", *args)
+        self.write("s", safetensors_bytes({**state, "g.t": ((), [-1], "<i8")}))
+        self.fails(1, "g.t is negative", *args)
 
 
 class Interp(Both, Case):

@@ -9,10 +9,12 @@ enum { BATCH = 3, STEPS = 4, EDGE = 64 };
 
 static const struct {
     const char *file, *model;
-} models[] = {{"kinds", "Embed"},     {"kinds", "Bools"},         {"streams", "PastCount"},
-              {"streams", "Kinds"},   {"streams", "WindowCarry"}, {"streams", "LagsCarry"},
-              {"streams", "Bounded"}, {"lags", "Given"},          {"modes", "Generator"},
-              {"modes", "StopAhead"}, {"axes", "GridVector"},     {"sums", "Stages"}};
+} models[] = {{"kinds", "Embed"},         {"kinds", "Bools"},         {"streams", "PastCount"},
+              {"streams", "Kinds"},       {"streams", "WindowCarry"}, {"streams", "LagsCarry"},
+              {"streams", "Bounded"},     {"lags", "Given"},          {"modes", "Generator"},
+              {"modes", "StopAhead"},     {"axes", "GridVector"},     {"sums", "Stages"},
+              {"delays", "AheadBounded"}, {"delays", "SlowWindow"},   {"axes", "CarryAxes"},
+              {"axes", "CarryPair"}};
 
 enum { MODELS = (int)(sizeof models / sizeof *models) };
 
@@ -69,6 +71,10 @@ static void put_input(Subject *s, int i, LoopType type) {
         const InterfaceState *state = &in->states.at[arg->slot];
         s->args[i].pointer =
             block(s, state->lags * s->data->batch * state->count * loop_type_size(type), false);
+        /* The end of sequences that go on. */
+        bool end = in->latency && !in->graph->carries.count && arg->slot == in->states.count - 1;
+        for (int64_t b = 0; end && b < s->data->batch; b++)
+            ((int64_t *)s->args[i].pointer)[b] = INT64_C(1) << 62;
         return;
     }
     const GraphPort *port = &in->graph->inputs.at[arg->slot];
@@ -194,6 +200,13 @@ static void put_integer(Subject *s, int32_t *at, int64_t place, int32_t value) {
             memcpy(s->blocks.at[b].before, at, s->blocks.at[b].bytes);
 }
 
+static void put_long(Subject *s, int64_t *at, int64_t place, int64_t value) {
+    at[place] = value;
+    for (int b = 0; b < s->blocks.count; b++)
+        if (s->blocks.at[b].at == (void *)at)
+            memcpy(s->blocks.at[b].before, at, s->blocks.at[b].bytes);
+}
+
 static void spoil_integers(Subject *s, int i, int64_t status, const int64_t *values, int count,
                            int64_t places) {
     int32_t *at = s->args[i].pointer;
@@ -205,6 +218,34 @@ static void spoil_integers(Subject *s, int i, int64_t status, const int64_t *val
                 s, i, status,
                 arena_printf(s->test->arena, "%lld at %lld", (long long)values[k], (long long)p));
             put_integer(s, at, p, right);
+        }
+}
+
+/* Positions and ends of sequences in import_state, which stand behind the variables. */
+static void spoil_positions(Subject *s, int i, int slot) {
+    const Interface *in = s->built->in;
+    const Graph *graph = in->graph;
+    int carries = graph->carries.count, positions = carries ? carries : in->latency ? 2 : 1;
+    if (slot < in->states.count - positions) return;
+    bool end = !carries && in->latency && slot == in->states.count - 1, alone = carries < 2;
+    for (int c = 0, place = slot - (in->states.count - positions); c < carries; c++)
+        alone = alone || (c != place && graph->carries.at[c].axis != graph->carries.at[place].axis);
+    int64_t *at = s->args[i].pointer, most = 0;
+    for (int a = 0; a < graph->axes.count; a++)
+        if (graph->axes.at[a].kind == AXIS_RUN && !carries)
+            most = graph->axes.at[a].fixed ? graph->axes.at[a].fixed : graph->axes.at[a].most;
+    /* The last but one is behind a bound, the last ahead of a position and unlike another's. */
+    const int64_t values[] = {-1, INT64_MIN, INT64_MAX, (INT64_C(1) << 62) + 1, most + 1, 1};
+    int count = end || !alone ? 6 : most ? 5 : 4;
+    for (int64_t b = 0; b < s->data->batch; b++)
+        for (int k = 0; k < count; k++) {
+            if (k == 4 && !most) continue;
+            int64_t right = at[b];
+            put_long(s, at, b, values[k]);
+            refused(
+                s, i, LOOP_BAD_LENGTH,
+                arena_printf(s->test->arena, "%lld at %lld", (long long)values[k], (long long)b));
+            put_long(s, at, b, right);
         }
 }
 
@@ -245,6 +286,7 @@ static void spoil_argument(Subject *s, int i) {
     case ROLE_INPUT: {
         const GraphPort *port = transfer ? NULL : &in->graph->inputs.at[arg->slot];
         if (transfer || port->fallback < 0) spoil_pointer(s, i, false);
+        if (transfer) spoil_positions(s, i, arg->slot);
         if (transfer || port->type.dtype != DT_INT || port->type.bound < 1) break;
         const int64_t values[] = {-1, port->type.bound, INT32_MAX, INT32_MIN};
         spoil_integers(s, i, LOOP_BAD_VALUE, values, 4, elements(s, port, s->index == in->step));
@@ -295,8 +337,8 @@ static void sweep(Test *test, Engine *engine, const Built *built, const char *mo
     const Interface *in = built->in;
     const Data *data = data_new(test->arena, in->graph, BATCH, STEPS, NULL, 0, 7);
     const int sizes[] = {in->forward_work, in->step_work, in->reset_work, in->state_bytes};
-    const int functions[] = {in->pack,  in->forward,      in->step,
-                             in->reset, in->export_state, in->import_state};
+    const int functions[] = {in->pack, in->forward,      in->reset,
+                             in->step, in->export_state, in->import_state};
     int64_t bytes[4];
     for (int i = 0; i < 4; i++) bytes[i] = size_of(test, engine, built, model, data, sizes[i]);
     Subject owner = {.test = test};
@@ -305,7 +347,7 @@ static void sweep(Test *test, Engine *engine, const Built *built, const char *mo
                       .state = block(&owner, bytes[3] + EDGE, false)};
     for (int f = 0; f < 6; f++) {
         if (functions[f] < 0) continue;
-        shared.work_bytes = f == 1 ? bytes[0] : f == 2 ? bytes[1] : bytes[2];
+        shared.work_bytes = f == 1 ? bytes[0] : f == 3 ? bytes[1] : bytes[2];
         shared.work = block(&owner, shared.work_bytes + 2 * EDGE, true);
         Subject s = subject(test, engine, built, model, data, functions[f], &shared);
         int64_t status = invoke(&s);

@@ -177,6 +177,45 @@ static void chunks(void **state) {
     test_close(&test);
 }
 
+/* Instances that are carried along other axes, or a slower one, each at a position of its own. */
+static void chunks_of_axes(Test *test, const char *model) {
+    static const int64_t cuts[] = {4, 2, 0, 2}, others[] = {1, 0, 5, 2};
+    Case one = {.file = "tests/numeric/programs/axes.rnn", .model = model};
+    Built *built = build(test, &one, LT_F32, target_8);
+    if (!test_expect(test, model, built->result == BUILT ? NULL : built->words)) return;
+    test_expect(test, model, built->in->no_step ? NULL : "a step knows one position");
+    Data *data = data_new(test->arena, built->graph, 2, 8, NULL, 0, 3);
+    const CallOptions whole_options = {.fill = 0xFF, .with_state = true};
+    Outcome *whole = run_forward(&evaluator, test->arena, built, data, &whole_options);
+    if (!test_expect(test, model, whole->error)) return;
+    double *const *states = NULL;
+    for (int64_t c = 0, from = 0, other = 0; c < 4; from += cuts[c], other += others[c], c++) {
+        Data *part = data_part(test->arena, data, 0, 2, 0, from, cuts[c]);
+        if (built->graph->axes.at[1].kind == AXIS_RUN)
+            part = data_part(test->arena, part, 0, 2, 1, other, others[c]);
+        const CallOptions options = {
+            .fill = 0xFF, .with_state = true, .states = (const double *const *)states};
+        Outcome *got = run_forward(&evaluator, test->arena, built, part, &options);
+        if (!test_expect(test, model, got->error)) return;
+        states = got->states;
+    }
+    for (int s = 0; s < built->in->states.count; s++) {
+        const InterfaceState *state = &built->in->states.at[s];
+        for (int64_t e = 0; e < state->lags * 2 * state->count; e++)
+            test_expect(test, arena_printf(test->arena, "%s, %s", model, state->name),
+                        states[s][e] == whole->states[s][e] ? NULL : "differs after chunks");
+    }
+}
+
+static void several_axes(void **state) {
+    (void)state;
+    Test test;
+    TEST_OPEN(&test);
+    chunks_of_axes(&test, "CarryAxes");
+    chunks_of_axes(&test, "CarrySlower");
+    test_close(&test);
+}
+
 /* ---- refusals ---- */
 
 static void refuse(Test *test, const char *what, const Built *built, const Data *data,
@@ -288,6 +327,6 @@ static void refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(streaming), cmocka_unit_test(chunks),
-                                       cmocka_unit_test(refusals)};
+                                       cmocka_unit_test(several_axes), cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
