@@ -168,6 +168,7 @@ $(BUILD)/check: tests/check.c $(BUILD)/flags
 
 # tests/check.c runs each part as one test, NAME=COMMAND, and ends with the summary of all.
 MODELS = python3 tests/models/run.py --rnnc=$(BUILD)/rnnc
+GRADIENTS = python3 tests/reference/run_grads.py --rnnc=$(BUILD)/rnnc
 check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	$(BUILD)/check \
 	    $(foreach test,$(UNIT),'unit $(test:test_%=%)=$(BUILD)/unit/$(test)') \
@@ -181,6 +182,9 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \
 	    'models by C=python3 tests/models/convert.py $(BUILD)/models && \
 	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models tests/reference' \
+	    'gradients by the interpreter=$(GRADIENTS) --dtype=f64 && $(GRADIENTS) --dtype=f32' \
+	    'gradients by C=CC="$(CC) $(SANFLAGS)"; export CC; \
+	        $(GRADIENTS) --backend=c --dtype=f64 && $(GRADIENTS) --backend=c --dtype=f32' \
 	    'hostile input=$(BUILD)/fuzz-replay tests/fuzz/corpus' \
 	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
 	    'what is emitted=$(EMITTED)' \

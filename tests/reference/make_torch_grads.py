@@ -237,9 +237,9 @@ def single():
     for name, doubles in results[0].items():
         words = []
         for floor in grad_files.FLOOR.values():
-            worst = max((grad_files.distance(ours(theirs[tensor]), ours(one[tensor]), floor), tensor)
-                        for one, theirs in zip(doubles, results[1][name]) for tensor in one)
-            words.append("floor %g: %.1e %s" % (floor, *worst))
+            errors = [(grad_files.distance(ours(singles[tensor]), ours(one[tensor]), floor), tensor)
+                      for one, singles in zip(doubles, results[1][name]) for tensor in one]
+            words.append("floor %g: %.1e %s" % (floor, *max(errors)))
         print("%-28s %s" % (name, ", ".join(words)))
 
 
