@@ -332,6 +332,9 @@ Ty declared_type(const Ctx *c, const TypeExpr *type);
 /* expr.c */
 const Value *elab(const Ctx *c, const Expr *expr);
 /* An integer known at compile time; NULL after an error. `what` for the message. */
+/* Why a number is no integer: `2.5 when it should be an integer`, or too large, as it is written or
+ * computed. `expr` may be NULL. */
+const char *elab_no_integer(const Ctx *c, const Expr *expr, double number);
 const Poly *elab_size(const Ctx *c, const Expr *expr, const char *what);
 /* The same with a value; false when it is open or wrong (reported unless open). */
 bool elab_integer(const Ctx *c, const Expr *expr, const char *what, int64_t *value, bool *open);

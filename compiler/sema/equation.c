@@ -114,7 +114,11 @@ static const Value *hold(const Ctx *c, Var *var, const Value *value) {
            (p->num.kind == NUM_INT || p->num.kind == NUM_OPEN);
     if (!open && (!num_int(&p->num, &period) || period < 1)) {
         double number;
-        if (p->num.kind != NUM_BOOL && num_double(&p->num, &number))
+        bool known = p->num.kind != NUM_BOOL && num_double(&p->num, &number);
+        if (known && number >= 9007199254740992.0)
+            sema_error(c, "E-CLOCK", every->span, "the period of 'every' is %s",
+                       elab_no_integer(c, every, number));
+        else if (known)
             sema_error(c, "E-CLOCK", every->span, "'every' takes an integer of at least 1, not %g",
                        number);
         else

@@ -1,6 +1,17 @@
 /* Expressions: names, operators, `if`. */
 #include "sema/elab.h"
 
+#include <math.h>
+
+const char *elab_no_integer(const Ctx *c, const Expr *expr, double number) {
+    bool written = expr != NULL && expr->kind == EXPR_NUMBER;
+    double limit = written ? 9007199254740992.0 : 9223372036854775808.0;
+    if (floor(number) == number && number >= limit)
+        return arena_printf(c->e->arena, "%.17g when it should be below %.0f%s", number, limit,
+                            written ? ", as every integer that is written" : "");
+    return arena_printf(c->e->arena, "%g when it should be an integer", number);
+}
+
 const Poly *elab_size(const Ctx *c, const Expr *expr, const char *what) {
     const Value *value = elab(c, expr);
     if (value->type.unknown || value->num.kind == NUM_OPEN) return NULL;
@@ -11,7 +22,7 @@ const Poly *elab_size(const Ctx *c, const Expr *expr, const char *what) {
     }
     double number;
     if (value->num.kind == NUM_REAL && num_double(&value->num, &number))
-        sema_error(c, "E-TYPE", expr->span, "%s is %g when it should be an integer", what, number);
+        sema_error(c, "E-TYPE", expr->span, "%s is %s", what, elab_no_integer(c, expr, number));
     else
         sema_error(c, "E-TYPE", expr->span, "%s should be an integer known at compile time", what);
     return NULL;

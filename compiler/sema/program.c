@@ -221,8 +221,8 @@ Num file_number(Elab *e, File *file, FileBind *bind) {
     if (bind->size && known && !num_int(&bind->value, &size)) {
         double number = 0;
         if (num_double(&bind->value, &number))
-            sema_error(&c, "E-SIZEARG", at->span, "size '%s' is %g when it should be an integer",
-                       at->name, number);
+            sema_error(&c, "E-SIZEARG", at->span, "size '%s' is %s", at->name,
+                       elab_no_integer(&c, define ? NULL : at->value, number));
         else
             sema_error(&c, "E-SIZEARG", at->span, "size '%s' is no integer", at->name);
         bind->value = num_open();
