@@ -283,6 +283,8 @@ ExitStatus run_model(Compilation *c, Outputs *outputs) {
     ExitStatus status = EXIT_INPUT;
     if (!compilation_run(c, interp ? STAGE_GRAPH : STAGE_LOOP)) return EXIT_INPUT;
     RunData data = {.arena = c->arena, .c = c, .graph = c->graph};
+    data.load_state = c->options->state_in != NULL;
+    data.keep_state = c->options->state_out != NULL;
     run_graph_states(&data);
     if (!check_names(&data)) return EXIT_INPUT;
     if (!run_read(&data) || !check_ranks(&data)) return EXIT_INPUT;

@@ -11,21 +11,9 @@
 
 #include "backends/identifier.h"
 #include "passes/passes.h"
-#include "run_data.h"
+#include "run_compiled.h"
 
 typedef int64_t (*Trampoline)(void *const *args);
-
-/* A run through compiled code. Buffers are the arena's. */
-typedef struct Compiled {
-    RunData *data;
-    const Interface *in;
-    void *handle;
-    void *params, *weights, *state, *work;
-    int64_t state_bytes, work_bytes;
-    void **inputs, **outputs;   /* by slot, of the types that `forward` asks for */
-    void **rows;                /* [states] of export_state and import_state */
-    int32_t **lengths, **found; /* by axis */
-} Compiled;
 
 static const LFunction *function_of(const Compiled *r, const InterfaceFunction *function) {
     return r->in->module->functions.at[function->function];
@@ -57,8 +45,7 @@ static void add_trampolines(const Interface *in, Text *out) {
     }
 }
 
-static bool build(Compiled *r) {
-    Compilation *c = r->data->c;
+static bool build(Compiled *r, Compilation *c) {
     Text code = text_new(c->arena), header = text_new(c->arena);
     if (!compilation_emit(c, "c", "model.h", &code)) return false;
     if (!compilation_header(c, "model.h", &header)) return false;
@@ -69,15 +56,14 @@ static bool build(Compiled *r) {
 
 /* ---- Memory ---- */
 
-/* Aligned to 64 bytes, zeroed, the arena's. */
-static void *aligned(Arena *arena, int64_t bytes) {
+void *compiled_aligned(Arena *arena, int64_t bytes) {
     char *at = arena_alloc(arena, (bytes < 0 ? SIZE_MAX - 64 : (size_t)bytes) + 64);
     return at + (64 - (uintptr_t)at % 64) % 64;
 }
 
 /* Doubles as elements of another type. False when an integer does not fit. */
 static bool narrow(Arena *arena, LoopType type, const double *values, int64_t count, void **out) {
-    void *to = aligned(arena, count * 8);
+    void *to = compiled_aligned(arena, count * 8);
     bool fits = true;
     for (int64_t i = 0; i < count; i++) {
         double v = values[i];
@@ -103,7 +89,7 @@ static bool narrow(Arena *arena, LoopType type, const double *values, int64_t co
     return fits;
 }
 
-static double *widen(Arena *arena, LoopType type, const void *from, int64_t count) {
+double *compiled_widen(Arena *arena, LoopType type, const void *from, int64_t count) {
     double *values = ARENA_ARRAY(arena, count, double);
     for (int64_t i = 0; i < count; i++) {
         switch (type) {
@@ -123,8 +109,13 @@ static double *widen(Arena *arena, LoopType type, const void *from, int64_t coun
 
 /* ---- Calls ---- */
 
-/* Calls function `index` of the interface with what its roles ask for. */
-static int64_t call(Compiled *r, int index, const int64_t *extent) {
+static void *port_array(const Compiled *r, int index, ArgRole role, int slot) {
+    if (index == r->in->import_state || index == r->in->export_state) return r->rows[slot];
+    if (index == r->in->step) return role == ROLE_INPUT ? r->row_in[slot] : r->row_out[slot];
+    return role == ROLE_INPUT ? r->inputs[slot] : r->outputs[slot];
+}
+
+int64_t compiled_call(Compiled *r, int index) {
     RunData *data = r->data;
     const InterfaceFunction *function = &r->in->functions.at[index];
     Trampoline trampoline;
@@ -141,19 +132,15 @@ static int64_t call(Compiled *r, int index, const int64_t *extent) {
         case ROLE_WEIGHTS: args[i] = r->weights; break;
         case ROLE_BATCH:
         case ROLE_COUNT: scalars[i] = data->batch; break;
-        case ROLE_STEPS: scalars[i] = extent[arg->slot]; break;
+        case ROLE_STEPS: scalars[i] = data->extent[arg->slot]; break;
         case ROLE_LENGTHS: args[i] = r->lengths[arg->slot]; break;
         case ROLE_OUT_LENGTHS: args[i] = r->found[arg->slot]; break;
         case ROLE_INPUT:
-            args[i] = index == r->in->import_state ? r->rows[arg->slot] : r->inputs[arg->slot];
-            break;
-        case ROLE_OUTPUT:
-            args[i] = index == r->in->export_state ? r->rows[arg->slot] : r->outputs[arg->slot];
-            break;
+        case ROLE_OUTPUT: args[i] = port_array(r, index, arg->role, arg->slot); break;
         case ROLE_STATE: args[i] = r->state; break;
         case ROLE_FIRST: scalars[i] = 0; break;
-        case ROLE_ENDED:
-        case ROLE_AT: args[i] = NULL; break;
+        case ROLE_ENDED: args[i] = r->ended; break;
+        case ROLE_AT: args[i] = r->at[arg->slot]; break;
         case ROLE_SEED: memcpy(&scalars[i], &data->c->options->seed, sizeof scalars[i]); break;
         case ROLE_WORK: args[i] = r->work; break;
         case ROLE_WORK_BYTES: scalars[i] = r->work_bytes; break;
@@ -178,7 +165,7 @@ static const char *refused_length(const Compiled *r) {
     return "a length is out of its range";
 }
 
-static bool checked(Compiled *r, int index, ExitStatus *status) {
+bool compiled_checked(Compiled *r, int index, ExitStatus *status) {
     static const char *const words[] = {[LOOP_OK] = "",
                                         [LOOP_BAD_LENGTH] = "a length is out of its range",
                                         [LOOP_BAD_VALUE] = "an integer input is out of its range",
@@ -186,7 +173,7 @@ static bool checked(Compiled *r, int index, ExitStatus *status) {
                                         [LOOP_BAD_POINTER] = "an array is missing or not aligned",
                                         [LOOP_BAD_LOSS] = "the divisor of a loss is 0"};
     Diags *diags = r->data->c->diags;
-    int64_t got = call(r, index, r->data->extent);
+    int64_t got = compiled_call(r, index);
     const char *name = function_of(r, &r->in->functions.at[index])->name;
     *status = EXIT_INPUT;
     if (got == LOOP_OK) return true;
@@ -237,7 +224,7 @@ static bool make_arrays(Compiled *r) {
         } else if (arg->role == ROLE_OUTPUT) {
             const GraphPort *port = &graph->outputs.at[arg->slot];
             r->outputs[arg->slot] =
-                aligned(data->arena, port_count(data, port) * loop_type_size(type));
+                compiled_aligned(data->arena, port_count(data, port) * loop_type_size(type));
         } else if (arg->role == ROLE_LENGTHS && data->lengths[arg->slot]) {
             r->lengths[arg->slot] = ARENA_ARRAY(data->arena, data->batch, int32_t);
             for (int64_t b = 0; b < data->batch; b++) {
@@ -266,7 +253,7 @@ static const RunState *state_named(const RunData *data, const char *name, int *p
     return NULL;
 }
 
-static LoopType row_type(const Compiled *r, int index, ArgRole role, int slot) {
+LoopType compiled_type(const Compiled *r, int index, ArgRole role, int slot) {
     const InterfaceFunction *function = &r->in->functions.at[index];
     for (int i = 0; i < function->args.count; i++)
         if (function->args.at[i].role == role && function->args.at[i].slot == slot)
@@ -301,14 +288,14 @@ static bool load_state(Compiled *r, ExitStatus *status) {
         int place = 0;
         const InterfaceState *row = &r->in->states.at[i];
         const RunState *state = state_named(data, row->name, &place);
-        LoopType type = row_type(r, r->in->import_state, ROLE_INPUT, i);
+        LoopType type = compiled_type(r, r->in->import_state, ROLE_INPUT, i);
         if (!narrow(data->arena, type, state->values, row_count(data, row), &r->rows[i])) {
             diag_error(data->c->diags, "E-RUN", (Span){0}, "state %s is out of its range",
                        row->name);
             return false;
         }
     }
-    return checked(r, r->in->import_state, status);
+    return compiled_checked(r, r->in->import_state, status);
 }
 
 static bool save_state(Compiled *r, ExitStatus *status) {
@@ -316,15 +303,15 @@ static bool save_state(Compiled *r, ExitStatus *status) {
     r->rows = ARENA_ARRAY(data->arena, r->in->states.count, void *);
     data->state_out = ARENA_ARRAY(data->arena, data->states.count, double *);
     for (int i = 0; i < r->in->states.count; i++)
-        r->rows[i] = aligned(data->arena, row_count(data, &r->in->states.at[i]) * 8);
-    if (!checked(r, r->in->export_state, status)) return false;
+        r->rows[i] = compiled_aligned(data->arena, row_count(data, &r->in->states.at[i]) * 8);
+    if (!compiled_checked(r, r->in->export_state, status)) return false;
     for (int i = 0; i < r->in->states.count; i++) {
         int place = 0;
         const InterfaceState *row = &r->in->states.at[i];
         (void)state_named(data, row->name, &place);
         data->state_out[place] =
-            widen(data->arena, row_type(r, r->in->export_state, ROLE_OUTPUT, i), r->rows[i],
-                  row_count(data, row));
+            compiled_widen(data->arena, compiled_type(r, r->in->export_state, ROLE_OUTPUT, i),
+                           r->rows[i], row_count(data, row));
     }
     return true;
 }
@@ -347,50 +334,66 @@ static void take_results(Compiled *r) {
         const InterfaceArg *arg = &forward->args.at[i];
         if (arg->role != ROLE_OUTPUT) continue;
         data->outputs[arg->slot] =
-            widen(data->arena, function_of(r, forward)->args.at[i].type, r->outputs[arg->slot],
-                  port_count(data, &graph->outputs.at[arg->slot]));
+            compiled_widen(data->arena, function_of(r, forward)->args.at[i].type,
+                           r->outputs[arg->slot], port_count(data, &graph->outputs.at[arg->slot]));
     }
 }
 
-static bool run_compiled(Compiled *r, ExitStatus *status) {
-    RunData *data = r->data;
-    const Interface *in = r->in;
-    const Options *o = data->c->options;
+bool compiled_begin(Compiled *r, RunData *data, ExitStatus *status) {
+    *r = (Compiled){.data = data, .in = r->in, .handle = r->handle};
     *status = EXIT_INPUT;
+    r->at = ARENA_ARRAY(data->arena, data->graph->axes.count, int64_t *);
     if (!make_params(r) || !make_arrays(r)) return false;
-    r->weights = aligned(data->arena, in->weight_bytes);
-    if (in->pack >= 0 && !checked(r, in->pack, status)) return false;
-    if (in->forward_work >= 0) r->work_bytes = call(r, in->forward_work, data->extent);
+    r->weights = compiled_aligned(data->arena, r->in->weight_bytes);
+    return r->in->pack < 0 || compiled_checked(r, r->in->pack, status);
+}
+
+bool compiled_space(Compiled *r, int work_size, bool state, ExitStatus *status) {
+    const Interface *in = r->in;
+    if (work_size >= 0) r->work_bytes = compiled_call(r, work_size);
+    int64_t reset_work = state && in->reset_work >= 0 ? compiled_call(r, in->reset_work) : 0;
+    if (r->work_bytes < reset_work) r->work_bytes = reset_work;
+    if (r->work_bytes < 0) r->work_bytes = 0; /* the call says what is out of range */
+    r->work = compiled_aligned(r->data->arena, r->work_bytes);
+    if (!state) return true;
+    r->state_bytes = compiled_call(r, in->state_bytes);
+    r->state = compiled_aligned(r->data->arena, r->state_bytes);
+    return in->reset < 0 || compiled_checked(r, in->reset, status);
+}
+
+bool run_c_forward(Compiled *r, RunData *data, ExitStatus *status) {
+    const Interface *in = r->in;
     /* Without `carry` the state is only what a step function needs. */
     bool carries = in->state_bytes >= 0 && data->graph->carries.count > 0;
-    int64_t reset_work = carries && in->reset_work >= 0 ? call(r, in->reset_work, data->extent) : 0;
-    if (r->work_bytes < reset_work) r->work_bytes = reset_work;
-    if (r->work_bytes < 0) r->work_bytes = 0; /* forward says what is out of range */
-    r->work = aligned(data->arena, r->work_bytes);
-    if (carries) {
-        r->state_bytes = call(r, in->state_bytes, data->extent);
-        r->state = aligned(data->arena, r->state_bytes);
-        if (in->reset >= 0 && !checked(r, in->reset, status)) return false;
-        if (!match_states(r)) return false;
-        if (o->state_in && !load_state(r, status)) return false;
-    }
-    if (!checked(r, in->forward, status)) return false;
+    if (!compiled_begin(r, data, status)) return false;
+    if (!compiled_space(r, in->forward_work, carries, status)) return false;
+    if (carries && !match_states(r)) return false;
+    if (data->load_state && !load_state(r, status)) return false;
+    if (!compiled_checked(r, in->forward, status)) return false;
     take_results(r);
-    return !o->state_out || save_state(r, status);
+    return !data->keep_state || save_state(r, status);
 }
 
-static void end_compiled(void *what) {
-    Compiled *r = what;
+void run_c_close(Compiled *r) {
     if (r->handle) dlclose(r->handle);
     r->handle = NULL;
 }
 
-bool run_c(RunData *data, ExitStatus *status) {
-    Compiled *r = ARENA_NEW(data->arena, Compiled);
-    *r = (Compiled){.data = data, .in = data->c->interface_};
-    arena_own(data->arena, end_compiled, r);
+static void end_compiled(void *what) {
+    run_c_close(what);
+}
+
+Compiled *run_c_open(Compilation *c, ExitStatus *status) {
+    Compiled *r = ARENA_NEW(c->arena, Compiled);
+    *r = (Compiled){.in = c->interface_};
+    arena_own(c->arena, end_compiled, r);
     *status = EXIT_OUTSIDE;
-    bool good = build(r) && run_compiled(r, status);
-    end_compiled(r);
+    return build(r, c) ? r : NULL;
+}
+
+bool run_c(RunData *data, ExitStatus *status) {
+    Compiled *r = run_c_open(data->c, status);
+    bool good = r && run_c_forward(r, data, status);
+    if (r) run_c_close(r);
     return good;
 }

@@ -21,7 +21,8 @@ typedef struct RunData {
     Arena *arena;
     Compilation *c;
     const Graph *graph;
-    bool batched; /* files have a batch axis */
+    bool batched;                /* files have a batch axis */
+    bool load_state, keep_state; /* states go in, come out */
     int64_t batch;
     int64_t *extent; /* [axis] positions that arrays have; on a generated axis the largest bound */
     int64_t *
@@ -60,9 +61,20 @@ int64_t *run_longest(const RunData *data, int64_t *const *lengths);
 /* The variables that a graph carries between calls, by its reads. */
 void run_graph_states(RunData *data);
 
-/* The backends. False with the reason in c->diags or, for *status, in c->log. */
+/* The backends: results into `data`. False with the reason in c->diags or, for *status, in c->log.
+ */
 bool run_interp(RunData *data, ExitStatus *status);
 bool run_c(RunData *data, ExitStatus *status);
+
+/* The model as C, compiled once and called with any data; the arena's of `c`. NULL with the reason
+ * as above. */
+typedef struct Compiled Compiled;
+Compiled *run_c_open(Compilation *c, ExitStatus *status);
+void run_c_close(Compiled *compiled);
+bool run_c_forward(Compiled *compiled, RunData *data, ExitStatus *status);
+/* By `step`, where the interface has one, all sequences being of one length: outputs as forward has
+ * them, one without time as the last step gave it. */
+bool run_c_steps(Compiled *compiled, RunData *data, ExitStatus *status);
 
 /* After run_interp: the gradients (run_grad.c). */
 bool run_gradients(RunData *data, ExitStatus *status);

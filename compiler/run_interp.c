@@ -78,14 +78,13 @@ InterpCall run_interp_call(RunData *data) {
                         .inputs = cut_inputs(data),
                         .params = (const double **)data->params,
                         .seed = o->seed,
-                        .state = o->state_in ? states_in(data, data->c->names) : NULL,
-                        .state_count = o->state_in ? data->states.count : 0,
-                        .want_state = o->state_out != NULL};
+                        .state = data->load_state ? states_in(data, data->c->names) : NULL,
+                        .state_count = data->load_state ? data->states.count : 0,
+                        .want_state = data->keep_state};
 }
 
 bool run_interp(RunData *data, ExitStatus *status) {
     const Graph *graph = data->graph;
-    const Options *o = data->c->options;
     InterpCall call = run_interp_call(data);
     /* First of all the results' memory: an absurd length should not take hours to fail. */
     data->outputs = ARENA_ARRAY(data->arena, graph->outputs.count, double *);
@@ -104,5 +103,5 @@ bool run_interp(RunData *data, ExitStatus *status) {
         const GraphPort *port = &graph->outputs.at[i];
         run_copy(data, port, result->outputs[i], reached, data->outputs[i], data->extent);
     }
-    return !o->state_out || take_states(data, result);
+    return !data->keep_state || take_states(data, result);
 }

@@ -1,4 +1,4 @@
-/* Random inputs for --verify-each: few steps, lengths that differ, ints below their bounds, numbers
+/* Random inputs for --verify-each and `rnnc verify`: few steps, lengths that differ, ints below their bounds, numbers
  * of order one. */
 #include <math.h>
 
@@ -9,12 +9,7 @@
  * needs more is left out. */
 static const double most_work = 2e7;
 
-typedef struct Sizes {
-    int64_t batch;
-    int64_t length[3]; /* of the sequences, shifted by the axis */
-} Sizes;
-
-static const Sizes sizes[VERIFY_CASES] = {
+static const VerifySize sizes[VERIFY_CASES] = {
     {1, {0, 0, 0}}, {1, {1, 1, 1}}, {1, {2, 2, 2}}, {3, {5, 1, 3}}};
 
 static double uniform(uint64_t seed, int array, int64_t element) {
@@ -66,7 +61,7 @@ static double *draw_input(Arena *arena, const Graph *graph, const VerifyCase *dr
             continue;
         }
         switch (port->type.dtype) {
-        case DT_FLOAT: values[e] = 2 * u - 1; break;
+        case DT_FLOAT: values[e] = (double)(float)(2 * u - 1); break;
         case DT_INT: values[e] = bound > 0 ? floor(u * (double)bound) : 0; break;
         case DT_BOOL: values[e] = u < 0.5; break;
         }
@@ -80,7 +75,8 @@ static double *draw_param(Arena *arena, const GraphParam *param, int i, uint64_t
     int rank = param->shape.rank;
     double scale = rank > 1 ? sqrt(2.0 / (double)param->shape.dim[rank - 1]) : 0.6;
     double *values = ARENA_ARRAY(arena, count, double);
-    for (int64_t e = 0; e < count; e++) values[e] = scale * (2 * uniform(seed, 2000 + i, e) - 1);
+    for (int64_t e = 0; e < count; e++)
+        values[e] = (double)(float)(scale * (2 * uniform(seed, 2000 + i, e) - 1));
     return values;
 }
 
@@ -123,7 +119,11 @@ static double cost_of(const Graph *graph, const VerifyCase *drawn) {
 }
 
 VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t seed) {
-    const Sizes *size = &sizes[which];
+    return verify_draw_sized(arena, graph, &sizes[which], which % 2 != 0, most_work, seed);
+}
+
+VerifyCase verify_draw_sized(Arena *arena, const Graph *graph, const VerifySize *size, bool even,
+                             double most, uint64_t seed) {
     VerifyCase drawn = {.carries = graph->carries.count > 0};
     const double **inputs = ARENA_ARRAY(arena, graph->inputs.count + 1, const double *);
     const double **params = ARENA_ARRAY(arena, graph->params.count + 1, const double *);
@@ -143,11 +143,12 @@ VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t see
             drawn.call.lengths[a][b] = axis->most && length > axis->most ? axis->most : length;
         }
     }
-    drawn.large = cost_of(graph, &drawn) > most_work;
+    drawn.work = cost_of(graph, &drawn);
+    drawn.large = drawn.work > most;
     if (drawn.large) return drawn;
     for (int i = 0; i < graph->inputs.count; i++)
         /* Every other input that has a default is left to it. */
-        if (graph->inputs.at[i].fallback < 0 || (which + i) % 2)
+        if (graph->inputs.at[i].fallback < 0 || (even + i) % 2)
             inputs[i] = draw_input(arena, graph, &drawn, i, seed);
     for (int i = 0; i < graph->params.count; i++)
         params[i] = draw_param(arena, &graph->params.at[i], i, seed);

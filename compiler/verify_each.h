@@ -35,12 +35,25 @@ bool verify_same_text(Arena *arena, const char *what, const Text *text, const Te
 typedef struct VerifyCase {
     InterpCall call;
     bool carries; /* followed by a second chunk with the state of the first */
-    bool large;   /* would take too long: nothing was drawn but lengths */
+    double work;  /* operations of the interpreter, nearly */
+    bool large;   /* more than may be: nothing was drawn but lengths */
 } VerifyCase;
+
+/* How many sequences, and their lengths in turn, shifted by the axis; cut to what an axis may have.
+ */
+typedef struct VerifySize {
+    int64_t batch;
+    int64_t length[3];
+} VerifySize;
 
 enum { VERIFY_CASES = 4 };
 
 /* Draws case `which` with a seed. */
 VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t seed);
+
+/* A case of its own size; every other input that has a default is left to it, the first one where
+ * `even`. Numbers are those that single precision has. */
+VerifyCase verify_draw_sized(Arena *arena, const Graph *graph, const VerifySize *size, bool even,
+                             double most_work, uint64_t seed);
 
 #endif

@@ -1,0 +1,40 @@
+/* A model as C, compiled and opened, and calls of its functions. Private to run_c*.c. */
+#ifndef RNNC_RUN_COMPILED_H
+#define RNNC_RUN_COMPILED_H
+
+#include "run_data.h"
+
+/* Buffers are those of one call of forward, or of its steps; data->arena owns them. */
+struct Compiled {
+    RunData *data;
+    const Interface *in;
+    void *handle;
+    void *params, *weights, *state, *work;
+    int64_t state_bytes, work_bytes;
+    void **inputs, **outputs;   /* by slot, of the types that `forward` asks for */
+    void **rows;                /* [states] of export_state and import_state */
+    int32_t **lengths, **found; /* by axis */
+    /* step: rows of inputs and outputs by slot, positions told by axis, which sequences are over */
+    void **row_in, **row_out;
+    int64_t **at;
+    unsigned char *ended;
+};
+
+/* Calls function `index` of the interface with what its roles ask for. */
+int64_t compiled_call(Compiled *r, int index);
+/* The same of one that returns a status; false where it refuses, said in c->diags. */
+bool compiled_checked(Compiled *r, int index, ExitStatus *status);
+
+/* Aligned to 64 bytes, zeroed, the arena's. */
+void *compiled_aligned(Arena *arena, int64_t bytes);
+double *compiled_widen(Arena *arena, LoopType type, const void *from, int64_t count);
+/* The type of an argument; LT_VOID: there is none such. */
+LoopType compiled_type(const Compiled *r, int index, ArgRole role, int slot);
+
+/* Parameters, weights, inputs and lengths of `data`. */
+bool compiled_begin(Compiled *r, RunData *data, ExitStatus *status);
+/* Workspace for function `work_size` (-1: none) and for a reset; with `state` a state that is
+ * reset. */
+bool compiled_space(Compiled *r, int work_size, bool state, ExitStatus *status);
+
+#endif
