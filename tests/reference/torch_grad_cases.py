@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from tensors import Tensor
+from torch_grad_time import through_time
 
 nn = torch.nn
 RAGGED = {"t": [4, 7, 1]}
@@ -352,3 +353,4 @@ def cases(Case):
     yield from recurrent(Case)
     yield from losses(Case)
     yield from operations(Case)
+    yield from through_time(Case)
