@@ -343,6 +343,7 @@ static void declare_params(const Ctx *c, const Stmt *stmt) {
         if (to->param == NULL) {
             declare_param(c, to);
             map_put(c->e->arena, &c->inst->params, key, to->param);
+            vec_push(c->e->arena, &c->inst->members, (Member){.param = to->param});
         }
         c->e->equations++;
     }
@@ -375,7 +376,10 @@ static void declare_use(const Ctx *c, const Stmt *stmt) {
     map_put(c->e->arena, &c->body->uses, key, to);
     if (to->inst == NULL) {
         to->inst = inst_of_use(c, stmt, key);
-        if (to->inst != NULL) map_put(c->e->arena, &c->inst->instances, key, to->inst);
+        if (to->inst != NULL) {
+            map_put(c->e->arena, &c->inst->instances, key, to->inst);
+            vec_push(c->e->arena, &c->inst->members, (Member){.inst = to->inst});
+        }
     }
     c->e->equations++;
 }

@@ -83,6 +83,12 @@ typedef struct Bound1 {
     bool bound, bracket;
 } Bound1;
 
+/* A parameter or an instance of an instance. */
+typedef struct Member {
+    struct Param *param;
+    Inst *inst;
+} Member;
+
 /* An instance made by `use`: its sizes and parameters, shared by its applications. */
 struct Inst {
     const Model *model;
@@ -92,8 +98,9 @@ struct Inst {
     VEC(Bound1) sizes;
     bool reverse, carry;
     int applied, depth;
-    Map params;    /* Param, by key `W`, `W.0` */
-    Map instances; /* Inst, by key */
+    Map params;          /* Param, by key `W`, `W.0` */
+    Map instances;       /* Inst, by key */
+    VEC(Member) members; /* of both, in order of declaration */
 };
 
 typedef struct Param {
@@ -421,6 +428,9 @@ bool call_args(const Ctx *c, const Expr *call, int least, int most, const char *
 /* param.c */
 const Value *param_value(const Ctx *c, Param *param, Span span);
 void declare_param(const Ctx *c, ParamDecl *decl);
+/* Parameters of the graph in the order of their declarations, those of an instance where its `use`
+ * stands: equations are elaborated in another order. */
+void order_params(Elab *e, const Inst *root);
 
 /* check.c */
 void check_unused(Elab *e, const Model *model);

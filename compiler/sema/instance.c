@@ -268,6 +268,7 @@ Graph *sema_graph_in(Arena *arena, Program *program, const char *name, Mode mode
     if (diags->errors > 0) return NULL;
     for (int i = 0; i < c.body->all.count; i++)
         if (c.body->all.at[i]->output) add_output(&c, c.body->all.at[i]);
+    order_params(e, c.inst);
     prune(e);
     find_generated(e);
     if (mode == MODE_TRAIN) check_gradients(e);

@@ -148,3 +148,26 @@ void declare_param(const Ctx *c, ParamDecl *decl) {
     param->slot = c->e->graph->params.count;
     vec_push(c->e->arena, &c->e->graph->params, to);
 }
+
+static void collect_params(const Inst *inst, int *place, int *next) {
+    for (int i = 0; i < inst->members.count; i++) {
+        const Member *member = &inst->members.at[i];
+        if (member->inst != NULL) /* no deeper than MAX_INSTANCES */
+            collect_params(member->inst, place, next);
+        else
+            place[member->param->slot] = (*next)++;
+    }
+}
+
+void order_params(Elab *e, const Inst *root) {
+    Graph *graph = e->graph;
+    int count = graph->params.count, next = 0;
+    int *place = ARENA_ARRAY(e->arena, count + 1, int);
+    collect_params(root, place, &next);
+    const GraphParam *old = arena_copy(e->arena, graph->params.at, (size_t)count * sizeof *old);
+    for (int i = 0; i < count; i++) graph->params.at[place[i]] = old[i];
+    for (int i = 0; i < graph->nodes.count; i++) {
+        Node *node = graph->nodes.at[i];
+        if (node->op == OP_PARAM) node->attr.slot = place[node->attr.slot];
+    }
+}

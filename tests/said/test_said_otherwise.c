@@ -81,17 +81,17 @@ static void report(Trial *p, Way way, const char *text, const char *words) {
 
 /* ---- other texts ---- */
 
-/* The place in `from` of a parameter or an axis of another build: by its name, behind that of an
- * instance that was put around; where names were changed, by its place. */
-static int param_in(const Graph *from, const Graph *graph, int at, bool by_place) {
-    const char *name = graph->params.at[at].name;
-    if (strncmp(name, "said.", 5) == 0) name += 5;
-    if (by_place) return at < from->params.count ? at : -1;
-    for (int i = 0; i < from->params.count; i++)
-        if (strcmp(from->params.at[i].name, name) == 0) return i;
-    return -1;
+/* Whether parameter `at` is the same in both: whatever order equations are in, it has the same
+ * place; the same name, too, behind that of an instance that was put around, unless names were
+ * changed. */
+static bool same_param(const Graph *from, const Graph *graph, int at, bool renamed) {
+    const GraphParam *a = &from->params.at[at], *b = &graph->params.at[at];
+    const char *name = strncmp(b->name, "said.", 5) == 0 ? b->name + 5 : b->name;
+    return shape_equal(a->shape, b->shape) && (renamed || strcmp(a->name, name) == 0);
 }
 
+/* The place in `from` of an axis of another build: by its name; where names were changed, by its
+ * place. */
 static int axis_in(const Graph *from, const Graph *graph, int at, bool by_place) {
     if (by_place) return at < from->axes.count ? at : -1;
     for (int i = 0; i < from->axes.count; i++)
@@ -111,10 +111,8 @@ static Data *data_for(Arena *arena, const Data *data, const Graph *graph, bool b
         graph->outputs.count != from->outputs.count)
         return NULL;
     for (int i = 0; i < graph->params.count; i++) {
-        int at = param_in(from, graph, i, by_place);
-        if (at < 0 || !shape_equal(graph->params.at[i].shape, from->params.at[at].shape))
-            return NULL;
-        other->params[i] = data->params[at];
+        if (!same_param(from, graph, i, by_place)) return NULL;
+        other->params[i] = data->params[i];
     }
     for (int a = 0; a < graph->axes.count; a++) {
         int at = axis_in(from, graph, a, by_place);
