@@ -14,8 +14,8 @@ static const char *const role_doc[] = {
     [ROLE_FIRST] = "first sequence to reset",
     [ROLE_COUNT] = "how many",
     [ROLE_ENDED] =
-        "[batch]: not 0 where the sequence is over: its inputs are not read, and what it "
-        "still owes is given; NULL: nowhere",
+        ("[batch]: not 0 where the sequence is over: its inputs are not read, and what it "
+         "still owes is given; NULL: nowhere"),
     [ROLE_AT] = "",
     [ROLE_SEED] = "seed of random draws",
     [ROLE_WORK] = "workspace, aligned to 64 bytes; its contents do not matter",
