@@ -1,6 +1,6 @@
 /* rnn_rt.h - the runtime of rnnc: tensors in .npy and .safetensors files, seeded random numbers,
- * initialisers; optimisers, schedules, checkpoints. C99 and a POSIX libc, no other library; usable
- * without the compiler.
+ * initialisers; optimisers, schedules, checkpoints and batches of a training run. C99 and a POSIX
+ * libc, no other library; usable without the compiler.
  *
  * Nothing here prints, exits or keeps a global. What can fail returns an RtStatus and, if it is
  * not RT_OK, has written one line into the caller's `error` (of `error_size` bytes, always
@@ -489,6 +489,32 @@ RtStatus rt_checkpoint_to_set(const RtCheckpoint *checkpoint, RtTensorSet *set, 
                               size_t error_size);
 RtStatus rt_checkpoint_from_set(const RtTensorSet *set, const char *file,
                                 const RtCheckpoint *checkpoint, char *error, size_t error_size);
+
+/* ---- Batches ------------------------------------------------------------------------------
+ *
+ * All of these are functions of their arguments: whoever resumes asks again. */
+
+/* A permutation of 0 ... n - 1, drawn anew for each name and round (an epoch, below 2^63). From
+ * 0, 1, ..., n - 1: for i = n - 1 down to 1, the numbers at i and at (w0 * 2^32 + w1) mod (i + 1)
+ * change places, w being the draw (seed, rt_hash_name(name), batch 0, position round, element i). */
+void rt_permutation(uint64_t seed, const char *name, uint64_t round, size_t n, int64_t *order);
+
+/* How many of n items a share is, to be split off for validation: the nearest number, but at least
+ * one and not all where there are two items and the share is above 0. */
+size_t rt_split_count(size_t n, double share);
+
+/* The number of batches of `size` items, the last of which may be smaller, or is left out. */
+size_t rt_batch_count(size_t items, size_t size, bool drop_last);
+
+/* The items of a batch, from 0 on, as places in a permutation; empty behind the last. */
+RtRange rt_batch_at(size_t items, size_t size, size_t batch);
+
+/* A long text as `batch` streams of (tokens - 1) / batch tokens one behind the other, each read in
+ * windows of `steps` tokens, the last of which may be shorter: the inputs are the tokens of the
+ * range, the targets those one behind them. The state of a sequence at the end of a window is that
+ * at the beginning of the next: truncated backpropagation through time. */
+size_t rt_text_windows(size_t tokens, size_t batch, size_t steps);
+RtRange rt_text_window(size_t tokens, size_t batch, size_t steps, size_t window, size_t sequence);
 
 #ifdef __cplusplus
 }

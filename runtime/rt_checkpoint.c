@@ -69,7 +69,7 @@ static bool find_item(const RtCheckpoint *c, RtOptimiser *settings, size_t index
         item->rank = place->rank;
         for (int i = 0; i < place->rank; i++) item->shape[i] = place->shape[i];
         item->data = base + place->offset * width;
-        return length >= 0 && length < NAME_SIZE;
+        return (unsigned)length < NAME_SIZE;
     }
     index -= tensors;
     if (c->optimiser != NULL && index < SETTING_COUNT) {
@@ -77,7 +77,7 @@ static bool find_item(const RtCheckpoint *c, RtOptimiser *settings, size_t index
         item->dtype = SETTINGS[index].truth ? RT_BOOL : RT_F64;
         item->data = (unsigned char *)settings + SETTINGS[index].offset;
         item->setting = true;
-        return length >= 0 && length < NAME_SIZE;
+        return (unsigned)length < NAME_SIZE;
     }
     const RtArray *array = &c->arrays[index - (c->optimiser != NULL ? SETTING_COUNT : 0)];
     length = snprintf(item->name, NAME_SIZE, "array/%s", array->name);
@@ -85,7 +85,7 @@ static bool find_item(const RtCheckpoint *c, RtOptimiser *settings, size_t index
     item->rank = 1;
     item->shape[0] = (int64_t)array->count;
     item->data = array->data;
-    return length >= 0 && length < NAME_SIZE;
+    return (unsigned)length < NAME_SIZE;
 }
 
 /* ---- What the caller hands over ------------------------------------------- */
@@ -118,6 +118,13 @@ static RtStatus check_checkpoint(const RtCheckpoint *c, char *error, size_t erro
     }
     for (size_t i = 0; status == RT_OK && i < c->place_count; i++) {
         status = check_place(c, &c->places[i], error, error_size);
+    }
+    for (size_t i = 0; status == RT_OK && i < c->array_count; i++) {
+        const RtArray *array = &c->arrays[i];
+        if (array->name == NULL || (array->data == NULL && array->count > 0)) {
+            status = rt_fail(error, error_size, RT_ERR_ARGUMENT, "checkpoint: array %llu has no %s",
+                             RT_LLU(i), array->name == NULL ? "name" : "data");
+        }
     }
     return status;
 }

@@ -243,6 +243,8 @@ static void names_in_the_file(void **state) {
     assert_memory_equal(v->data, run.state.f32 + N + 6, 2 * sizeof(float));
     const RtTensor *rate = rt_set_find(&set, "optimiser/learning_rate");
     assert_true(rate->rank == 0 && *(double *)rate->data == run.optimiser.learning_rate);
+    assert_int_equal(rt_set_find(&set, "optimiser/nesterov")->dtype, RT_BOOL);
+    assert_int_equal(rt_set_find(&set, "optimiser/centred")->dtype, RT_BOOL);
     rt_set_free(&set);
 }
 
@@ -511,6 +513,15 @@ static void callers_that_cannot_be(void **state) {
     c.state = NULL;
     refuse_caller(&c, RT_ERR_ARGUMENT, "checkpoint: the moments are NULL");
     assert_int_equal(rt_checkpoint_read(path, &c, NULL, 0), RT_ERR_IO);
+    c = good;
+    arrays[3].data = NULL;
+    refuse_caller(&c, RT_ERR_ARGUMENT, "checkpoint: array 3 has no data");
+    arrays[1].name = NULL;
+    refuse_caller(&c, RT_ERR_ARGUMENT, "checkpoint: array 1 has no name");
+    describe(&run, arrays);
+    arrays[2].count = SIZE_MAX;
+    refuse_caller(&c, RT_ERR_ARGUMENT, "array/plateau.best: impossible shape");
+    describe(&run, arrays);
     run.optimiser.beta1 = 2;
     refuse_caller(&good, RT_ERR_ARGUMENT, "adam: the beta1 is 2");
     RtTensorSet empty = {0};
@@ -528,6 +539,10 @@ static void names_that_are_too_long(void **state) {
     name[sizeof name - 1] = 0;
     RtCheckpoint c = {.dtype = RT_F32, .arrays = &array, .array_count = 1};
     refuse_caller(&c, RT_ERR_LIMIT, "nnn...: a name is longer than 511 bytes");
+    array.name = name + 599 - 506; /* "array/" stands before it */
+    refuse_caller(&c, RT_ERR_LIMIT, "a name is longer");
+    array.name++;
+    assert_int_equal(rt_checkpoint_write(path, &c, NULL, 0), RT_OK);
     c = (RtCheckpoint){.dtype = RT_F32, .n = N, .places = &place, .place_count = 1};
     c.params = &run.params;
     refuse_caller(&c, RT_ERR_LIMIT, "nnn...: a name is longer than 511 bytes");

@@ -512,9 +512,13 @@ static void clip_in_ranges(void **state) {
     /* The order of the sum depends on the number of elements alone: ranges change no bit. */
     static const RtRange cut[] = {{0, 13}, {13, 14}, {14, 1001}};
     double many[1001];
-    for (int i = 0; i < 1001; i++) many[i] = rt_normal(1, 2, 0, NULL, 0, (uint64_t)i);
-    assert_true(rt_clip_norm_f64(many, 1001, NULL, 0, INFINITY) ==
-                rt_clip_norm_f64(many, 1001, cut, 3, INFINITY));
+    for (int i = 0; i < 1001; i++) many[i] = rt_uniform(1, 2, 0, NULL, 0, (uint64_t)i);
+    double const norm = rt_clip_norm_f64(many, 1001, NULL, 0, INFINITY);
+    assert_true(norm == rt_clip_norm_f64(many, 1001, cut, 3, INFINITY));
+    if (norm != 0x1.27655475f297bp+4) fail_msg("%a", norm); /* nor does a build */
+    /* The largest element stands in the last range. */
+    many[1000] = 1e200;
+    assert_true(rt_clip_norm_f64(many, 1001, cut, 3, INFINITY) == 1e200);
 }
 
 static void clip_values(void **state) {
@@ -525,6 +529,11 @@ static void clip_values(void **state) {
     assert_int_equal(rt_clip_value_f64(g, 6, NAN), 0);
     assert_int_equal(rt_clip_value_f64(g, 6, 1), 2);
     assert_true(g[0] == -1 && g[1] == -1 && g[2] == 0.5 && g[3] == 1 && g[4] == 1 && isnan(g[5]));
+    double small[2] = {0.75, -0.75};
+    float narrow[2] = {0.75f, -0.75f};
+    assert_int_equal(rt_clip_value_f64(small, 2, 0.5), 2);
+    assert_int_equal(rt_clip_value_f32(narrow, 2, 0.5f), 2);
+    assert_true(small[0] == 0.5 && small[1] == -0.5 && narrow[0] == 0.5f && narrow[1] == -0.5f);
     assert_int_equal(rt_clip_value_f32(h, 3, -1), 0);
     assert_int_equal(rt_clip_value_f32(h, 3, 0), 3);
     assert_true(h[0] == 0 && h[1] == 0 && h[2] == 0);

@@ -269,6 +269,16 @@ static void plateau_by_hand(void **state) {
     assert_true(p.best == 2);
     assert_true(rt_plateau_update(&p, 2 * (1 - 1e-4), &rate)); /* nor is by the threshold alone */
     assert_false(rt_plateau_update(&p, 1.99, &rate));
+    p.absolute = true; /* and the other kind of threshold, both ways */
+    p.best = 2;
+    p.threshold = 0.5;
+    assert_true(rt_plateau_update(&p, 1.5, &rate));
+    assert_false(rt_plateau_update(&p, 1.25, &rate));
+    p.maximise = true;
+    assert_true(rt_plateau_update(&p, 1.75, &rate));
+    assert_false(rt_plateau_update(&p, 2, &rate));
+    p.absolute = p.maximise = false;
+    p.best = 1;
     rate = 1e-9; /* a change below epsilon is none */
     assert_false(rt_plateau_update(&p, 3, &rate));
     assert_true(rate == 1e-9);
