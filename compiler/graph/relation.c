@@ -1,6 +1,8 @@
 /* Where the values over two indices of one axis are wanted: from readers to what they read. */
 #include "graph/relation.h"
 
+#include <limits.h>
+
 /* The differences of two positions that can occur, both ends in; beyond +-FAR: without end. */
 typedef struct Distance {
     int64_t low, high;
@@ -34,6 +36,10 @@ static RelationKind kind_of(Distance d) {
     return RELATION_ALL;
 }
 
+static Distance negated(Distance d) {
+    return (Distance){d.high >= FAR ? -FAR : -d.high, d.low <= -FAR ? FAR : -d.low, d.known};
+}
+
 static Distance joined(Distance a, Distance b) {
     if (!a.known) return b;
     if (!b.known) return a;
@@ -48,16 +54,16 @@ bool relation_reduces(Op op) {
 Relation relation_range(const Attr *attr) {
     const Bound *low = &attr->low, *high = &attr->high;
     if (high->kind == BOUND_INDEX && high->offset <= 1)
-        return (Relation){high->offset <= 0 ? RELATION_LT : RELATION_LE, high->index};
+        return (Relation){high->offset <= 0 ? RELATION_LT : RELATION_LE, high->index, 0};
     if (low->kind == BOUND_INDEX && low->offset >= 0)
-        return (Relation){low->offset >= 1 ? RELATION_GT : RELATION_GE, low->index};
-    return (Relation){RELATION_ALL, -1};
+        return (Relation){low->offset >= 1 ? RELATION_GT : RELATION_GE, low->index, 0};
+    return (Relation){RELATION_ALL, -1, 0};
 }
 
 Relation relation_of(const Wanted *value, int index) {
     for (int d = 0; d < value->count; d++)
         if (value->domain[d] == index) return value->relations[d];
-    return (Relation){RELATION_ALL, -1};
+    return (Relation){RELATION_ALL, -1, 0};
 }
 
 Relation relation_join(Relation a, Relation b) {
@@ -65,7 +71,7 @@ Relation relation_join(Relation a, Relation b) {
     if (a.kind == RELATION_NONE) return b;
     if (b.kind == RELATION_NONE) return a;
     bool one = kind != RELATION_ALL && a.partner == b.partner;
-    return one ? (Relation){kind, a.partner} : (Relation){RELATION_ALL, -1};
+    return one ? (Relation){kind, a.partner, 0} : (Relation){RELATION_ALL, -1, 0};
 }
 
 typedef struct Flow {
@@ -111,7 +117,8 @@ static Distance wanted(const Flow *f, int s, int p) {
     else if (binds(f, a->index))
         d = range(f, a->index, b->index);
     else
-        d = binds(f, b->index) ? anywhere : between(f, a->index, b->index);
+        d = binds(f, b->index) ? negated(range(f, b->index, a->index))
+                               : between(f, a->index, b->index);
     if (d.low > -FAR) d.low += a->offset - b->offset;
     if (d.high < FAR) d.high += a->offset - b->offset;
     return d;
@@ -136,10 +143,31 @@ static Relation join_slot(const Flow *f, int s) {
         if (d.known) seen = true;
         /* Ends are forgotten before they are joined, so that the order of readers does not matter.
          */
-        d = joined(distance_of((Relation){kind_of(d), partner}), distance_of(old));
-        if (d.known && kind_of(d) != RELATION_ALL) return (Relation){kind_of(d), partner};
+        d = joined(distance_of((Relation){kind_of(d), partner, 0}), distance_of(old));
+        if (d.known && kind_of(d) != RELATION_ALL) return (Relation){kind_of(d), partner, 0};
     }
-    return seen || alone ? (Relation){RELATION_ALL, -1} : old;
+    return seen || alone ? (Relation){RELATION_ALL, -1, 0} : old;
+}
+
+/* Whether the reader itself has another index of this one's axis. */
+static bool paired(const Flow *f, int index) {
+    for (int d = 0; d < f->reader->count; d++)
+        if (f->reader->domain[d] != index &&
+            f->graph->indices.at[f->reader->domain[d]].axis == f->graph->indices.at[index].axis)
+            return true;
+    return false;
+}
+
+/* Who reduces over slot `s`: the reader, or one that reads it. */
+static int bound_slot(const Flow *f, int s) {
+    const At *at = f->at ? &f->at[s] : NULL;
+    int index = at ? at->index : f->source->domain[s], old = f->source->relations[s].bound, now = 0;
+    if (at && at->kind != AT_INDEX) return old;
+    if (binds(f, index))
+        now = relation_range(f->reduction).kind == RELATION_ALL ? 0 : INT_MAX - f->reader->id;
+    else if (paired(f, index))
+        now = relation_of(f->reader, index).bound;
+    return now > old ? now : old;
 }
 
 bool relation_flow(const Graph *graph, const Wanted *reader, Op op, const Attr *reduction,
@@ -147,10 +175,14 @@ bool relation_flow(const Graph *graph, const Wanted *reader, Op op, const Attr *
     Flow f = {graph, reader, op, reduction, source, at};
     Relation next[MAX_DOMAIN];
     bool changed = false;
-    for (int s = 0; s < source->count; s++) next[s] = join_slot(&f, s);
+    for (int s = 0; s < source->count; s++) {
+        next[s] = join_slot(&f, s);
+        next[s].bound = bound_slot(&f, s);
+    }
     for (int s = 0; s < source->count; s++) {
         Relation *old = &source->relations[s];
-        changed = changed || next[s].kind != old->kind || next[s].partner != old->partner;
+        changed = changed || next[s].kind != old->kind || next[s].partner != old->partner ||
+                  next[s].bound != old->bound;
         *old = next[s];
     }
     return changed;
@@ -160,7 +192,8 @@ bool relation_all(Wanted *value) {
     bool changed = false;
     for (int d = 0; d < value->count; d++) {
         changed = changed || value->relations[d].kind != RELATION_ALL;
-        value->relations[d] = (Relation){RELATION_ALL, -1};
+        value->relations[d].kind = RELATION_ALL;
+        value->relations[d].partner = -1;
     }
     return changed;
 }
@@ -184,16 +217,17 @@ static void push(Search *search, int id) {
 static void root(Search *search, int id) {
     if (id < 0) return;
     const Node *node = search->graph->nodes.at[id];
-    relation_all(&(Wanted){node->domain_count, node->domain, search->relations[id]});
+    relation_all(&(Wanted){id, node->domain_count, node->domain, search->relations[id], false});
 }
 
 static void visit(Search *search, int id) {
     const Node *node = search->graph->nodes.at[id];
-    const Wanted reader = {node->domain_count, node->domain, search->relations[id]};
+    const Wanted reader = {id, node->domain_count, node->domain, search->relations[id], false};
     for (int j = 0; j < node->in_count; j++) {
         if (node->in[j] < 0) continue;
         const Node *from = search->graph->nodes.at[node->in[j]];
-        Wanted source = {from->domain_count, from->domain, search->relations[from->id]};
+        Wanted source = {from->id, from->domain_count, from->domain, search->relations[from->id],
+                         false};
         if (relation_flow(search->graph, &reader, node->op,
                           relation_reduces(node->op) ? &node->attr : NULL, &source,
                           node->op == OP_READ && j == 0 ? node->attr.at : NULL))
@@ -224,6 +258,6 @@ Relation *const *relation_graph(Arena *arena, const Graph *graph) {
     for (int i = 0; i < count; i++)
         for (int d = 0; d < graph->nodes.at[i]->domain_count; d++)
             if (search.relations[i][d].kind == RELATION_NONE)
-                search.relations[i][d] = (Relation){RELATION_ALL, -1};
+                search.relations[i][d] = (Relation){RELATION_ALL, -1, 0};
     return search.relations;
 }

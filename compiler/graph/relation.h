@@ -23,13 +23,17 @@ typedef enum RelationKind {
 typedef struct Relation {
     RelationKind kind;
     int partner;
+    int bound; /* a reader reduces over this index, in a range of the other: the larger, the earlier
+                  that reader stands; 0: none does */
 } Relation;
 
 /* A value, as the search sees it; `relations` has an entry for each index of the domain. */
 typedef struct Wanted {
+    int id;
     int count;
     const int *domain;
     Relation *relations;
+    bool first; /* the rule of depend_loop_index */
 } Wanted;
 
 /* The range of a reduction, seen from the index that its bounds name. */

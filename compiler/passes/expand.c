@@ -89,10 +89,17 @@ int expand_finite(Expand *e, int maximum) {
     return expand_op(e, OP_SELECT, infinite, number(e, 0), maximum);
 }
 
+/* The value that an exponential is shifted by. The result does not depend on it, so no gradient
+ * goes through it: without this one would come back, the sum of rounding errors. */
+int expand_shift(Expand *e, int maximum) {
+    if (e->rewrite.graph->mode == MODE_INFER) return maximum;
+    return expand_op(e, OP_DETACH, maximum, -1, -1);
+}
+
 /* log Σ e^(a − max) + max, with the maximum 0 where it is infinite: no inf − inf arises. */
 static int log_sum_exp(Expand *e, int a) {
     Shape shape = expand_type(e, a)->shape;
-    int maximum = expand_finite(e, expand_over_dim(e, OP_RMAX, a, shape.rank - 1));
+    int maximum = expand_shift(e, expand_finite(e, expand_over_dim(e, OP_RMAX, a, shape.rank - 1)));
     int shifted = expand_op(e, OP_SUB, a, along_last(e, maximum, shape), -1);
     int sum = expand_over_dim(e, OP_SUM, expand_op(e, OP_EXP, shifted, -1, -1), shape.rank - 1);
     return expand_op(e, OP_ADD, expand_op(e, OP_LOG, sum, -1, -1), maximum, -1);
@@ -100,7 +107,8 @@ static int log_sum_exp(Expand *e, int a) {
 
 static int softmax(Expand *e, int a, bool logarithm) {
     Shape shape = expand_type(e, a)->shape;
-    int maximum = along_last(e, expand_over_dim(e, OP_RMAX, a, shape.rank - 1), shape);
+    int maximum =
+        along_last(e, expand_shift(e, expand_over_dim(e, OP_RMAX, a, shape.rank - 1)), shape);
     int shifted = expand_op(e, OP_SUB, a, maximum, -1);
     int power = expand_op(e, OP_EXP, shifted, -1, -1);
     int sum = expand_over_dim(e, OP_SUM, power, shape.rank - 1);

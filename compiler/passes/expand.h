@@ -23,6 +23,8 @@ int expand_const(Expand *e, double value, DType dtype);
 /* SUM, RMAX over one dim, or over all with -1. */
 int expand_over_dim(Expand *e, Op op, int a, int dim);
 
+/* The maximum that an exponential is shifted by: no gradient goes through it. */
+int expand_shift(Expand *e, int maximum);
 /* `maximum`, and 0 where it is infinite: what a logsumexp may subtract without an inf - inf. */
 int expand_finite(Expand *e, int maximum);
 

@@ -71,6 +71,7 @@ int expand_time(Expand *e, const Node *node) {
         return expand_op(e, OP_DIV, over(e, OP_TSUM, a, node), positions(e, node), -1);
     int maximum = over(e, OP_TMAX, a, node);
     if (node->op == OP_TLOGSUMEXP) maximum = expand_finite(e, maximum);
+    maximum = expand_shift(e, maximum);
     int power = expand_op(e, OP_EXP, expand_op(e, OP_SUB, a, maximum, -1), -1, -1);
     int sum = over(e, OP_TSUM, power, node);
     if (node->op == OP_TLOGSUMEXP)

@@ -5,7 +5,8 @@ int depend_loop_index(const Graph *graph, const Wanted *value, int axis) {
     int found = -1;
     for (int i = 0; i < value->count; i++) {
         if (graph->indices.at[value->domain[i]].axis != axis) continue;
-        if (found < 0 || (value->relations[found].partner >= 0 && value->relations[i].partner < 0))
+        if (found < 0 ||
+            (!value->first && value->relations[i].bound < value->relations[found].bound))
             found = i;
     }
     return found < 0 ? -1 : value->domain[found];
@@ -54,7 +55,7 @@ static void label_relation(Relation relation, int own, int axis, int64_t offset,
  * no more than that, or as its own readers want it. A softmax has a value, and needs one, both in
  * its range and wherever it is wanted. */
 static Relation relation_at(const Wanted *reader, Op op, const Attr *reduction, int index) {
-    static const Relation anywhere = {RELATION_ALL, -1};
+    static const Relation anywhere = {RELATION_ALL, -1, 0};
     Relation own = relation_of(reader, index);
     if (op == OP_CTC && (index == reduction->index || index == reduction->index2)) return anywhere;
     if (!reduction || index != reduction->index) return own;
@@ -105,17 +106,18 @@ static void label_pointers(const Graph *graph, const Node *node, const Wanted *r
     }
 }
 
-DepEdges depend_graph(Arena *arena, const Graph *graph) {
+DepEdges depend_graph(Arena *arena, const Graph *graph, bool first) {
     DepEdges edges = {0};
     Relation *const *relations = relation_graph(arena, graph);
     for (int i = 0; i < graph->nodes.count; i++) {
         const Node *node = graph->nodes.at[i];
-        const Wanted reader = {node->domain_count, node->domain, relations[i]};
+        const Wanted reader = {i, node->domain_count, node->domain, relations[i], first};
         const Attr *reduction = relation_reduces(node->op) ? &node->attr : NULL;
         for (int j = 0; j < node->in_count; j++) {
             if (node->in[j] < 0) continue;
             const Node *from = graph->nodes.at[node->in[j]];
-            const Wanted source = {from->domain_count, from->domain, relations[from->id]};
+            const Wanted source = {from->id, from->domain_count, from->domain, relations[from->id],
+                                   first};
             DepEdge edge = {.from = from->id, .to = node->id};
             bool reads = node->op == OP_READ && j == 0;
             depend_labels(graph, &reader, node->op, reduction, &source,

@@ -26,7 +26,8 @@ static bool has_index(const Value *value, int index) {
 static Wanted wanted_of(const Schedule *schedule, const Value *value) {
     if (value->id < 0) return (Wanted){0}; /* a gap in a text */
     Value *own = schedule->values.at[value->id];
-    return (Wanted){own->domain_count, own->domain, own->relations};
+    return (Wanted){value->id, own->domain_count, own->domain, own->relations,
+                    schedule->first_index};
 }
 
 DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *use) {
@@ -350,6 +351,10 @@ static SNest *convert(Schedule *schedule, const Nest *nest, const int *global, i
 bool normal_nests(Schedule *schedule) {
     int *global;
     DepResult result = analyse(schedule, &global);
+    if (result.failure != DEP_OK) {
+        schedule->first_index = true;
+        result = analyse(schedule, &global);
+    }
     if (result.failure != DEP_OK) return false;
     int number = 0, depth = schedule->graph->axes.count + 1;
     int *last = ARENA_ARRAY(schedule->arena, (int64_t)schedule->values.count * depth + 1, int);

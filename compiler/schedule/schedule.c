@@ -55,7 +55,8 @@ void schedule_liveness(Schedule *schedule) {
 int schedule_loop_index(const Schedule *schedule, const Value *value, int axis) {
     if (value->id < 0) return -1;
     Value *own = schedule->values.at[value->id];
-    Wanted wanted = {own->domain_count, own->domain, own->relations};
+    Wanted wanted = {value->id, own->domain_count, own->domain, own->relations,
+                     schedule->first_index};
     return depend_loop_index(schedule->graph, &wanted, axis);
 }
 

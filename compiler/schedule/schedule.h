@@ -137,6 +137,7 @@ typedef struct Schedule {
     Arena *arena;
     const Graph *graph;
     Choices choices;
+    bool first_index; /* loops bind the first index of two on one axis (depend_loop_index) */
     VEC(Value *) values;
     VEC(Access) accesses;
     VEC(int) outputs; /* value of each graph output */

@@ -71,7 +71,7 @@ static InterpStatus on_demand(Arena *arena, const Graph *graph, int size, const 
 }
 
 static Found reason_of(Arena *arena, const Graph *graph) {
-    DepEdges edges = depend_graph(arena, graph);
+    DepEdges edges = depend_graph(arena, graph, false);
     switch (depend_nests(arena, graph->nodes.count, &edges, graph->axes.count).failure) {
     case DEP_INSTANT: return OVER_INSTANT;
     case DEP_ALL: return OVER_ALL;

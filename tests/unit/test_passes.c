@@ -260,12 +260,12 @@ typedef struct Count {
 #define Y "output o[t]: f[] = %10\n"
 
 static const Count expanded[] = {
-    {"%10 [t]: f[3] = softmax %0\n" OUT "%10\n", OP_SOFTMAX, 6},
-    {"%10 [t]: f[3] = log_softmax %0\n" OUT "%10\n", OP_LOG_SOFTMAX, 7},
-    {"%10 [t]: f[] = logsumexp %0\n" Y, OP_LOGSUMEXP, 12},
-    {"%10: f[4, 3] = softmax %3\noutput o: f[4, 3] = %10\n", OP_SOFTMAX, 10},
+    {"%10 [t]: f[3] = softmax %0\n" OUT "%10\n", OP_SOFTMAX, 7},
+    {"%10 [t]: f[3] = log_softmax %0\n" OUT "%10\n", OP_LOG_SOFTMAX, 8},
+    {"%10 [t]: f[] = logsumexp %0\n" Y, OP_LOGSUMEXP, 13},
+    {"%10: f[4, 3] = softmax %3\noutput o: f[4, 3] = %10\n", OP_SOFTMAX, 11},
     {"%10 [t]: f[3] = layernorm %0\n" OUT "%10\n", OP_LAYERNORM, 13},
-    {"%10 [t]: f[] = xent %0, %1\n" Y, OP_XENT, 15},
+    {"%10 [t]: f[] = xent %0, %1\n" Y, OP_XENT, 16},
     {"%10 [t]: f[] = nll %0, %1\n" Y, OP_NLL, 4},
     {"%10 [t]: f[] = mse %0, %8\n" Y, OP_MSE, 7},
     {"%10 [t]: f[] = bce %0, %8\n" Y, OP_BCE, 8},
@@ -282,8 +282,8 @@ static const Count expanded[] = {
     {"%10 [t]: f[3] = elu %0, %7\n" OUT "%10\n", OP_ELU, 9},
     {"%10 [t]: f[] = mean %0\n" Y, OP_MEAN, 4},
     {"%10: f[3] = tmean %0 over t\noutput o: f[3] = %10\n", OP_TMEAN, 7},
-    {"%10: f[3] = tlogsumexp %0 over t\noutput o: f[3] = %10\n", OP_TLOGSUMEXP, 12},
-    {"%10 [t]: f[3] = tsoftmax %0 over t\n" OUT "%10\n", OP_TSOFTMAX, 6},
+    {"%10: f[3] = tlogsumexp %0 over t\noutput o: f[3] = %10\n", OP_TLOGSUMEXP, 13},
+    {"%10 [t]: f[3] = tsoftmax %0 over t\n" OUT "%10\n", OP_TSOFTMAX, 7},
 };
 
 static void test_expand(void **state) {
