@@ -37,6 +37,11 @@ model Ratio(x[t]: [], m[t]: []) -> z[t]: [] {
 model Drop(x[t]: [8]) -> z[t]: [8] {
     z[t] = dropout(x[t], 0.5)
 }
+model Noise(x[t]: []) -> z[t]: [] {
+    param a: [] = 1
+    n[t]: [] ~ normal(1)
+    z[t] = x[t] + a * n[t]
+}
 model Keep(x[t]: []) -> y[t]: [] {
     use l = carry Decay
     y[t] = l(x[t])
@@ -262,6 +267,18 @@ class Both:
         self.rnnc(*self.line("Drop", None, "--in", "x=x.npy", "--upstream", "z=d.npy",
                              "--in-grads", "i", "--mode=eval"))
         self.assertEqual(self.tensors("i")["x"][1], [1.0] * 40)
+
+    def test_draws_of_forward(self):
+        """d_a is the sum of the draws; outputs of the same call have the same draws."""
+        self.npy("d.npy", (3,), [1, 1, 1])
+        self.npy("x.npy", (3,), [0, 0, 0])
+        sums = []
+        for seed in ("--seed=5", "--seed=6"):
+            self.grad("Noise", "wa", "--in", "x=x.npy", "--upstream", "z=d.npy", "--out", "z=z.npy",
+                      "--dtype=f64", seed)
+            sums.append(self.scalar("g"))
+            self.close([sums[-1]], [sum(self.read_npy("z.npy")[1]) / 2], 1e-14)
+        self.assertNotEqual(sums[0], sums[1])
 
     def test_carry(self):
         """h = 1 from the chunk before: h = 3, 8, 19; d_a is the sum of d h / d a = 1, 5, 18."""
