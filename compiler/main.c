@@ -13,6 +13,7 @@
 #include "passes/passes.h"
 #include "pipeline.h"
 #include "run.h"
+#include "verify_model.h"
 
 static bool use_color(ColorWish wish) {
     const char *refused = getenv("NO_COLOR");
@@ -191,6 +192,16 @@ static ExitStatus run(Compilation *c) {
     return status == EXIT_DONE ? write_outputs(&outputs) : status;
 }
 
+/* The table is printed whatever the verdict. */
+static ExitStatus verify(Compilation *c) {
+    Text text = text_new(c->arena);
+    ExitStatus status = verify_model(c, &text), reported = report(c);
+    if (reported != EXIT_DONE) return reported;
+    if (status != EXIT_DONE && status != EXIT_DEFECT) return status;
+    ExitStatus printed = print_text(c->arena, text_string(&text), text.length);
+    return status != EXIT_DONE ? status : printed;
+}
+
 static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     const char *why = NULL;
     const Options *options = options_parse(arena, argc, argv, &why);
@@ -211,7 +222,7 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     case COMMAND_CHECK: compilation_check(c); return report(c);
     case COMMAND_RUN:
     case COMMAND_GRAD: return run(c);
-    case COMMAND_VERIFY: return EXIT_DONE;
+    case COMMAND_VERIFY: return verify(c);
     case COMMAND_FMT: return format(c);
     case COMMAND_HELP: text_puts(&text, options_help); break;
     case COMMAND_VERSION: text_printf(&text, "rnnc %s\n", RNNC_VERSION); break;

@@ -109,7 +109,7 @@ static const OptionRow rows[] = {
     {"--gemm", ID_GEMM, FORM_VALUE, CODE},
     {"--threads", ID_THREADS, FORM_VALUE, CODE},
     {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
-    {"--backend", ID_BACKEND, FORM_VALUE, RUN},
+    {"--backend", ID_BACKEND, FORM_VALUE, RUN | V},
     {"--weights", ID_WEIGHTS, FORM_VALUE, RUN},
     {"--in", ID_IN, FORM_VALUE, RUN},
     {"--out", ID_OUT_TENSOR, FORM_VALUE, RUN},
@@ -174,7 +174,7 @@ const char options_help[] =
     "  --in-grads FILE      of the inputs that are given, .safetensors\n"
     "  --upstream NAME=FILE the gradient of an output, beside or instead of the loss\n"
     "\n"
-    "verify: --model, -D, --dtype, --seed\n"
+    "verify: --model, -D, --dtype, --seed, --backend=interp for gradients alone\n"
     "\n"
     "  --color=auto|always|never   -v   --version   --help\n"
     "\n"

@@ -1,5 +1,5 @@
-/* Random inputs for --verify-each and `rnnc verify`: few steps, lengths that differ, ints below their bounds, numbers
- * of order one. */
+/* Random inputs for --verify-each and `rnnc verify`: few steps, lengths that differ, ints below
+ * their bounds, numbers of order one. */
 #include <math.h>
 
 #include "rnn_rt.h"
@@ -46,6 +46,26 @@ static double draw_pointer(const Graph *graph, const VerifyCase *drawn, const Gr
     return floor(u * (double)((own >= 0 ? own : least) + 1)) - 1;
 }
 
+static int64_t length_of(const Graph *graph, const VerifyCase *drawn, int a, int64_t b) {
+    const Axis *axis = &graph->axes.at[a];
+    if (axis->kind != AXIS_SLOW) return axis->fixed > 0 ? axis->fixed : drawn->call.lengths[a][b];
+    int64_t n = length_of(graph, drawn, axis->base, b);
+    return n / axis->every + (n % axis->every != 0);
+}
+
+/* Whether element e of an input lies within the length of its sequence. */
+static bool inside(const Graph *graph, const VerifyCase *drawn, const GraphPort *port, int64_t e) {
+    int64_t row = e / shape_count(port->type.shape), b = row % drawn->call.batch;
+    row /= drawn->call.batch;
+    for (int k = port->index_count; k-- > 0;) {
+        int axis = graph->indices.at[port->indices[k]].axis;
+        int64_t extent = longest(graph, drawn, axis);
+        if (row % extent >= length_of(graph, drawn, axis, b)) return false;
+        row /= extent;
+    }
+    return true;
+}
+
 static double *draw_input(Arena *arena, const Graph *graph, const VerifyCase *drawn, int i,
                           uint64_t seed) {
     const GraphPort *port = &graph->inputs.at[i];
@@ -61,7 +81,9 @@ static double *draw_input(Arena *arena, const Graph *graph, const VerifyCase *dr
             continue;
         }
         switch (port->type.dtype) {
-        case DT_FLOAT: values[e] = (double)(float)(2 * u - 1); break;
+        case DT_FLOAT:
+            values[e] = inside(graph, drawn, port, e) ? (double)(float)(2 * u - 1) : NAN;
+            break;
         case DT_INT: values[e] = bound > 0 ? floor(u * (double)bound) : 0; break;
         case DT_BOOL: values[e] = u < 0.5; break;
         }
@@ -114,7 +136,7 @@ static double cost_of(const Graph *graph, const VerifyCase *drawn) {
             positions *= (double)longest(graph, drawn, graph->indices.at[node->domain[k]].axis);
         all += positions * (50 + elements(node->type.shape) * work_of(graph, drawn, node));
     }
-    for (int i = 0; i < graph->params.count; i++) all += elements(graph->params.at[i].shape) * 10;
+    for (int i = 0; i < graph->params.count; i++) all += elements(graph->params.at[i].shape);
     return all;
 }
 
@@ -144,7 +166,10 @@ VerifyCase verify_draw_sized(Arena *arena, const Graph *graph, const VerifySize 
         }
     }
     drawn.work = cost_of(graph, &drawn);
+    /* To draw a parameter takes longer than to read it. */
     drawn.large = drawn.work > most;
+    for (int i = 0; i < graph->params.count; i++)
+        drawn.large = drawn.large || elements(graph->params.at[i].shape) * 10 > most;
     if (drawn.large) return drawn;
     for (int i = 0; i < graph->inputs.count; i++)
         /* Every other input that has a default is left to it. */
