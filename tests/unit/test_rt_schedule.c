@@ -210,6 +210,8 @@ static void settings_out_of_range(void **state) {
     REFUSE(cycle, end_divisor, INFINITY, "the divisors");
     REFUSE(cycle, warmup, 1, "one cycle has a warm-up of its own");
 #undef REFUSE
+    s = rt_schedule(RT_SCHEDULE_CONSTANT, 0, 0);
+    assert_int_equal(rt_schedule_check(&s, NULL, 0), RT_OK);
     s = constant; /* what a kind does not use may be anything sensible */
     assert_int_equal(rt_schedule_check(&s, NULL, 0), RT_OK);
 }
