@@ -78,12 +78,12 @@ static void out_of_memory_jumps(void **state) {
 }
 
 static void add_one(void *what) {
-    int **last = what;
+    volatile int **last = what;
     **last = **last * 10 + 1;
 }
 
 static void add_two(void *what) {
-    int **last = what;
+    volatile int **last = what;
     **last = **last * 10 + 2;
 }
 
@@ -91,11 +91,11 @@ static void add_two(void *what) {
 static void arenas_own(void **state) {
     (void)state;
     jmp_buf oom;
-    int ended = 0;
+    volatile int ended = 0; /* it changes before the jump */
     Arena *const arena = arena_new(&oom);
     assert_non_null(arena);
     if (setjmp(oom) == 0) {
-        int **at = arena_alloc(arena, sizeof *at);
+        volatile int **at = arena_alloc(arena, sizeof *at);
         *at = &ended;
         arena_own(arena, add_one, at);
         arena_own(arena, add_two, at);
