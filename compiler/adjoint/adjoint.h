@@ -1,6 +1,6 @@
 /* The gradient of a Graph as another Graph: every edge a → b that is read at t+k becomes an edge
  * b̄ → ā read at t-k, so a recurrence forward becomes one backward, and all that follows (verifier,
- * passes, schedule, interpreter, backends) needs no notion of a gradient. Rules: section 7 of
+ * passes, schedule, interpreter, backends) needs no notion of a gradient. Rules: section 14 of
  * docs/internals. */
 #ifndef RNNC_ADJOINT_ADJOINT_H
 #define RNNC_ADJOINT_ADJOINT_H
