@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from tensors import Tensor
+from torch_grad_tensors import on_tensors
 from torch_grad_time import through_time
 
 nn = torch.nn
@@ -354,3 +355,4 @@ def cases(Case):
     yield from losses(Case)
     yield from operations(Case)
     yield from through_time(Case)
+    yield from on_tensors(Case)
