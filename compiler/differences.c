@@ -1,6 +1,7 @@
 /* The function that is differentiated is the loss plus the inner product of every output with a
  * random upstream gradient. Differences are taken output by output, so that what does not change
- * cancels exactly. */
+ * cancels exactly. The divisor of a loss has no gradient, so it is that of the point: such a loss
+ * is an output more, with its reciprocal as the upstream gradient. */
 #include "differences.h"
 
 #include <inttypes.h>
@@ -16,7 +17,7 @@ static const double tolerance = 1e-6, floor_share = 1e-3;
 
 typedef struct Check {
     Arena *arena;
-    const Graph *graph;
+    const Graph *graph; /* the forward graph, with divided losses as outputs */
     const Gradient *gradient;
     InterpCall call;        /* inputs and params are ours, to be changed */
     const InterpResult *at; /* of the point itself */
@@ -85,34 +86,59 @@ static double *draw_upstream(const Check *check, int o, int64_t *const *given,
     return values;
 }
 
-/* An output that is not finite somewhere (the maximum of nothing) starts nothing. */
-static bool finite(const double *values, int64_t count) {
-    for (int64_t e = 0; e < count; e++)
-        if (!isfinite(values[e])) return false;
+/* Elements that are infinite (the maximum of nothing) start nothing. False: one is no number. */
+static bool mend_infinite(const Check *check, int o) {
+    const double *values = check->at->outputs[o];
+    for (int64_t e = 0; e < check->counts[o]; e++) {
+        /* On a generated axis the arrays of both differ. */
+        if (isnan(values[e]) || (isinf(values[e]) && check->upstream[o] != check->weights[o]))
+            return false;
+        if (isinf(values[e])) check->weights[o][e] = 0; /* which is upstream, too */
+    }
     return true;
 }
 
+/* The sums of the divisors at this point, as weights of the losses that they divide: these stand
+ * behind the outputs of the model, each before its divisor. */
+static void weigh_divided(Check *check) {
+    for (int o = check->gradient->forward->outputs.count; o < check->graph->outputs.count; o += 2) {
+        int64_t batch = check->call.batch;
+        double sum = 0;
+        for (int64_t b = 0; b < batch; b++) sum += check->at->outputs[o + 1][b];
+        check->counts[o] = batch;
+        check->weights[o] = ARENA_ARRAY(check->arena, batch, double);
+        for (int64_t b = 0; b < batch; b++) check->weights[o][b] = 1 / sum;
+    }
+}
+
+/* False where no gradient starts; `words` then says if that is for a NaN. */
 static bool draw_all(Check *check) {
-    const Graph *graph = check->graph;
-    bool any = graph->losses.count > 0;
+    const Graph *graph = check->graph, *forward = check->gradient->forward;
+    bool any = forward->losses.count > 0;
     check->weights = ARENA_ARRAY(check->arena, graph->outputs.count + 1, double *);
     check->upstream = ARENA_ARRAY(check->arena, graph->outputs.count + 1, double *);
     check->counts = ARENA_ARRAY(check->arena, graph->outputs.count + 1, int64_t);
-    for (int o = 0; o < graph->outputs.count; o++) {
+    for (int o = 0; o < forward->outputs.count; o++) {
         const GraphPort *port = &graph->outputs.at[o];
         int64_t *const *found = check->at->lengths;
         if (port->type.dtype != DT_FLOAT) continue;
         check->counts[o] = count_of(check, port, found);
-        double *upstream = draw_upstream(check, o, check->call.lengths, found);
-        if (finite(check->at->outputs[o], check->counts[o])) {
-            check->weights[o] = draw_upstream(check, o, found, found);
-            any = any || check->counts[o] > 0;
-        } else {
-            memset(upstream, 0,
-                   (size_t)count_of(check, port, check->call.lengths) * sizeof *upstream);
+        check->weights[o] = draw_upstream(check, o, found, found);
+        check->upstream[o] = check->weights[o];
+        any = any || check->counts[o] > 0;
+        bool same = true; /* the extents of inputs, on generated axes bounds */
+        for (int k = 0; k < port->index_count; k++) {
+            int a = graph->indices.at[port->indices[k]].axis;
+            same = same && extent(check, found, a) == extent(check, check->call.lengths, a);
         }
-        check->upstream[o] = upstream;
+        if (!same) check->upstream[o] = draw_upstream(check, o, check->call.lengths, found);
+        if (!mend_infinite(check, o)) {
+            check->out->words = arena_printf(check->arena, "output %s is no number", port->name);
+            return false;
+        }
     }
+    weigh_divided(check);
+    if (!isfinite(check->at->loss)) check->out->words = "the loss is not finite";
     return any && isfinite(check->at->loss);
 }
 
@@ -298,11 +324,33 @@ static void own_arrays(Check *check, const InterpCall *call) {
     check->call.single = false;
 }
 
+/* The forward graph whose divided losses and divisors are outputs, and no losses any more. */
+static const Graph *undivided(Arena *arena, const Graph *forward) {
+    Graph *graph = arena_copy(arena, forward, sizeof *forward);
+    memset(&graph->outputs, 0, sizeof graph->outputs);
+    memset(&graph->losses, 0, sizeof graph->losses);
+    for (int o = 0; o < forward->outputs.count; o++)
+        vec_push(arena, &graph->outputs, forward->outputs.at[o]);
+    for (int i = 0; i < forward->losses.count; i++) {
+        const GraphLoss *loss = &forward->losses.at[i];
+        if (loss->per < 0) vec_push(arena, &graph->losses, *loss);
+        for (int k = 0; loss->per >= 0 && k < 2; k++) {
+            int node = k ? loss->per : loss->node;
+            GraphPort port = {.name = k ? "per" : "loss",
+                              .type = forward->nodes.at[node]->type,
+                              .node = node,
+                              .fallback = -1};
+            vec_push(arena, &graph->outputs, port);
+        }
+    }
+    return graph;
+}
+
 Differences differences_check(Arena *arena, const Gradient *gradient, const InterpCall *call,
                               int most, uint64_t seed) {
     Differences out = {.result = DIFFERENCES_SAME};
     Check check = {.arena = arena,
-                   .graph = gradient->forward,
+                   .graph = undivided(arena, gradient->forward),
                    .gradient = gradient,
                    .call = *call,
                    .seed = seed,
@@ -313,7 +361,7 @@ Differences differences_check(Arena *arena, const Gradient *gradient, const Inte
     check.at = at;
     if (refused(&check, at)) return out;
     if (!draw_all(&check)) {
-        out.result = DIFFERENCES_NONE;
+        out.result = out.words ? DIFFERENCES_REFUSED : DIFFERENCES_NONE;
         return out;
     }
     const InterpResult *r = gradient_interpret(arena, gradient, &check.call, check.upstream);

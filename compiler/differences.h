@@ -18,7 +18,7 @@ typedef struct DifferenceTensor {
 typedef enum DifferenceResult {
     DIFFERENCES_SAME,
     DIFFERENCES_WRONG,   /* `words` names tensor, element and both numbers */
-    DIFFERENCES_REFUSED, /* the interpreter refuses this call, `words` says why */
+    DIFFERENCES_REFUSED, /* the interpreter refuses this call, or it gives NaN: `words` says */
     DIFFERENCES_NONE     /* there is no finite output and no loss to start from */
 } DifferenceResult;
 

@@ -91,14 +91,20 @@ static double *draw_input(Arena *arena, const Graph *graph, const VerifyCase *dr
     return values;
 }
 
-/* Sums of products stay of order one. */
-static double *draw_param(Arena *arena, const GraphParam *param, int i, uint64_t seed) {
+/* Sums of products stay of order one; or what the model begins with, given values a little off. */
+static double *draw_param(Arena *arena, const GraphParam *param, int i, bool initial,
+                          uint64_t seed) {
     int64_t count = shape_count(param->shape);
     int rank = param->shape.rank;
     double scale = rank > 1 ? sqrt(2.0 / (double)param->shape.dim[rank - 1]) : 0.6;
     double *values = ARENA_ARRAY(arena, count, double);
-    for (int64_t e = 0; e < count; e++)
-        values[e] = (double)(float)(scale * (2 * uniform(seed, 2000 + i, e) - 1));
+    for (int64_t e = 0; e < count; e++) {
+        double u = uniform(seed, 2000 + i, e), v = scale * (2 * u - 1);
+        if (initial && param->initial == INITIAL_UNIFORM) v = param->a + (param->b - param->a) * u;
+        if (initial && param->initial == INITIAL_VALUES)
+            v = (param->values ? param->values[e] : param->a) + v / 8;
+        values[e] = (double)(float)v;
+    }
     return values;
 }
 
@@ -141,11 +147,11 @@ static double cost_of(const Graph *graph, const VerifyCase *drawn) {
 }
 
 VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t seed) {
-    return verify_draw_sized(arena, graph, &sizes[which], which % 2 != 0, most_work, seed);
+    return verify_draw_sized(arena, graph, &sizes[which], which % 2 != 0, false, most_work, seed);
 }
 
 VerifyCase verify_draw_sized(Arena *arena, const Graph *graph, const VerifySize *size, bool even,
-                             double most, uint64_t seed) {
+                             bool initial, double most, uint64_t seed) {
     VerifyCase drawn = {.carries = graph->carries.count > 0};
     const double **inputs = ARENA_ARRAY(arena, graph->inputs.count + 1, const double *);
     const double **params = ARENA_ARRAY(arena, graph->params.count + 1, const double *);
@@ -176,6 +182,6 @@ VerifyCase verify_draw_sized(Arena *arena, const Graph *graph, const VerifySize 
         if (graph->inputs.at[i].fallback < 0 || (even + i) % 2)
             inputs[i] = draw_input(arena, graph, &drawn, i, seed);
     for (int i = 0; i < graph->params.count; i++)
-        params[i] = draw_param(arena, &graph->params.at[i], i, seed);
+        params[i] = draw_param(arena, &graph->params.at[i], i, initial, seed);
     return drawn;
 }

@@ -52,8 +52,9 @@ enum { VERIFY_CASES = 4 };
 VerifyCase verify_draw(Arena *arena, const Graph *graph, int which, uint64_t seed);
 
 /* A case of its own size; every other input that has a default is left to it, the first one where
- * `even`. Numbers are those that single precision has. */
+ * `even`; parameters with a range or value to begin with are drawn from there where `initial`.
+ * Numbers are those that single precision has; real inputs behind the end of a sequence are NaN. */
 VerifyCase verify_draw_sized(Arena *arena, const Graph *graph, const VerifySize *size, bool even,
-                             double most_work, uint64_t seed);
+                             bool initial, double most_work, uint64_t seed);
 
 #endif

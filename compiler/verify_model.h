@@ -14,6 +14,7 @@ ExitStatus verify_model(Compilation *c, Text *out);
 typedef struct VerifyFound {
     Text *out;           /* the table */
     const char *differs; /* the first thing that differs; NULL: nothing does */
+    const char *nothing; /* why there are no gradients to compare; NULL: there are */
     int compared;
 } VerifyFound;
 
