@@ -180,6 +180,17 @@ static bool same_result(VerifyEach *v, const char *pass, const Graph *graph, int
     return same_states(v, pass, batch, was, is, diags);
 }
 
+/* Of a case that finds no memory nothing is known: it is left out from here on. */
+static bool no_memory(VerifyEach *v, int which, InterpResult *const results[CHUNKS]) {
+    for (int c = 0; c < CHUNKS && results[c]; c++)
+        if (results[c]->status == INTERP_MEMORY) {
+            note(v, which, results[c]->message);
+            v->used[which] = false;
+            return true;
+        }
+    return false;
+}
+
 bool verify_each_pass(VerifyEach *v, const char *pass, bool rounds, const Graph *before,
                       const Graph *after, Diags *diags) {
     for (int i = 0; i < VERIFY_CASES; i++) {
@@ -189,6 +200,7 @@ bool verify_each_pass(VerifyEach *v, const char *pass, bool rounds, const Graph 
         if (rounds || v->last != before)
             run_case(v, before, i, rounds ? INTERP_ROUNDOFF_F64 : 0, was);
         run_case(v, after, i, 0, is);
+        if (no_memory(v, i, was) || no_memory(v, i, is)) continue;
         for (int c = 0; c < CHUNKS && was[c]; c++) {
             if (was[c]->status != INTERP_OK) {
                 diag_error(diags, "internal", was[c]->span, "before pass %s: %s", pass,
