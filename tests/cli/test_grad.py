@@ -49,7 +49,8 @@ model Keep(x[t]: []) -> y[t]: [] {
 }
 model Decay(x[t]: []) -> h[t]: [] {
     param a: [] = 1
-    state h[t] = 0
+    param p: [] = 0
+    state h[t] = p
     h[t] = a * h[t-1] + x[t]
 }
 """
@@ -281,15 +282,31 @@ class Both:
         self.assertNotEqual(sums[0], sums[1])
 
     def test_carry(self):
-        """h = 1 from the chunk before: h = 3, 8, 19; d_a is the sum of d h / d a = 1, 5, 18."""
-        self.write("wl", safetensors_bytes({"l.a": ((), [2.0])}))
+        """h = 1 from the chunk before: h = 3, 8, 19; d_a is the sum of d h / d a = 1, 5, 18. The
+        boundary counts only where a sequence begins: h = 7, 16, 35; d_a = 3 + 13 + 42."""
+        self.write("wl", safetensors_bytes({"l.a": ((), [2.0]), "l.p": ((), [3.0])}))
         self.write("s", safetensors_bytes({"l.h": ((), [1.0]), "l.t": ((), [7], "<i8")}))
         self.grad("Keep", "wl", "--in", "x=x.npy", "--state-in", "s", "--state-out", "s2", "--loss",
                   "l", "--in-grads", "i")
         self.close(self.read_npy("l")[1] + [self.scalar("g", "l.a")], [30, 24])
+        self.assertEqual(self.scalar("g", "l.p"), 0)
         self.close(self.tensors("i")["x"][1], [7, 3, 1])
         state = self.tensors("s2")
         self.assertEqual((state["l.h"][1], state["l.t"][1]), ([19], [10]))
+        self.grad("Keep", "wl", "--in", "x=x.npy", "--loss", "l")
+        self.close(self.read_npy("l")[1] + [self.scalar("g", "l.a"), self.scalar("g", "l.p")],
+                   [58, 58, 14])
+
+    def test_carry_of_a_batch(self):
+        """Two sequences go on from states of their own."""
+        self.write("wl", safetensors_bytes({"l.a": ((), [2.0]), "l.p": ((), [3.0])}))
+        self.write("s", safetensors_bytes({"l.h": ((2,), [3.0, 1.0]),
+                                           "l.t": ((2,), [2, 7], "<i8")}))
+        self.npy("xb.npy", (3, 2), [1, 1, 2, 2, 3, 3])
+        self.grad("Keep", "wl", "--in", "x=xb.npy", "--state-in", "s", "--loss", "l",
+                  "--reduce=sum")
+        self.close(self.read_npy("l")[1] + [self.scalar("g", "l.a"), self.scalar("g", "l.p")],
+                   [58 + 30, 58 + 24, 0])
 
     def test_some_of_the_results(self):
         """Each of --loss, --grads and --in-grads may be asked for alone; - is standard output."""
@@ -327,8 +344,8 @@ class Both:
         self.npy("u.npy", (2,), [2, 3])
         self.npy("t.npy", (2,), [4, 2], "<i4")
         self.rnnc("grad", "s.rnn", "--backend=" + self.backend, "--in", "x=x.npy",
-                  "--in", "y=x.npy", "--lengths", "t=t.npy", "--upstream", "a=u.npy", "--upstream", "b=u.npy",
-                  "--in-grads", "i")
+                  "--in", "y=x.npy", "--lengths", "t=t.npy", "--upstream", "a=u.npy",
+                  "--upstream", "b=u.npy", "--in-grads", "i")
         self.close(self.tensors("i")["x"][1], [0, 3, 2, 0, 0, 0, 0, 0])
         self.close(self.tensors("i")["y"][1], [0, 3, 0, 0, 0, 0, 2, 0])
 

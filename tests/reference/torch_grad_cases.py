@@ -336,6 +336,12 @@ def over_time(case):
         case.upstream("r", torch.cumsum(one.square(), 0), b=b)
         windows = [one[max(t - 1, 0):t + 2].max(0)[0] for t in range(len(one))]
         case.upstream("w", torch.stack(windows), b=b)
+        none, squares = torch.zeros_like(one[0]), one.square()
+        case.upstream("a", torch.stack([one[t + 1:].sum(0) * squares[t] for t in range(len(one))]),
+                      b=b)
+        case.upstream("b", torch.stack([one[t:].max(0)[0] for t in range(len(one))]), b=b)
+        case.upstream("c", torch.stack([squares[:t - 1].mean(0) if t > 1 else none
+                                        for t in range(len(one))]), b=b)
     return case
 
 

@@ -1,4 +1,4 @@
-"""More of what PyTorch differentiates for grads/: operations on tensors of up to three dimensions."""
+"""More of what PyTorch differentiates for grads/: operations on tensors of up to 3 dimensions."""
 import torch
 import torch.nn.functional as F
 

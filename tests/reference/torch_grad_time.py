@@ -75,16 +75,17 @@ def clocked(case):
 
 
 def pyramid(case):
-    p = case.params_of("W V Z", 4, 3)
+    p = case.params_of("W V Z M N", 4, 3)
     u, x = case.param("U", 4, 4), case.stream("x", 3)
 
     def step(b):
         one = case.one(x, b)
+        at = lambda t: one[t] if 0 <= t < len(one) else torch.zeros_like(one[0])
         g, out = torch.zeros(4, dtype=x.dtype), []
         for t, xt in enumerate(one):
             if t % 2 == 0:
-                odd = one[t + 1] if t + 1 < len(one) else torch.zeros_like(xt)
-                g = torch.tanh(p["W"] @ xt + p["V"] @ odd + u @ g)
+                g = torch.tanh(p["W"] @ xt + p["V"] @ at(t + 1) + p["M"] @ at(t - 1) +
+                               p["N"] @ at(t + 3) + u @ g)
             out.append(g * (p["Z"] @ xt))
         return out
     return each(case, "y", step)
@@ -140,10 +141,10 @@ def places(case):
 def backward(case):
     """Runs from the end, which also its lag and its clock count from."""
     w, u, s = case.param("b.W", 4, 3), case.param("b.U", 4, 4), case.param("b.S", 4, 4)
-    x, k = case.stream("x", 3), case.value("k", 4)
+    x, k, first = case.stream("x", 3), case.value("k", 4), case.param("b.p", 4)
 
     def step(b):
-        h, held = [torch.zeros(4, dtype=x.dtype)] * 2, None
+        h, held = [first] * 2, None
         for t, xt in enumerate(case.one(x, b).flip(0)):
             held = torch.tanh(s @ h[-2]) if t % 2 == 0 else held
             h.append(torch.tanh(w @ xt + u @ h[-1] + held))
