@@ -86,16 +86,15 @@ static double *draw_upstream(const Check *check, int o, int64_t *const *given,
     return values;
 }
 
-/* Elements that are infinite (the maximum of nothing) start nothing. False: one is no number. */
-static bool mend_infinite(const Check *check, int o) {
+/* Elements that are infinite (the maximum of nothing) or NaN start nothing. */
+static void mend_infinite(const Check *check, int o) {
     const double *values = check->at->outputs[o];
     for (int64_t e = 0; e < check->counts[o]; e++) {
-        /* On a generated axis the arrays of both differ. */
-        if (isnan(values[e]) || (isinf(values[e]) && check->upstream[o] != check->weights[o]))
-            return false;
-        if (isinf(values[e])) check->weights[o][e] = 0; /* which is upstream, too */
+        if (isnan(values[e])) check->out->undefined = true;
+        if (!isfinite(values[e])) check->weights[o][e] = 0; /* which is upstream, too */
+        if (!isfinite(values[e]) && check->upstream[o] != check->weights[o])
+            check->out->words = "an output over a generated axis is not finite";
     }
-    return true;
 }
 
 /* The sums of the divisors at this point, as weights of the losses that they divide: these stand
@@ -132,14 +131,11 @@ static bool draw_all(Check *check) {
             same = same && extent(check, found, a) == extent(check, check->call.lengths, a);
         }
         if (!same) check->upstream[o] = draw_upstream(check, o, check->call.lengths, found);
-        if (!mend_infinite(check, o)) {
-            check->out->words = arena_printf(check->arena, "output %s is no number", port->name);
-            return false;
-        }
+        mend_infinite(check, o);
     }
     weigh_divided(check);
     if (!isfinite(check->at->loss)) check->out->words = "the loss is not finite";
-    return any && isfinite(check->at->loss);
+    return any && !check->out->words;
 }
 
 /* ---- Differences ---- */
@@ -185,10 +181,11 @@ static Stencil stencil(Check *check, double *x, double h) {
     }
     for (int o = 0; s.good && o < check->graph->outputs.count; o++)
         for (int64_t e = 0; check->weights[o] && e < check->counts[o]; e++) {
-            if (isnan(check->weights[o][e])) continue;
+            double weight = check->weights[o][e];
+            if (isnan(weight) || weight == 0) continue;
             for (int i = 0; i < STENCIL; i++) f[i] = r[i]->outputs[o][e];
-            s.n += check->weights[o][e] * fourth(f);
-            s.bend += check->weights[o][e] * bend_of(f, check->at->outputs[o][e]);
+            s.n += weight * fourth(f);
+            s.bend += weight * bend_of(f, check->at->outputs[o][e]);
         }
     arena_free(arena);
     s.n /= 12 * h;
@@ -216,7 +213,8 @@ static void compare_element(Check *check, DifferenceTensor *tensor, double *x, i
     Stencil again = stencil(check, &x[i], narrow);
     double apart = fmax(fabs(s.n - again.n), fabs(s.bend));
     bool smooth = apart <= tolerance * scale(s.n, again.n, largest) || off > 100 * apart;
-    if (!s.good || !again.good || (isfinite(a) && !smooth)) {
+    bool lost = isnan(a) && check->out->undefined; /* 0 times the slope of what is NaN */
+    if (!s.good || !again.good || lost || (isfinite(a) && !smooth)) {
         tensor->kinks++;
         return;
     }
@@ -324,39 +322,23 @@ static void own_arrays(Check *check, const InterpCall *call) {
     check->call.single = false;
 }
 
-/* The forward graph whose divided losses and divisors are outputs, and no losses any more. */
-static const Graph *undivided(Arena *arena, const Graph *forward) {
-    Graph *graph = arena_copy(arena, forward, sizeof *forward);
-    memset(&graph->outputs, 0, sizeof graph->outputs);
-    memset(&graph->losses, 0, sizeof graph->losses);
-    for (int o = 0; o < forward->outputs.count; o++)
-        vec_push(arena, &graph->outputs, forward->outputs.at[o]);
-    for (int i = 0; i < forward->losses.count; i++) {
-        const GraphLoss *loss = &forward->losses.at[i];
-        if (loss->per < 0) vec_push(arena, &graph->losses, *loss);
-        for (int k = 0; loss->per >= 0 && k < 2; k++) {
-            int node = k ? loss->per : loss->node;
-            GraphPort port = {.name = k ? "per" : "loss",
-                              .type = forward->nodes.at[node]->type,
-                              .node = node,
-                              .fallback = -1};
-            vec_push(arena, &graph->outputs, port);
-        }
-    }
-    return graph;
-}
-
 Differences differences_check(Arena *arena, const Gradient *gradient, const InterpCall *call,
                               int most, uint64_t seed) {
     Differences out = {.result = DIFFERENCES_SAME};
     Check check = {.arena = arena,
-                   .graph = undivided(arena, gradient->forward),
+                   .graph = differences_undivided(arena, gradient->forward),
                    .gradient = gradient,
                    .call = *call,
                    .seed = seed,
                    .most = most,
                    .out = &out};
     own_arrays(&check, call);
+    check.graph = differences_detached(arena, check.graph, &check.call, &out.words);
+    if (!check.graph) {
+        out.result = DIFFERENCES_REFUSED;
+        return out;
+    }
+    out.words = NULL;
     const InterpResult *at = interpret(arena, check.graph, &check.call);
     check.at = at;
     if (refused(&check, at)) return out;

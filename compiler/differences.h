@@ -18,13 +18,14 @@ typedef struct DifferenceTensor {
 typedef enum DifferenceResult {
     DIFFERENCES_SAME,
     DIFFERENCES_WRONG,   /* `words` names tensor, element and both numbers */
-    DIFFERENCES_REFUSED, /* the interpreter refuses this call, or it gives NaN: `words` says */
+    DIFFERENCES_REFUSED, /* the interpreter refuses this call, or the loss is NaN: `words` says */
     DIFFERENCES_NONE     /* there is no finite output and no loss to start from */
 } DifferenceResult;
 
 typedef struct Differences {
     DifferenceResult result;
     const char *words;
+    bool undefined; /* an output is NaN somewhere: gradients that are NaN then count as kinks */
     VEC(DifferenceTensor) tensors;
     int checked, kinks;
 } Differences;
@@ -38,5 +39,16 @@ AdjointOptions differences_options(Arena *arena, const Graph *graph, const Inter
  * gradient of the tensor and not below 1e-6 of the model's largest. */
 Differences differences_check(Arena *arena, const Gradient *gradient, const InterpCall *call,
                               int most, uint64_t seed);
+
+/* ---- differences_still.c ---- */
+
+/* The graph whose divided losses are outputs, each before its divisor, and no losses any more: the
+ * loss of the batch is their sums, times the reciprocal of the divisors' at one point. */
+const Graph *differences_undivided(Arena *arena, const Graph *forward);
+
+/* The graph in which what is detached keeps the value that it has at `call`: as further inputs,
+ * which are added to call->inputs. NULL: refused, *why says it. */
+const Graph *differences_detached(Arena *arena, const Graph *graph, InterpCall *call,
+                                  const char **why);
 
 #endif

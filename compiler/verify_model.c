@@ -65,7 +65,7 @@ static void left_out(Gradients *g, const char *what, const char *why) {
 
 /* False after an error, in c->diags. */
 static bool check_call(Gradients *g, const char *what, const InterpCall *call, double work,
-                       uint64_t seed, Differences *result) {
+                       uint64_t seed, bool last, Differences *result) {
     Arena *arena = g->c->arena;
     Gradient gradient;
     Diags *diags = diags_new(arena);
@@ -86,6 +86,7 @@ static bool check_call(Gradients *g, const char *what, const InterpCall *call, d
     }
     int most = (int)fmin(MOST_ELEMENTS, fmax(1, usual_work / one));
     *result = differences_check(arena, &gradient, call, most, seed);
+    if (result->undefined && !last) result->result = DIFFERENCES_REFUSED;
     if (result->result == DIFFERENCES_SAME || result->result == DIFFERENCES_WRONG) {
         if (most < g->most) g->most = most;
         merge(g, result);
@@ -116,7 +117,8 @@ static bool check_size(Gradients *g, const VerifySize *size, bool again) {
             drawn.call.state = before->state;
             drawn.call.state_count = before->state_count;
         }
-        if (!check_call(g, what, &drawn.call, drawn.work, seed, &result)) return false;
+        if (!check_call(g, what, &drawn.call, drawn.work, seed, try + 1 == TRIES, &result))
+            return false;
         if (result.result != DIFFERENCES_REFUSED) return true;
     }
     /* Few models have no empty sequences; no other draw changes that. */
