@@ -176,9 +176,6 @@ void adjoint_tensor(Adjoint *a, const Node *node, int d) {
         adjoint_add(a, node->in[0],
                     adjoint_where(a, first_of(a, node), along(a, d, from, node->attr.dim)));
         break;
-    case OP_CONV:
-    case OP_MAXPOOL:
-    case OP_AVGPOOL: adjoint_refuse(a, node, ""); break;
     default: break; /* ARGMAX, ONEHOT: none; composites were expanded */
     }
 }

@@ -20,10 +20,11 @@ bool op_primitive(Op op) {
     case OP_COS: case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_MOD: case OP_POW:
     case OP_MIN: case OP_MAX: case OP_LOGADDEXP: case OP_LT: case OP_LE: case OP_GT: case OP_GE:
     case OP_EQ: case OP_NE: case OP_AND: case OP_OR: case OP_SELECT: case OP_CLIP: case OP_MATMUL:
-    case OP_CONV: case OP_MAXPOOL: case OP_AVGPOOL: case OP_TRANSPOSE: case OP_RESHAPE:
+    case OP_TRANSPOSE: case OP_RESHAPE:
     case OP_BROADCAST: case OP_CONCAT: case OP_SLICE: case OP_GATHER: case OP_ARGMAX: case OP_SUM:
     case OP_RMAX: case OP_RMIN: case OP_ONEHOT:
         return true;
+    case OP_CONV: case OP_MAXPOOL: case OP_AVGPOOL:
     case OP_TMEAN: case OP_TLOGSUMEXP: case OP_TSOFTMAX: case OP_GELU: case OP_SILU:
     case OP_SOFTSIGN: case OP_HARD_SIGMOID: case OP_HARD_TANH: case OP_RSQRT: case OP_SQUARE:
     case OP_LEAKY_RELU: case OP_ELU: case OP_DOT: case OP_OUTER: case OP_SOFTMAX:
@@ -201,6 +202,9 @@ static int expand_node(Expand *e, const Node *node) {
     case OP_LOGSUMEXP: return log_sum_exp(e, a);
     case OP_LAYERNORM: return layernorm(e, a);
     case OP_MEAN: return mean(e, a, node->attr.dim);
+    case OP_CONV:
+    case OP_MAXPOOL:
+    case OP_AVGPOOL: return expand_conv(e, node);
     }
     return expand_elementwise(e, op, a, b);
 }

@@ -28,6 +28,9 @@ int expand_shift(Expand *e, int maximum);
 /* `maximum`, and 0 where it is infinite: what a logsumexp may subtract without an inf - inf. */
 int expand_finite(Expand *e, int maximum);
 
+/* CONV, MAXPOOL, AVGPOOL. */
+int expand_conv(Expand *e, const Node *node);
+
 /* TSOFTMAX, TLOGSUMEXP, TMEAN. */
 int expand_time(Expand *e, const Node *node);
 

@@ -239,9 +239,6 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
         return true;
     case OP_DRAW: return refuse(refusals, node, "a random draw");
     case OP_CTC: return refuse(refusals, node, "ctc");
-    case OP_CONV: return refuse(refusals, node, "conv");
-    case OP_MAXPOOL: return refuse(refusals, node, "maxpool");
-    case OP_AVGPOOL: return refuse(refusals, node, "avgpool");
     case OP_TARGMAX: return refuse(refusals, node, "argmax over time");
     case OP_TSUM:
     case OP_TMAX:
@@ -256,6 +253,9 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_RMAX:
     case OP_RMIN:
     case OP_ONEHOT: fill(schedule, value, node, VALUE_ROW); return true;
+    case OP_CONV:
+    case OP_MAXPOOL:
+    case OP_AVGPOOL:
     case OP_TMEAN:
     case OP_TLOGSUMEXP:
     case OP_TSOFTMAX:
