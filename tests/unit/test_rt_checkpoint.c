@@ -382,6 +382,9 @@ static void tensors_of_other_shapes(void **state) {
     rt_set_find(&set, "l1.b")->shape[1] = 1;
     refuse(&set, &run, "x: 'l1.b' is [2, 1] of float32, not [2] of float32");
     set = good_set(&run);
+    rt_set_find(&set, "l1.b")->shape[0] = 1;
+    refuse(&set, &run, "x: 'l1.b' is [1] of float32, not [2] of float32");
+    set = good_set(&run);
     rt_set_find(&set, "array/step")->dtype = RT_F64;
     refuse(&set, &run, "x: 'array/step' is [1] of float64, not [1] of int64");
 }
@@ -513,6 +516,9 @@ static void callers_that_cannot_be(void **state) {
     c.state = NULL;
     refuse_caller(&c, RT_ERR_ARGUMENT, "checkpoint: the moments are NULL");
     assert_int_equal(rt_checkpoint_read(path, &c, NULL, 0), RT_ERR_IO);
+    RtOptimiser sgd = with(RT_SGD, 0.5, false);
+    c.optimiser = &sgd;
+    refuse_caller(&c, RT_ERR_ARGUMENT, "checkpoint: the moments are NULL");
     c = good;
     arrays[3].data = NULL;
     refuse_caller(&c, RT_ERR_ARGUMENT, "checkpoint: array 3 has no data");

@@ -311,6 +311,10 @@ static void check_slots(RtOptimiser o, int count, const char *names) {
     assert_int_equal(rt_optimiser_bytes(&o, RT_F32, 10), 40 * count);
     assert_int_equal(rt_optimiser_bytes(&o, RT_F64, 10), 80 * count);
     assert_true(rt_optimiser_bytes(&o, RT_F64, SIZE_MAX) == (count > 0 ? SIZE_MAX : 0));
+    if (count > 0) {
+        size_t const each = 8 * (size_t)count, most = SIZE_MAX / each;
+        assert_true(rt_optimiser_bytes(&o, RT_F64, most) == most * each);
+    }
 }
 
 static void slots(void **state) {
@@ -335,7 +339,7 @@ static void frozen_parameters(void **state) {
         size_t const count = (size_t)rt_optimiser_slots(o) * N;
         double p[N], q[N], m[MOST_SLOTS * N], k[MOST_SLOTS * N], g[N] = {1, -2, 3, -4, 5, -6};
         for (int i = 0; i < N; i++) p[i] = q[i] = 0.5 * i + 0.1;
-        for (size_t i = 0; i < count; i++) m[i] = k[i] = 10 + (double)i;
+        for (size_t i = 0; i < MOST_SLOTS * N; i++) m[i] = k[i] = 10 + (double)i;
         assert_int_equal(rt_optimise_f64(o, 7, N, NULL, 0, g, q, k, NULL, 0), RT_OK);
         g[0] = g[3] = g[5] = NAN;
         assert_int_equal(rt_optimise_f64(o, 7, N, ranges, 3, g, p, m, NULL, 0), RT_OK);
@@ -348,6 +352,10 @@ static void frozen_parameters(void **state) {
             size_t const at = i % N;
             bool const trained = at == 1 || at == 2 || at == 4;
             assert_true(m[i] == (trained ? k[i] : 10 + (double)i));
+        }
+        /* What no slot needs is not touched. */
+        for (size_t i = count; i < MOST_SLOTS * N; i++) {
+            assert_true(m[i] == 10 + (double)i && k[i] == 10 + (double)i);
         }
     }
     double p[2] = {1, 2}, g[2] = {1, 1};
@@ -542,6 +550,9 @@ static void clip_values(void **state) {
     assert_int_equal(rt_clip_value_f64(small, 2, 0.5), 2);
     assert_int_equal(rt_clip_value_f32(narrow, 2, 0.5f), 2);
     assert_true(small[0] == 0.5 && small[1] == -0.5 && narrow[0] == 0.5f && narrow[1] == -0.5f);
+    assert_int_equal(rt_clip_value_f32(narrow, 2, 0.5f), 0); /* at the limit, not beyond */
+    assert_int_equal(rt_clip_value_f64(small, 2, 0), 2);
+    assert_true(small[0] == 0 && small[1] == 0);
     assert_int_equal(rt_clip_value_f32(h, 3, -1), 0);
     assert_int_equal(rt_clip_value_f32(h, 3, 0), 3);
     assert_true(h[0] == 0 && h[1] == 0 && h[2] == 0);
