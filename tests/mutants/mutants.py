@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Mutants of passes, schedule and lowering: does a test notice that a line is wrong?
 
-    mutants.py [--count=100] [--seed=1] [--jobs=1] [--only=TEXT] [--list] FOLDER
+    mutants.py [--count=100] [--seed=1] [--only=TEXT] [--again=LOG] [--list] FOLDER
 
 Copies the tree to FOLDER/tree (which is kept: the next run builds less), builds and runs the tests
 once as they are, then changes one place at a time, drawn evenly over the files: an operator
@@ -9,7 +9,9 @@ flipped, a term dropped, a constant off by one, a condition negated, a statement
 mutant is compiled and the tests run, those that see most of it first, until one fails, crashes or
 takes four times its time: killed. What does not compile is drawn again. equivalent.txt holds mutants
 that change nothing that anybody could see, each with its reason; they are left out. Exit status 1
-when fewer than 95 of 100 are killed. Standard library only.
+when fewer than 95 of 100 are killed. --again: the survivors of a log instead of drawn ones, those
+whose line is still there. What a file gives depends on the seed and on that file alone. Standard
+library only.
 """
 import fnmatch
 import os
@@ -31,18 +33,23 @@ FILES = ["compiler/passes/*.c", "compiler/schedule/*.c", "compiler/loop/lower*.c
 LEFT_OUT = ["compiler/schedule/print.c", "compiler/schedule/parse*.c", "compiler/schedule/verify*.c"]
 BAR = 95
 MAKE = ["make", "-s", "BUILD=build/mutants", "CFLAGS=-O1", "WARN=-w", "SAN="]
-# Programs of BUILD, those first that have the best chance for what they cost.
+# Programs of BUILD with what they are given. Those of the part come first, then all the others,
+# what is cheap before what is dear; a list ends at the first that fails.
 ORDER = {
     "compiler/passes": ["unit/test_passes", "unit/test_sema_meaning", "unit/test_verify_each"],
     "compiler/schedule": ["unit/test_schedule_depend", "unit/test_schedule_finds",
                           "unit/test_schedule_storage", "unit/test_schedule_verify",
-                          "unit/test_schedule_text"],
+                          "said/test_said_causal", "unit/test_schedule_text"],
     "compiler/loop/expand": ["unit/test_expand", "unit/test_expand_accuracy"],
     "compiler/loop/lower": ["unit/test_schedule_finds"],
 }
-ALL = ["numeric/test_numeric_evaluate", "numeric/test_numeric_windows", "numeric/test_numeric_stream",
-       "numeric/test_numeric_random", "unit/test_passes", "unit/test_schedule_finds",
-       "unit/test_sema_errors"]
+ALL = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_finds", "unit/test_sema_errors",
+       "numeric/test_numeric_delays", "numeric/test_numeric_evaluate", "numeric/test_numeric_stream",
+       "numeric/test_numeric_windows", "numeric/test_numeric_arguments", "said/test_said_causal",
+       "numeric/test_numeric_gradient", "numeric/test_numeric_adjoint", "numeric/test_numeric_random",
+       "unit/test_verify_each", "random/test_random_programs"]
+# No C compilers: interpreter and Loop evaluator alone.
+SETTINGS = {"PROGRAM_PLAIN": "1", "PROGRAM_SEEDS": "1:150"}
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
                    r"|[A-Za-z_]\w*|\.?\d[\w.]*(?:[eEpP][+-]\w+)?"
                    r"|<<=|>>=|\.\.\.|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|.", re.S | re.M)
@@ -190,14 +197,31 @@ def draw(seed, only):
     dice.shuffle(names)
     places = {}
     for name in names:
-        with open(os.path.join(ROOT, name), encoding="utf-8") as file:
-            text = file.read()
-        places[name] = [Mutant(name, text, mutation) for mutation in mutations(text)]
-        dice.shuffle(places[name])
+        places[name] = all_of(name)
+        random.Random("%s %s" % (seed, name)).shuffle(places[name])
     while any(places.values()):
         for name in names:
             if places[name]:
                 yield places[name].pop()
+
+
+def all_of(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+        text = file.read()
+    return [Mutant(name, text, mutation) for mutation in mutations(text)]
+
+
+def again(log):
+    """The survivors at the end of a log; of equal lines the one nearest to where it was."""
+    with open(log, encoding="utf-8") as file:
+        found = re.findall(r"^survived: (\S+?):(\d+): .*\n    - (.*)\n    \+ (.*)$", file.read(), re.M)
+    for name, line, old, new in found:
+        same = [m for m in (all_of(name) if os.path.isfile(os.path.join(ROOT, name)) else [])
+                if m.key()[1:] == (old.strip(), new.strip())]
+        if same:
+            yield min(same, key=lambda m: abs(m.line - int(line)))
+        else:
+            print("gone     %s:%s\n    - %s" % (name, line, old), flush=True)
 
 
 class Tree:
@@ -249,7 +273,7 @@ class Tree:
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         path = os.path.join(self.root, "build/mutants", program)
-        child = subprocess.Popen([path], cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        child = subprocess.Popen([path], cwd=self.root, env=dict(os.environ, **SETTINGS), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                  preexec_fn=bounded, universal_newlines=True, errors="replace")
         late = []
 
@@ -315,7 +339,7 @@ class Tree:
 
 
 def main(argv):
-    count, seed, only, listing, rest = 100, 1, "", False, []
+    count, seed, only, log, listing, rest = 100, 1, "", None, False, []
     for word in argv:
         name, _, value = word.partition("=")
         if name == "--count":
@@ -324,6 +348,8 @@ def main(argv):
             seed = int(value)
         elif name == "--only":
             only = value
+        elif name == "--again":
+            log = value
         elif name == "--list":
             listing = True
         else:
@@ -335,7 +361,7 @@ def main(argv):
     if not listing:
         tree.start()
     killed, survivors, unbuilt, left_out, begin = 0, [], 0, 0, time.time()
-    for mutant in draw(seed, only):
+    for mutant in again(log) if log else draw(seed, only):
         if killed + len(survivors) == count:
             break
         if mutant.key() in known:

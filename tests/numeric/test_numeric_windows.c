@@ -176,6 +176,7 @@ static void refused(void **state) {
     static const struct {
         const char *model, *why;
     } reasons[] = {{"NoAttention", "y needs all of the past for each position"},
+                   {"NoBoundary", "the boundary value of h depends on the sequence"},
                    {"NoPair", "y needs all of the past for each position"},
                    {"NoRest", "y reduces over the whole sequence for each position"},
                    {"NoWhole", "y depends on the whole sequence through m"},

@@ -3,6 +3,8 @@
  * RNNC_EXPAND_FULL=1 takes the root of every float from 1 to 4, and so of every fraction. */
 #include "expand_case.h"
 
+#include "loop/expand.h"
+
 #include <float.h>
 
 /* Both types, with fma and without. */
@@ -503,6 +505,48 @@ static void a_module_without_math_stays_as_it_is(void **state) {
     case_close(&c);
 }
 
+/* The longest chain of operations up to an expression; variables are those of `body`. */
+static int depth_of(const LBlock *body, const LExpr *e) {
+    int most = 0;
+    if (!e) return 0;
+    if (e->kind == LE_VAR)
+        for (int i = 0; i < body->count; i++)
+            if (body->at[i]->var == e->var) return depth_of(body, body->at[i]->value);
+    const LExpr *operands[] = {e->a, e->b, e->c};
+    for (int i = 0; i < 3; i++) {
+        int depth = depth_of(body, operands[i]);
+        if (depth > most) most = depth;
+    }
+    return most + (e->kind == LE_OP);
+}
+
+/* What a polynomial costs in time: powers and sums side by side, and no level more for a term that
+ * is left over, but where the first level is odd: joined there, it would wait for its neighbour. */
+static void polynomials_are_shallow(void **state) {
+    static const double table[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    static const int depths[] = {0, 0, 1, 2, 2, 3, 3, 3, 3, 4};
+    (void)state;
+    for (int count = 1; count < (int)(sizeof depths / sizeof *depths); count++) {
+        Case c;
+        case_build(&c, SOP_ADD, LT_F32, 1, true);
+        LFunction *f = c.module->functions.at[0];
+        LBlock *body = &f->body.at[0]->body;
+        Expander x = {.module = c.module,
+                      .function = f,
+                      .block = body,
+                      .name = "p",
+                      .type = LT_F32,
+                      .ints = LT_I32,
+                      .fma = true,
+                      .lanes = 1};
+        LExpr *a = loop_load(c.module, f, 0, loop_int(c.module, 0), 1, false);
+        LExpr *p = ex_poly(&x, ex_keep(&x, a), NULL, (ExTable){table, count});
+        if (depth_of(body, p) != depths[count])
+            fail_msg("%d coefficients: %d deep, not %d", count, depth_of(body, p), depths[count]);
+        case_close(&c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edge_cases),
@@ -516,6 +560,7 @@ int main(void) {
         cmocka_unit_test(what_is_shared_is_expanded_once),
         cmocka_unit_test(results_may_be_added_to),
         cmocka_unit_test(a_module_without_math_stays_as_it_is),
+        cmocka_unit_test(polynomials_are_shallow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,12 @@ static const Case simplified[] = {
      "%12 [t]: f[3] = read %11 [t-1] else %5 carry l in t\n" OUT "%12\n",
      X "%1: f[] = const 0.0\n%2 a[t]: f[3] = neg %0\n%3 l.b[t]: f[3] = var %2\n"
        "%4 [t]: f[3] = read %3 [t-1] else %1 carry l in t\n" OUT "%4\n"},
+    /* and is known as such where the name has gone to */
+    {"%10 l.b[t]: f[3] = var %11\n%11 [t]: f[3] = neg %12\n%12 [t]: f[3] = neg %13\n"
+     "%13 a[t]: f[3] = exp %0\n%14 [t]: f[3] = read %10 [t-1] else %5 carry l in t\n" OUT "%14\n",
+     X "%1: f[] = const 0.0\n%2 a[t]: f[3] = exp %0\n%3 [t]: f[3] = neg %2\n"
+       "%4 l.b[t]: f[3] = neg %3\n%5 [t]: f[3] = read %4 [t-1] else %1 carry l in t\n" OUT
+       "%5\n"},
     {"%10 [t]: f[3] = neg %0\n%11 l.b[t]: f[3] = var %10\n"
      "%12 [t]: f[3] = read %11 [t-1] else %5 carry l in t\n" OUT "%12\n",
      X "%1: f[] = const 0.0\n%2 l.b[t]: f[3] = neg %0\n"
@@ -184,6 +190,15 @@ static const Case merged[] = {
     /* named variables keep apart, carried state too */
     {"%10 a[t]: f[3] = var %0\n%11 b[t]: f[3] = var %0\n%12 [t]: f[3] = sub %10, %11\n" OUT "%12\n",
      X "%1 a[t]: f[3] = var %0\n%2 b[t]: f[3] = var %0\n%3 [t]: f[3] = sub %1, %2\n" OUT "%3\n"},
+    /* one value over other positions: not the same, either way round */
+    {"%10 [t]: f[3] = var %8\n%11 [t, u]: f[3] = var %8\n%12 [t, u]: f[3] = sub %10, %11\n"
+     "output o[t, u]: f[3] = %12\n",
+     "%0: f[3] = const 0.5\n%1 [t]: f[3] = var %0\n%2 [t, u]: f[3] = var %0\n"
+     "%3 [t, u]: f[3] = sub %1, %2\noutput o[t, u]: f[3] = %3\n"},
+    {"%10 [t, u]: f[3] = var %8\n%11 [t]: f[3] = var %8\n%12 [t, u]: f[3] = sub %10, %11\n"
+     "output o[t, u]: f[3] = %12\n",
+     "%0: f[3] = const 0.5\n%1 [t, u]: f[3] = var %0\n%2 [t]: f[3] = var %0\n"
+     "%3 [t, u]: f[3] = sub %1, %2\noutput o[t, u]: f[3] = %3\n"},
     {"%10 l.a[t]: f[3] = neg %0\n%11 l.b[t]: f[3] = neg %0\n"
      "%12 [t]: f[3] = read %10 [t-1] else %5 carry l in t\n"
      "%13 [t]: f[3] = read %11 [t-1] else %5 carry l in t\n%14 [t]: f[3] = sub %12, %13\n" OUT

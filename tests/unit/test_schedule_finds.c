@@ -3,6 +3,8 @@
  * RNNC_UPDATE=1 writes them. */
 #include "schedule_case.h"
 
+#include "schedule/choices.h"
+
 static bool is_product(const Value *value) {
     return value->kind == VALUE_PRODUCT || (value->kind == VALUE_ROW && value->op == OP_MATMUL);
 }
@@ -153,11 +155,84 @@ static void test_ways_of_writing(void **state) {
     }
 }
 
+/* A parameter behind a detach is read where it lies, as one alone is. */
+static void test_detached_parameter(void **state) {
+    (void)state;
+    Case c;
+    schedule_open(&c, "model M(x[t]: [4]) -> y[t]: [4] {\n"
+                      "    param W: [4, 4] ~ glorot\n"
+                      "    y[t] = detach(W) @ x[t]\n"
+                      "}\n");
+    const Schedule *schedule = schedule_case(&c, NULL, MODE_TRAIN);
+    const char *text = schedule_text(c.arena, schedule);
+    if (!strstr(text, "product W") || strstr(text, "detach")) fail_msg("%s", text);
+    case_close(&c);
+}
+
+static int stage_of(const Schedule *schedule, const char *name) {
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *value = schedule->values.at[i];
+        if (value->live && value->name && !strcmp(value->name, name)) return value->stage;
+    }
+    fail_msg("no %s in\n%s", name, schedule_text(schedule->arena, schedule));
+    return -1;
+}
+
+/* `1 - z` runs where it is used; it is stored for what reads it behind the loop, a term of a sum or
+ * a factor in one, and is then computed as early as it can. */
+static void test_sinking(void **state) {
+    static const struct {
+        const char *behind;
+        int stage;
+    } uses[] = {{"x[t]", 1}, {"2 * x[t] + g[t]", 0}, {"x[t] + x[t] * g[t]", 0}, {"g[t] * x[t]", 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        Case c;
+        char text[512];
+        snprintf(text, sizeof text,
+                 "size H = 20\nmodel M(x[t]: [H]) -> h[t]: [H], y[t]: [H] {\n"
+                 "    param U, V: [H, H] ~ glorot\n    state h[t]: [H] = 0\n"
+                 "    z[t] = sigmoid(U @ h[t-1] + x[t])\n    g[t] = 1 - z[t]\n"
+                 "    n[t] = tanh(V @ (z[t] * h[t-1]))\n"
+                 "    h[t] = z[t] * h[t-1] + g[t] * n[t]\n    y[t] = %s\n}\n",
+                 uses[i].behind);
+        schedule_open(&c, text);
+        const Schedule *schedule = schedule_case(&c, NULL, MODE_INFER);
+        if (stage_of(schedule, "g") != uses[i].stage)
+            fail_msg("%s\n%s", text, schedule_text(c.arena, schedule));
+        case_close(&c);
+    }
+}
+
+/* What --list-passes says of the choices: a line each, in the order of the table. */
+static void test_choices(void **state) {
+    (void)state;
+    Case c;
+    schedule_open(&c, "model M(x[t]: []) -> y[t]: [] {\n    y[t] = x[t]\n}\n");
+    Text text = text_new(c.arena);
+    choice_list(&text);
+    const char *line = text_string(&text);
+    for (int i = 0; i < CHOICE_COUNT; i++) {
+        const char *name = choice_name((Choice)i), *end = strchr(line, '\n');
+        assert_non_null(end);
+        assert_int_equal(strncmp(line, name, strlen(name)), 0);
+        const char *bits = strstr(line, "decides bits");
+        assert_int_equal(bits && bits < end, choice_decides_bits((Choice)i));
+        assert_int_equal(choice_named(name), i);
+        line = end + 1;
+    }
+    assert_string_equal(line, "");
+    case_close(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_cells),
         cmocka_unit_test(test_ways_of_writing),
+        cmocka_unit_test(test_detached_parameter),
+        cmocka_unit_test(test_sinking),
+        cmocka_unit_test(test_choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
