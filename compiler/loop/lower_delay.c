@@ -52,8 +52,7 @@ static void join(Groups *g, int a, int b) {
 }
 
 static bool waits(const Lower *lower, const Value *value) {
-    return value->live && value->domain_count > 0 && !schedule_is_leaf(value) &&
-           !lower->late[value->id];
+    return value->live && value->domain_count > 0 && !lower->late[value->id];
 }
 
 static void join_reader(void *user, const Use *use, bool boundary) {
@@ -186,7 +185,6 @@ Value lower_output_reader(const Lower *lower, const Value *value) {
     Value reader = *value;
     reader.id = lower->schedule->values.count;
     reader.kind = VALUE_POINT;
-    reader.op = OP_VAR;
     return reader;
 }
 

@@ -30,15 +30,6 @@ static const Value *boundary_of(const Fn *fn, const Value *value) {
     return fn->lower->schedule->values.at[value->boundary];
 }
 
-static bool renames(const Fn *fn, const Value *value) {
-    const Value *boundary = boundary_of(fn, value);
-    for (int k = 0; k < boundary->domain_count; k++) {
-        int d = index_of_boundary(value, boundary->domain[k]);
-        if (d >= 0 && value->domain[d] != boundary->domain[k]) return true;
-    }
-    return false;
-}
-
 /* Positions by the names of the boundary, in place of our own. */
 static void name_positions(Fn *fn, const Value *value, const Row *row) {
     const Graph *graph = fn->lower->graph;
@@ -67,15 +58,10 @@ void lower_store_boundary(Fn *fn, LBlock *out, const Value *value, const Row *ro
         out = &loop->body;
     }
     LExpr **map = fn->map_position, **loops = fn->loop_position;
-    LExpr *e;
-    if (renames(fn, value)) {
-        name_positions(fn, value, row);
-        e = lower_element(fn, out, value, &use, row, i, 1, lower_want(value));
-        fn->map_position = map;
-        fn->loop_position = loops;
-    } else {
-        e = lower_element(fn, out, value, &use, row, i, 1, lower_want(value));
-    }
+    name_positions(fn, value, row);
+    LExpr *e = lower_element(fn, out, value, &use, row, i, 1, lower_want(value));
+    fn->map_position = map;
+    fn->loop_position = loops;
     lower_store(fn, out, value, row, i, e);
 }
 

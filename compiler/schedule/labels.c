@@ -45,9 +45,7 @@ static void label_relation(Relation relation, int own, int axis, int64_t offset,
         kind = LABEL_GT;
     else if ((offset > 0 && (kind == LABEL_LT || kind == LABEL_LE)) ||
              (offset < 0 && (kind == LABEL_GT || kind == LABEL_GE)))
-        kind = kind == LABEL_LT && offset == 1    ? LABEL_LE
-               : kind == LABEL_GT && offset == -1 ? LABEL_GE
-                                                  : LABEL_ALL;
+        kind = LABEL_ALL;
     add_label(edge, axis, kind, 0);
 }
 

@@ -368,7 +368,6 @@ static void split_concat(Schedule *schedule, Value *value) {
         return;
     View view = value->view;
     value->kind = VALUE_SUM;
-    value->op = OP_ADD;
     value->uses.count = 0;
     int64_t column = 0;
     for (int i = 0; i < operand->uses.count; i++) {

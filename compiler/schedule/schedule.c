@@ -101,7 +101,6 @@ bool schedule_same_use(const Schedule *schedule, Use a, Use b) {
         if ((p->kind == AT_INDEX || p->kind == AT_SCALE || p->kind == AT_DIV) &&
             p->index != q->index)
             return false;
-        if ((p->kind == AT_SCALE || p->kind == AT_DIV) && p->factor != q->factor) return false;
     }
     return true;
 }
