@@ -341,13 +341,21 @@ Differences differences_check(Arena *arena, const Gradient *gradient, const Inte
     out.words = NULL;
     const InterpResult *at = interpret(arena, check.graph, &check.call);
     check.at = at;
-    if (refused(&check, at)) return out;
+    if (refused(&check, at)) {
+        if (at->status == INTERP_CYCLE) out.result = DIFFERENCES_WRONG;
+        return out;
+    }
     if (!draw_all(&check)) {
         out.result = out.words ? DIFFERENCES_REFUSED : DIFFERENCES_NONE;
         return out;
     }
     const InterpResult *r = gradient_interpret(arena, gradient, &check.call, check.upstream);
-    if (refused(&check, r)) return out;
+    if (refused(&check, r)) {
+        /* What the forward graph takes, its gradient takes. */
+        if (r->status != INTERP_MEMORY) out.result = DIFFERENCES_WRONG;
+        out.words = arena_printf(arena, "the gradient is refused: %s", r->message);
+        return out;
+    }
     const Graph *graph = gradient->graph;
     for (int o = 0; o < graph->outputs.count; o++)
         for (int64_t e = 0; e < size_of(&check, &graph->outputs.at[o]); e++)

@@ -67,6 +67,19 @@ static InterpResult *find_share(Arena *arena, const Graph *forward, int i, const
     return NULL;
 }
 
+/* Whether the lengths are those that the model admits. */
+static bool lengths_fit(Arena *arena, const Graph *forward, const InterpCall *call) {
+    bool *needed = ARENA_ARRAY(arena, forward->axes.count + 1, bool);
+    passes_axes_needed(forward, needed);
+    for (int a = 0; a < forward->axes.count; a++) {
+        int base = a;
+        while (forward->axes.at[base].kind == AXIS_SLOW) base = forward->axes.at[base].base;
+        for (int64_t b = 0; needed[a] && call->lengths[base] && b < call->batch; b++)
+            if (call->lengths[base][b] < 1) return false;
+    }
+    return true;
+}
+
 InterpResult *gradient_interpret(Arena *arena, const Gradient *gradient, const InterpCall *call,
                                  double *const *upstream) {
     const Graph *forward = gradient->forward, *graph = gradient->graph;
@@ -87,5 +100,6 @@ InterpResult *gradient_interpret(Arena *arena, const Gradient *gradient, const I
     }
     InterpCall own = *call;
     own.inputs = inputs;
+    own.derived = lengths_fit(arena, forward, call);
     return interpret(arena, graph, &own);
 }

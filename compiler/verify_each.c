@@ -23,10 +23,12 @@ static void note(VerifyEach *v, int which, const char *why) {
 
 /* ---- Runs ---- */
 
+/* Lengths are checked on the first graph, as it was written. */
 static void run_case(VerifyEach *v, const Graph *graph, int which, double roundoff,
                      InterpResult *results[CHUNKS]) {
     InterpCall call = v->cases[which].call;
     call.roundoff = roundoff;
+    call.derived = v->last != NULL;
     results[0] = interpret(v->arena, graph, &call);
     results[1] = NULL;
     if (results[0]->status != INTERP_OK || !v->cases[which].carries) return;
@@ -66,8 +68,8 @@ VerifyEach *verify_each_new(Arena *arena, const Graph *graph, Text *notes) {
     VerifyEach *v = ARENA_NEW(arena, VerifyEach);
     v->arena = arena;
     v->notes = notes;
-    v->last = graph;
     for (int i = 0; i < VERIFY_CASES; i++) v->used[i] = draw_case(v, graph, i);
+    v->last = graph;
     return v;
 }
 

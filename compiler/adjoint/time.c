@@ -133,6 +133,21 @@ static int read_mask(Adjoint *a, const Node *read) {
     return mask;
 }
 
+/* The dim of the source that is read at an earlier position than `index` has, by a pointer into the
+ * past, whose only index on that axis it is; -1: there is none such. */
+static int points_back(const Adjoint *a, const Node *read, int index) {
+    int axis = axis_of(a, index), on_axis = 0;
+    for (int i = 0; i < read->domain_count; i++) on_axis += axis_of(a, read->domain[i]) == axis;
+    for (int k = 0; k < read->attr.at_count && on_axis == 1; k++) {
+        if (read->attr.at[k].kind != AT_POINTER) continue;
+        const Type *type = &adjoint_node(a, read->in[read->attr.at[k].operand])->type;
+        if (type->pointer == PTR_PAST && type->axis == axis &&
+            axis_of(a, adjoint_node(a, read->in[0])->domain[k]) == axis)
+            return k;
+    }
+    return -1;
+}
+
 int adjoint_of_source(Adjoint *a, const Node *read, int d) {
     int fresh[MAX_DOMAIN];
     for (int k = 0; k < MAX_DOMAIN; k++) fresh[k] = -1;
@@ -144,8 +159,13 @@ int adjoint_of_source(Adjoint *a, const Node *read, int d) {
         int here = compare(a, OP_EQ, read->in[how->operand], position(a, fresh[k]));
         d = adjoint_where(a, here, d);
     }
-    for (int i = 0; i < read->domain_count; i++)
-        if (!mapped(read, read->domain[i])) d = adjoint_over(a, d, read->domain[i]);
+    for (int i = 0; i < read->domain_count; i++) {
+        if (mapped(read, read->domain[i])) continue;
+        Attr attr = {.index = read->domain[i]};
+        int k = points_back(a, read, attr.index);
+        if (k >= 0) attr.low = (Bound){BOUND_INDEX, fresh[k], 1};
+        d = adjoint_attr(a, OP_TSUM, d, &attr);
+    }
     d = turn_round(a, read, d, fresh);
     d = across_rates(a, read, d);
     return adjoint_where(a, read_mask(a, read), d);

@@ -50,6 +50,9 @@ typedef struct InterpCall {
     int state_count;
     bool want_state;
     size_t memory_limit; /* bytes; 0: none */
+    /* The graph was made of another one, whose lengths were checked: the maximum of nothing is
+     * -inf, and none is refused. */
+    bool derived;
     /* Unit roundoff of compiled code, 2^-24 or 2^-53: bounds are computed (not with `single`). 0:
      * none are, at no cost. */
     double roundoff;

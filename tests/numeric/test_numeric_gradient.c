@@ -33,11 +33,13 @@ static void gradients_of(Test *test, const Case *one, int64_t batch, int64_t ste
     const char *what = arena_printf(test->arena, "%s, B %lld, T %lld", one->what, (long long)batch,
                                     (long long)steps);
     Data *data = data_new(test->arena, c->graph, batch, steps, ragged, count, 17);
-    for (int i = 0; i < c->graph->inputs.count; i++)
-        for (int64_t k = 0;
-             c->graph->inputs.at[i].type.pointer && k < port_count(data, &c->graph->inputs.at[i]);
-             k++)
-            data->inputs[i][k] = -1;
+    for (int i = 0; i < c->graph->inputs.count; i++) {
+        const GraphPort *port = &c->graph->inputs.at[i];
+        int64_t row = data->batch * shape_count(port->type.shape);
+        for (int64_t k = 0; port->type.pointer && k < port_count(data, port); k++)
+            data->inputs[i][k] =
+                port->type.pointer == PTR_POS ? 0 : (double)((5 * k + 1) % (k / row + 1) - 1);
+    }
     InterpCall call = {.batch = data->batch,
                        .lengths = data->lengths,
                        .inputs = (const double **)data->inputs,
