@@ -27,6 +27,9 @@ typedef struct Check {
     uint64_t seed;
     int most;
     double largest; /* of all gradients */
+    /* With the bounds of rounding: of the point, of its gradients; NULL until they are asked for.
+     */
+    const InterpResult *fine_at, *fine_gradient;
     Differences *out;
 } Check;
 
@@ -141,10 +144,11 @@ static bool draw_all(Check *check) {
 /* ---- Differences ---- */
 
 typedef struct Stencil {
-    bool good;   /* all points were evaluated, and are finite */
-    double n;    /* the difference */
+    bool good;       /* all points were evaluated, and are finite */
+    double n;        /* the difference */
+    double rounding; /* how far n may be off by it; with fine_at */
     double bend; /* second differences of two widths, over the step: 0 but for rounding, unless the
-                    slope jumps at the point itself */
+                slope jumps at the point itself */
 } Stencil;
 
 static bool same_lengths(const Check *check, const InterpResult *r) {
@@ -178,6 +182,7 @@ static Stencil stencil(Check *check, double *x, double h) {
     if (s.good) {
         s.n = fourth(f);
         s.bend = bend_of(f, check->at->loss);
+        if (check->fine_at) s.rounding = 18 * check->fine_at->loss_bound;
     }
     for (int o = 0; s.good && o < check->graph->outputs.count; o++)
         for (int64_t e = 0; check->weights[o] && e < check->counts[o]; e++) {
@@ -185,10 +190,13 @@ static Stencil stencil(Check *check, double *x, double h) {
             if (isnan(weight) || weight == 0) continue;
             for (int i = 0; i < STENCIL; i++) f[i] = r[i]->outputs[o][e];
             s.n += weight * fourth(f);
+            if (check->fine_at && (f[0] != f[1] || f[1] != f[2] || f[2] != f[3]))
+                s.rounding += fabs(weight) * 18 * check->fine_at->bounds[o][e];
             s.bend += weight * bend_of(f, check->at->outputs[o][e]);
         }
     arena_free(arena);
     s.n /= 12 * h;
+    s.rounding /= 12 * h;
     s.bend /= 2 * h;
     s.good = s.good && isfinite(s.n);
     return s;
@@ -198,7 +206,22 @@ static double scale(double a, double n, double largest) {
     return fmax(fmax(fabs(a), fabs(n)), floor_share * largest);
 }
 
-static void compare_element(Check *check, DifferenceTensor *tensor, double *x, int64_t i,
+/* Whether rounding alone explains that gradient `o` is so far off the differences. */
+static bool rounding_explains(Check *check, int o, int64_t i, double *x, double off) {
+    if (!check->fine_at) {
+        InterpCall call = check->call;
+        call.roundoff = INTERP_ROUNDOFF_F64;
+        check->fine_at = interpret(check->arena, check->graph, &call);
+        check->fine_gradient =
+            gradient_interpret(check->arena, check->gradient, &call, check->upstream);
+    }
+    if (check->fine_at->status != INTERP_OK || check->fine_gradient->status != INTERP_OK)
+        return false;
+    double most = stencil(check, x, wide).rounding + check->fine_gradient->bounds[o][i];
+    return isfinite(most) && off <= most;
+}
+
+static void compare_element(Check *check, DifferenceTensor *tensor, int o, double *x, int64_t i,
                             const double *gradient, double largest) {
     double a = gradient[i];
     Stencil s = stencil(check, &x[i], wide);
@@ -214,7 +237,8 @@ static void compare_element(Check *check, DifferenceTensor *tensor, double *x, i
     double apart = fmax(fabs(s.n - again.n), fabs(s.bend));
     bool smooth = apart <= tolerance * scale(s.n, again.n, largest) || off > 100 * apart;
     bool lost = isnan(a) && check->out->undefined; /* 0 times the slope of what is NaN */
-    if (!s.good || !again.good || lost || (isfinite(a) && !smooth)) {
+    if (!s.good || !again.good || lost || (isfinite(a) && !smooth) ||
+        rounding_explains(check, o, i, &x[i], off)) {
         tensor->kinks++;
         return;
     }
@@ -271,8 +295,8 @@ static void compare_tensor(Check *check, int o, const double *gradient) {
     double largest = tolerance * check->largest;
     for (int64_t i = 0; i < tensor.elements; i++) largest = fmax(largest, fabs(gradient[i]));
     for (int k = 0; x && k < check->most && k < tensor.elements; k++)
-        compare_element(check, &tensor, x, choose(check, tensor.elements, gradient, o, k), gradient,
-                        largest);
+        compare_element(check, &tensor, o, x, choose(check, tensor.elements, gradient, o, k),
+                        gradient, largest);
     check->out->checked += tensor.checked;
     check->out->kinks += tensor.kinks;
     vec_push(check->arena, &check->out->tensors, tensor);

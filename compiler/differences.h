@@ -11,7 +11,8 @@ typedef struct DifferenceTensor {
     bool input;
     int64_t elements;
     int checked;  /* of them, elements at kinks left out */
-    int kinks;    /* where differences of two step sizes disagree more than they may */
+    int kinks;    /* where differences of two step sizes disagree more than they may, or rounding
+                     alone, by the interpreter's bounds, is more than what is off */
     double worst; /* largest |a - n| / max(|a|, |n|, G/1000) */
 } DifferenceTensor;
 
