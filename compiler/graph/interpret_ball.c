@@ -70,7 +70,8 @@ Ball ball_div(const Rounding *r, Ball a, Ball b) {
     if (isinf(a.e) || isinf(b.e)) return unknown(v);
     if (a.e + b.e == 0 && holds(r, v) && fma(v, b.v, -a.v) == 0) return (Ball){v, 0};
     if (b.v != 0 && down <= 0) return unknown(v);
-    if (b.v == 0 && b.e > 0) return unknown(v);
+    /* The sign of a zero is that of nothing: a sum of zeros has it as its order is. */
+    if (b.v == 0 && (b.e > 0 || a.v != 0)) return unknown(v);
     if (isinf(b.v)) return (Ball){v, 0};
     double e = isfinite(v) ? (a.e + fabs(v) * b.e) / down : 0;
     return ball_round(r, v, e, 1, signed_(a));

@@ -390,6 +390,7 @@ static void jumps(void **state) {
     expect_fragile(bin(OP_MOD, far, number(0.5)), false, "mod");
     expect_fragile(un(OP_RELU, near_zero), false, "relu");
     expect_fragile(un(OP_ABS, near_zero), false, "abs");
+    expect_fragile(bin(OP_DIV, near_one, number(0)), true, "division by a zero, whose sign is open");
     expect_fragile(bin(OP_DIV, number(1), near_zero), true, "1/0");
     expect_fragile(un(OP_LOG, near_zero), true, "log 0");
     expect_fragile(un(OP_SQRT, near_zero), true, "sqrt 0");
