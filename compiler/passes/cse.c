@@ -69,7 +69,6 @@ static uint64_t hash_node(const Node *node) {
     for (int k = 0; k < node->in_count; k++) hash = mix(hash, (uint64_t)(node->in[k] + 1));
     for (int d = 0; d < node->type.shape.rank; d++)
         hash = mix(hash, (uint64_t)node->type.shape.dim[d]);
-    for (int i = 0; i < node->domain_count; i++) hash = mix(hash, (uint64_t)node->domain[i]);
     memcpy(&bits, &node->attr.number, sizeof bits);
     if (node->op == OP_CONST) hash = mix(hash, bits);
     if (node->op == OP_INPUT || node->op == OP_PARAM) hash = mix(hash, (uint64_t)node->attr.slot);

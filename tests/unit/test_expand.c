@@ -520,17 +520,21 @@ static int depth_of(const LBlock *body, const LExpr *e) {
     return most + (e->kind == LE_OP);
 }
 
-/* What a polynomial costs in time: powers and sums side by side, and no level more for a term that
- * is left over, but where the first level is odd: joined there, it would wait for its neighbour. */
-static void polynomials_are_shallow(void **state) {
+/* The order of a polynomial decides bits, so it stays as it is: how deep, how many operations. An
+ * odd last term joins its neighbour on every level but the first. */
+static void polynomials_keep_their_order(void **state) {
     static const double table[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-    static const int depths[] = {0, 0, 1, 2, 2, 3, 3, 3, 3, 4};
+    static const struct {
+        int depth, operations;
+    } want[13] = {{0, 0}, {0, 0}, {1, 1},  {2, 3},  {2, 4},  {3, 5}, {3, 6},
+                  {3, 8}, {3, 9}, {4, 10}, {4, 11}, {4, 12}, {4, 13}};
     (void)state;
-    for (int count = 1; count < (int)(sizeof depths / sizeof *depths); count++) {
+    for (int count = 1; count <= 12; count++) {
         Case c;
         case_build(&c, SOP_ADD, LT_F32, 1, true);
         LFunction *f = c.module->functions.at[0];
         LBlock *body = &f->body.at[0]->body;
+        int before = case_count_block(body);
         Expander x = {.module = c.module,
                       .function = f,
                       .block = body,
@@ -541,8 +545,9 @@ static void polynomials_are_shallow(void **state) {
                       .lanes = 1};
         LExpr *a = loop_load(c.module, f, 0, loop_int(c.module, 0), 1, false);
         LExpr *p = ex_poly(&x, ex_keep(&x, a), NULL, (ExTable){table, count});
-        if (depth_of(body, p) != depths[count])
-            fail_msg("%d coefficients: %d deep, not %d", count, depth_of(body, p), depths[count]);
+        int depth = depth_of(body, p), operations = case_count_block(body) - before;
+        if (depth != want[count].depth || operations != want[count].operations)
+            fail_msg("%d coefficients: {%d, %d}", count, depth, operations);
         case_close(&c);
     }
 }
@@ -560,7 +565,7 @@ int main(void) {
         cmocka_unit_test(what_is_shared_is_expanded_once),
         cmocka_unit_test(results_may_be_added_to),
         cmocka_unit_test(a_module_without_math_stays_as_it_is),
-        cmocka_unit_test(polynomials_are_shallow),
+        cmocka_unit_test(polynomials_keep_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
