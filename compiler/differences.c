@@ -107,6 +107,7 @@ static void weigh_divided(Check *check) {
         int64_t batch = check->call.batch;
         double sum = 0;
         for (int64_t b = 0; b < batch; b++) sum += check->at->outputs[o + 1][b];
+        if (sum == 0) check->out->words = "the divisor of a loss is 0";
         check->counts[o] = batch;
         check->weights[o] = ARENA_ARRAY(check->arena, batch, double);
         for (int64_t b = 0; b < batch; b++) check->weights[o][b] = 1 / sum;
