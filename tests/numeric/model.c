@@ -81,13 +81,16 @@ static const Ast *parse(Arena *arena, const char *file) {
 
 int model_small_sizes(Arena *arena, const char *file, Define *defines, int most) {
     const Ast *ast = parse(arena, file);
+    const char *why;
+    const Source *source = input_source(arena, file, &why);
+    bool images = source && strstr(source->text, "conv("); /* two sizes multiply */
     int count = 0;
     for (int i = 0; i < ast->items.count; i++) {
         const Item *item = ast->items.at[i];
         for (int b = 0; item->kind == ITEM_SIZE && b < item->binds.count && count < most; b++) {
             const Bind *bind = &item->binds.at[b];
-            if (bind->value->kind == EXPR_NUMBER && bind->value->number > 24)
-                defines[count++] = (Define){bind->name, 18};
+            if (bind->value->kind == EXPR_NUMBER && bind->value->number > (images ? 4 : 24))
+                defines[count++] = (Define){bind->name, images ? 4 : 18};
         }
     }
     return count;
