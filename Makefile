@@ -177,6 +177,7 @@ check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
 	    $(foreach test,$(DIAGNOSTICS),'$(test:test_%=%)=$(BUILD)/diagnostics/$(test)') \
 	    'failing resources=$(BUILD)/failing/test_failing' \
 	    'random programs=$(RANDOM_TEST)' \
+	    'random gradients=$(GRADIENT_TEST)' \
 	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
 	    'models by the interpreter=python3 tests/models/convert.py $(BUILD)/models && \
 	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \
