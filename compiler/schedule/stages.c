@@ -168,10 +168,8 @@ static void split_sum(Schedule *schedule, Block *block, Value *sum) {
         /* Into the block's order, before the sum. */
         vec_push(arena, &block->values, partial->id);
         int at = block->values.count - 1;
-        while (at > 0 && block->values.at[at - 1] != sum->id) {
+        for (; block->values.at[at - 1] != sum->id; at--)
             block->values.at[at] = block->values.at[at - 1];
-            at--;
-        }
         block->values.at[at] = sum->id;
         block->values.at[at - 1] = partial->id;
     }

@@ -109,9 +109,11 @@ def is_operand(token):
 def mutations(text):
     """(start, end, new text, what) of everything that can be done to a file."""
     tokens, found = tokens_of(text), []
-    depth = 0
+    depth, array_end = 0, -1
     for i, token in enumerate(tokens):
         word = token.text
+        if word == "ARENA_ARRAY":
+            array_end = matching(tokens, i + 1)
         before = tokens[i - 1] if i else Token("", 0)
         after = tokens[i + 1] if i + 1 < len(tokens) else Token("", len(text))
         depth += (word == "{") - (word == "}")
@@ -134,7 +136,8 @@ def mutations(text):
             end = operand_end(tokens, i + 1, {"&&", "||", "?", ":", ",", ";", "="})
             found.append((token.start, tokens[end].start, "", "term dropped"))
         if re.fullmatch(r"\d+", word) and before.text not in ("case",):
-            found.append((token.start, token.end, str(int(word) + 1), "off by one"))
+            if i > array_end:  # room for one more that nothing uses is nothing that a test could see
+                found.append((token.start, token.end, str(int(word) + 1), "off by one"))
             if int(word) > 0:
                 found.append((token.start, token.end, str(int(word) - 1), "off by one"))
         if word == "if" and after.text == "(":
@@ -273,7 +276,8 @@ class Tree:
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         path = os.path.join(self.root, "build/mutants", program)
-        child = subprocess.Popen([path], cwd=self.root, env=dict(os.environ, **SETTINGS), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        child = subprocess.Popen([path], cwd=self.root, env=dict(os.environ, **SETTINGS),
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                  preexec_fn=bounded, universal_newlines=True, errors="replace")
         late = []
 
