@@ -1,14 +1,7 @@
 /* Operations on whole rows, and scalars that are computed at the start of a stage: reductions,
  * rearrangements, lookups, general products, reductions over time. One loop nest each; the order of
  * every sum is fixed here. */
-#include "loop/lower_internal.h"
-
-typedef struct RowOp {
-    Fn *fn;
-    LBlock *out;
-    const Value *value;
-    const Row *row;
-} RowOp;
+#include "loop/lower_row.h"
 
 LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row) {
     LoopModule *m = fn->lower->module;
@@ -45,22 +38,22 @@ static void leave_rows(Fn *fn, const Value *value) {
  * ------------------------------------------------------------------------------------------------
  */
 
-static const Value *operand(const RowOp *op, int i) {
+const Value *row_operand(const RowOp *op, int i) {
     return op->fn->lower->schedule->values.at[op->value->uses.at[i].value];
 }
 
-static LExpr *read(RowOp *op, LBlock *out, int i, LExpr *index, int lanes) {
+LExpr *row_read(RowOp *op, LBlock *out, int i, LExpr *index, int lanes) {
     return lower_element(op->fn, out, op->value, &op->value->uses.at[i], op->row, index, lanes,
-                         lower_want(operand(op, i)));
+                         lower_want(row_operand(op, i)));
 }
 
-static void write(RowOp *op, LBlock *out, LExpr *index, LExpr *e) {
+void row_write(RowOp *op, LBlock *out, LExpr *index, LExpr *e) {
     lower_store(op->fn, out, op->value, op->row, index, e);
 }
 
 /* Can whole vectors of operand i be loaded from any multiple of the lanes? */
-static bool vectors(const RowOp *op, int i) {
-    const Value *source = operand(op, i);
+bool row_vectors(const RowOp *op, int i) {
+    const Value *source = row_operand(op, i);
     if (source->count == 1 || source->type.dtype != DT_FLOAT) return false;
     if (source->kind == VALUE_CONST) return true;
     if (source->kind == VALUE_PARAM) return true;
@@ -82,7 +75,7 @@ static LExpr *sum_row(RowOp *op, LBlock *out, LExpr *base, int64_t count, bool a
     int64_t groups = count / 16;
     LExpr *total = NULL;
     if (groups) {
-        int lanes = aligned && vectors(op, 0) ? lower->lanes : 1;
+        int lanes = aligned && row_vectors(op, 0) ? lower->lanes : 1;
         int buffer = loop_buffer(m, fn->fn,
                                  (LBuffer){.name = name_of(lower->names, "lane"),
                                            .type = lower->real,
@@ -96,10 +89,10 @@ static LExpr *sum_row(RowOp *op, LBlock *out, LExpr *base, int64_t count, bool a
         int chain[4] = {0};
         int chains = groups < 4 ? (int)groups : 4;
         for (int c = 0; c < chains; c++)
-            chain[c] =
-                loop_mutable(m, fn->fn, &over->body, "chain",
-                             read(op, &over->body, 0,
-                                  loop_add(m, base, loop_add(m, l, loop_int(m, 16 * c))), lanes));
+            chain[c] = loop_mutable(m, fn->fn, &over->body, "chain",
+                                    row_read(op, &over->body, 0,
+                                             loop_add(m, base, loop_add(m, l, loop_int(m, 16 * c))),
+                                             lanes));
         int64_t whole = groups / 4 * 4;
         if (groups > 4) {
             if (whole > 4) {
@@ -109,15 +102,15 @@ static LExpr *sum_row(RowOp *op, LBlock *out, LExpr *base, int64_t count, bool a
                 for (int c = 0; c < 4; c++)
                     loop_set(m, &loop->body, chain[c],
                              lower_op(lower, SOP_ADD, loop_var(m, fn->fn, chain[c]),
-                                      read(op, &loop->body, 0, loop_add(m, at, loop_int(m, 16 * c)),
-                                           lanes)));
+                                      row_read(op, &loop->body, 0,
+                                               loop_add(m, at, loop_int(m, 16 * c)), lanes)));
             }
             for (int64_t c = whole < 4 ? 4 : whole; c < groups; c++)
-                loop_set(
-                    m, &over->body, chain[c - whole],
-                    lower_op(lower, SOP_ADD, loop_var(m, fn->fn, chain[c - whole]),
-                             read(op, &over->body, 0,
-                                  loop_add(m, base, loop_add(m, l, loop_int(m, 16 * c))), lanes)));
+                loop_set(m, &over->body, chain[c - whole],
+                         lower_op(lower, SOP_ADD, loop_var(m, fn->fn, chain[c - whole]),
+                                  row_read(op, &over->body, 0,
+                                           loop_add(m, base, loop_add(m, l, loop_int(m, 16 * c))),
+                                           lanes)));
         }
         LExpr *lane = loop_var(m, fn->fn, chain[0]);
         for (int c = 1; c < chains; c++)
@@ -133,14 +126,14 @@ static LExpr *sum_row(RowOp *op, LBlock *out, LExpr *base, int64_t count, bool a
         total = lower_let(fn, out, "sum", loop_load(m, fn->fn, buffer, loop_int(m, 0), 1, false));
     }
     for (int64_t i = groups * 16; i < count; i++) {
-        LExpr *e = read(op, out, 0, loop_add(m, base, loop_int(m, i)), 1);
+        LExpr *e = row_read(op, out, 0, loop_add(m, base, loop_int(m, i)), 1);
         total = lower_let(fn, out, "sum", total ? lower_op(lower, SOP_ADD, total, e) : e);
     }
     return total ? total : lower_real(lower, 0, 1);
 }
 
 /* The larger of a running maximum and a new element; NaN stays. */
-static LExpr *better(Lower *lower, LExpr *best, LExpr *e, bool least) {
+LExpr *row_better(Lower *lower, LExpr *best, LExpr *e, bool least) {
     LExpr *beats = lower_op(lower, least ? SOP_LT : SOP_GT, e, best);
     LExpr *nan = lower_op(lower, SOP_NE, e, e);
     return lower_select(lower, lower_op(lower, SOP_MOR, beats, nan), e, best);
@@ -151,7 +144,7 @@ static void reduce(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    const Value *value = op->value, *source = operand(op, 0);
+    const Value *value = op->value, *source = row_operand(op, 0);
     int dim = value->attr->dim;
     int64_t outer = 1, count = source->count, inner = 1;
     if (dim >= 0) {
@@ -177,20 +170,21 @@ static void reduce(RowOp *op) {
     if (value->op == OP_SUM && inner == 1 && value->type.dtype == DT_FLOAT) {
         result = sum_row(op, out, base, count, outer == 1 || count % line == 0);
     } else {
-        int best = loop_mutable(m, fn->fn, out, "best", read(op, out, 0, base, 1));
+        int best = loop_mutable(m, fn->fn, out, "best", row_read(op, out, 0, base, 1));
         LStmt *loop = loop_for(m, fn->fn, out, "k", loop_int(m, 1), loop_int(m, count), 1);
         LExpr *e = lower_let(
             fn, &loop->body, "x",
-            read(op, &loop->body, 0,
-                 loop_add(m, base, loop_mul(m, loop_var(m, fn->fn, loop->var), loop_int(m, inner))),
-                 1));
+            row_read(
+                op, &loop->body, 0,
+                loop_add(m, base, loop_mul(m, loop_var(m, fn->fn, loop->var), loop_int(m, inner))),
+                1));
         LExpr *so_far = loop_var(m, fn->fn, best);
         loop_set(m, &loop->body, best,
                  value->op == OP_SUM ? lower_op(lower, SOP_ADD, so_far, e)
-                                     : better(lower, so_far, e, value->op == OP_RMIN));
+                                     : row_better(lower, so_far, e, value->op == OP_RMIN));
         result = loop_var(m, fn->fn, best);
     }
-    write(op, out, loop_add(m, loop_mul(m, o, loop_int(m, inner)), i), result);
+    row_write(op, out, loop_add(m, loop_mul(m, o, loop_int(m, inner)), i), result);
 }
 
 /* First maximum along the last dim. */
@@ -198,7 +192,7 @@ static void argmax(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    const Value *source = operand(op, 0);
+    const Value *source = row_operand(op, 0);
     int64_t count = source->type.shape.dim[source->type.shape.rank - 1],
             outer = source->count / count;
     LBlock *out = op->out;
@@ -209,16 +203,17 @@ static void argmax(RowOp *op) {
         out = &loop->body;
     }
     LExpr *base = loop_mul(m, o, loop_int(m, count));
-    int best = loop_mutable(m, fn->fn, out, "best", read(op, out, 0, base, 1));
+    int best = loop_mutable(m, fn->fn, out, "best", row_read(op, out, 0, base, 1));
     int where = loop_mutable(m, fn->fn, out, "where", loop_int(m, 0));
     LStmt *loop = loop_for(m, fn->fn, out, "k", loop_int(m, 1), loop_int(m, count), 1);
     LExpr *k = loop_var(m, fn->fn, loop->var);
-    LExpr *e = lower_let(fn, &loop->body, "x", read(op, &loop->body, 0, loop_add(m, base, k), 1));
+    LExpr *e =
+        lower_let(fn, &loop->body, "x", row_read(op, &loop->body, 0, loop_add(m, base, k), 1));
     LExpr *so_far = loop_var(m, fn->fn, best);
     LStmt *then = loop_if(m, &loop->body, lower_op(lower, SOP_GT, e, so_far));
     loop_set(m, &then->body, best, e);
     loop_set(m, &then->body, where, k);
-    write(op, out, o, loop_var(m, fn->fn, where));
+    row_write(op, out, o, loop_var(m, fn->fn, where));
 }
 
 /* --- rearrangements
@@ -239,7 +234,7 @@ static void rearrange(RowOp *op, int which, int rank, const int64_t *dim, const 
         target = loop_add(m, target, loop_mul(m, i, loop_int(m, out_stride[d])));
         out = &loop->body;
     }
-    write(op, out, target, read(op, out, which, source, 1));
+    row_write(op, out, target, row_read(op, out, which, source, 1));
 }
 
 static void strides_of(Shape shape, int64_t *stride) {
@@ -251,7 +246,7 @@ static void strides_of(Shape shape, int64_t *stride) {
 }
 
 static void slice(RowOp *op) {
-    const Value *source = operand(op, 0);
+    const Value *source = row_operand(op, 0);
     const Attr *attr = op->value->attr;
     int64_t from_stride[MAX_RANK], to_stride[MAX_RANK], dim[MAX_RANK], from = 0;
     strides_of(source->type.shape, from_stride);
@@ -267,14 +262,14 @@ static void slice(RowOp *op) {
 }
 
 static void transpose(RowOp *op) {
-    Shape shape = operand(op, 0)->type.shape;
+    Shape shape = row_operand(op, 0)->type.shape;
     int64_t dim[2] = {shape.dim[0], shape.dim[1]};
     int64_t from[2] = {shape.dim[1], 1}, to[2] = {1, shape.dim[0]};
     rearrange(op, 0, 2, dim, from, to, 0, 0);
 }
 
 static void broadcast(RowOp *op) {
-    Shape shape = op->value->type.shape, source = operand(op, 0)->type.shape;
+    Shape shape = op->value->type.shape, source = row_operand(op, 0)->type.shape;
     int64_t from[MAX_RANK] = {0}, to[MAX_RANK], own[MAX_RANK];
     strides_of(shape, to);
     strides_of(source, own);
@@ -286,7 +281,7 @@ static void broadcast(RowOp *op) {
 static void concat(RowOp *op) {
     int64_t to = 0, one[1] = {1};
     for (int i = 0; i < op->value->uses.count; i++) {
-        int64_t n[1] = {operand(op, i)->count};
+        int64_t n[1] = {row_operand(op, i)->count};
         rearrange(op, i, 1, n, one, one, 0, to);
         to += n[0];
     }
@@ -302,7 +297,7 @@ static void gather(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    const Value *table = operand(op, 0);
+    const Value *table = row_operand(op, 0);
     int64_t entries = table->type.shape.dim[0], size = table->count / entries;
     LExpr *w = lower_element(fn, op->out, op->value, &op->value->uses.at[1], op->row,
                              loop_int(m, 0), 1, WANT_INT);
@@ -316,7 +311,7 @@ static void gather(RowOp *op) {
         i = loop_var(m, fn->fn, loop->var);
         out = &loop->body;
     }
-    write(op, out, i, read(op, out, 0, loop_add(m, from, i), 1));
+    row_write(op, out, i, row_read(op, out, 0, loop_add(m, from, i), 1));
 }
 
 static void onehot(RowOp *op) {
@@ -330,8 +325,8 @@ static void onehot(RowOp *op) {
         loop_for(m, fn->fn, op->out, "i", loop_int(m, 0), loop_int(m, op->value->count), 1);
     LExpr *i = loop_var(m, fn->fn, loop->var);
     LExpr *same = lower_as(lower, lower_op(lower, SOP_EQ, i, w), WANT_MASK);
-    write(op, &loop->body, i,
-          lower_select(lower, same, lower_real(lower, 1, 1), lower_real(lower, 0, 1)));
+    row_write(op, &loop->body, i,
+              lower_select(lower, same, lower_real(lower, 1, 1), lower_real(lower, 0, 1)));
 }
 
 static void iota(RowOp *op) {
@@ -341,8 +336,8 @@ static void iota(RowOp *op) {
     LStmt *loop =
         loop_for(m, fn->fn, op->out, "i", loop_int(m, 0), loop_int(m, op->value->count), 1);
     LExpr *i = loop_var(m, fn->fn, loop->var);
-    write(op, &loop->body, i,
-          op->value->type.dtype == DT_FLOAT ? lower_as(lower, i, WANT_REAL) : i);
+    row_write(op, &loop->body, i,
+              op->value->type.dtype == DT_FLOAT ? lower_as(lower, i, WANT_REAL) : i);
 }
 
 /* --- general products: neither operand is a packed parameter; one chain over k
@@ -352,7 +347,7 @@ static void matmul(RowOp *op) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    Shape a = operand(op, 0)->type.shape, b = operand(op, 1)->type.shape;
+    Shape a = row_operand(op, 0)->type.shape, b = row_operand(op, 1)->type.shape;
     int64_t rows = a.rank == 2 ? a.dim[0] : 1, length = a.dim[a.rank - 1],
             columns = b.rank == 2 ? b.dim[1] : 1;
     LBlock *out = op->out;
@@ -370,160 +365,16 @@ static void matmul(RowOp *op) {
     int sum = loop_mutable(m, fn->fn, out, "sum", lower_real(lower, 0, 1));
     LStmt *loop = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_int(m, length), 1);
     LExpr *k = loop_var(m, fn->fn, loop->var);
-    LExpr *x = read(op, &loop->body, 0, loop_add(m, loop_mul(m, i, loop_int(m, length)), k), 1);
-    LExpr *y = read(op, &loop->body, 1, loop_add(m, loop_mul(m, k, loop_int(m, columns)), j), 1);
+    LExpr *x = row_read(op, &loop->body, 0, loop_add(m, loop_mul(m, i, loop_int(m, length)), k), 1);
+    LExpr *y =
+        row_read(op, &loop->body, 1, loop_add(m, loop_mul(m, k, loop_int(m, columns)), j), 1);
     loop_set(m, &loop->body, sum, loop_op(m, SOP_FMA, x, y, loop_var(m, fn->fn, sum)));
-    write(op, out, loop_add(m, loop_mul(m, i, loop_int(m, columns)), j), loop_var(m, fn->fn, sum));
+    row_write(op, out, loop_add(m, loop_mul(m, i, loop_int(m, columns)), j),
+              loop_var(m, fn->fn, sum));
 }
 
 /* --- reductions over time
  * -------------------------------------------------------------------------------------------- */
-
-static LExpr *bound_at(RowOp *op, const Bound *bound, LExpr *length, bool high) {
-    LoopModule *m = op->fn->lower->module;
-    switch (bound->kind) {
-    case BOUND_NONE: return high ? length : loop_int(m, 0);
-    case BOUND_INDEX:
-        return loop_add(m, lower_position(op->fn, op->value, bound->index, op->row),
-                        loop_int(m, bound->offset));
-    case BOUND_FIRST: return loop_int(m, bound->offset);
-    case BOUND_LAST: return loop_add(m, length, loop_int(m, bound->offset));
-    }
-    return length;
-}
-
-/* Positions of an axis that have been taken in a step; those ahead of them are behind the end. */
-static LExpr *taken_on(Fn *fn, int axis, LExpr *b) {
-    LoopModule *m = fn->lower->module;
-    int64_t every = 1;
-    for (; fn->lower->graph->axes.at[axis].kind == AXIS_SLOW;
-         axis = fn->lower->graph->axes.at[axis].base)
-        every *= fn->lower->graph->axes.at[axis].every;
-    LExpr *taken = lower_taken(fn, b);
-    if (every == 1) return taken;
-    return loop_op(m, SOP_DIV, loop_add(m, taken, loop_int(m, every - 1)), loop_int(m, every),
-                   NULL);
-}
-
-/* In a step: one more position for the reduction that the state keeps, when there is one: the first
- * steps of a sum over s < t - 1 have none. */
-static void running(RowOp *op) {
-    Fn *fn = op->fn;
-    Lower *lower = fn->lower;
-    LoopModule *m = lower->module;
-    const Value *value = op->value;
-    const RowPlace *place = &fn->runs[value->id];
-    const Reduction r = lower_reduction(fn->lower, value);
-    int index = value->attr->index, axis = lower->graph->indices.at[index].axis;
-    LBlock *out = value->domain_count ? op->out : lower_on_tick(fn, op->out, value, index);
-    LExpr *position = lower_position(fn, value, index, op->row);
-    LExpr *s = lower_let(fn, out, "s", loop_add(m, position, loop_int(m, r.high - 1)));
-    int64_t from = r.from > 0 ? r.from : 0;
-    if (fn->ends >= 0)
-        out = &loop_if(m, out, loop_op(m, SOP_LT, s, taken_on(fn, axis, op->row->b), NULL))->body;
-    if (r.high < 1 || from > 0 || fn->lower->delay[value->id])
-        out = &loop_if(m, out, loop_op(m, SOP_GE, s, loop_int(m, from), NULL))->body;
-    if (r.to < INT64_MAX)
-        out = &loop_if(m, out, loop_op(m, SOP_LT, s, loop_int(m, r.to), NULL))->body;
-    LExpr *i = loop_int(m, 0);
-    if (value->count > 1) {
-        LStmt *loop = loop_for(m, fn->fn, out, "i", i, loop_int(m, value->count), 1);
-        i = loop_var(m, fn->fn, loop->var);
-        out = &loop->body;
-    }
-    LExpr *at = loop_add(m, lower_row_in(fn, place, value, value, -1, op->row), i);
-    LExpr *so_far = lower_let(fn, out, "so_far", loop_load(m, fn->fn, place->buffer, at, 1, false));
-    fn->window_at[index] = loop_int(m, r.high - 1);
-    LExpr *e = lower_let(fn, out, "x", read(op, out, 0, i, 1));
-    fn->window_at[index] = NULL;
-    if (value->type.dtype != DT_FLOAT) {
-        e = lower_as(lower, e, WANT_INT);
-        if (e->type != place->type) e = loop_convert(m, SOP_CONVERT, place->type, e);
-    }
-    loop_store(m, out, place->buffer, at,
-               value->op == OP_TMAX ? better(lower, so_far, e, false)
-                                    : lower_op(lower, SOP_ADD, so_far, e),
-               false);
-    i = loop_int(m, 0);
-    out = op->out;
-    if (value->count > 1) {
-        LStmt *loop = loop_for(m, fn->fn, out, "i", i, loop_int(m, value->count), 1);
-        i = loop_var(m, fn->fn, loop->var);
-        out = &loop->body;
-    }
-    at = loop_add(m, lower_row_in(fn, place, value, value, -1, op->row), i);
-    write(op, out, i, loop_load(m, fn->fn, place->buffer, at, 1, false));
-}
-
-/* TSUM, TMAX, TCONCAT: one loop over the positions for each vector of elements; positions ascend,
- * or descend inside a `reverse`. */
-static void over_time(RowOp *op) {
-    Fn *fn = op->fn;
-    Lower *lower = fn->lower;
-    LoopModule *m = lower->module;
-    const Value *value = op->value, *source = operand(op, 0);
-    const Attr *attr = value->attr;
-    int axis = lower->graph->indices.at[attr->index].axis;
-    LBlock *out = op->out;
-    LExpr *zero = loop_int(m, 0), *low, *high;
-    if (fn->step) { /* a window: counted from the current position, clipped to the beginning */
-        const Reduction r = lower_reduction(fn->lower, value);
-        LExpr *position = lower_position(fn, value, attr->index, op->row);
-        low = lower_op(lower, SOP_MAX, loop_int(m, r.low), loop_sub(m, zero, position));
-        high = loop_int(m, r.high);
-        if (fn->ends >= 0)
-            high = loop_min(m, high, loop_sub(m, taken_on(fn, axis, op->row->b), position));
-    } else {
-        LExpr *length = lower_let(fn, out, "length", lower_length(fn, value, axis, op->row->b));
-        low = lower_op(lower, SOP_MAX, bound_at(op, &attr->low, length, false), zero);
-        high = loop_min(m, bound_at(op, &attr->high, length, true), length);
-    }
-    low = lower_let(fn, out, "low", low);
-    high = lower_let(fn, out, "high", high);
-    bool join = value->op == OP_TCONCAT;
-    int lanes =
-        !join && vectors(op, 0) && lower->real == lower_type(lower, value) && value->count > 1
-            ? lower->lanes
-            : 1;
-    LExpr *i = zero;
-    LBlock *body = out;
-    int64_t count = source->count;
-    if (count > 1) {
-        LStmt *units = loop_for(m, fn->fn, out, "i", zero, loop_int(m, count), lanes);
-        i = loop_var(m, fn->fn, units->var);
-        body = &units->body;
-    }
-    int sum = -1;
-    Want want = lower_want(value);
-    if (!join) {
-        LExpr *start = want == WANT_REAL
-                           ? lower_real(lower, value->op == OP_TMAX ? -1.0 / 0.0 : 0.0, lanes)
-                           : loop_int(m, 0);
-        sum = loop_mutable(m, fn->fn, body, "sum", start);
-    }
-    LStmt *loop = loop_for(m, fn->fn, body, "s", low, high, 1);
-    LExpr *s = loop_var(m, fn->fn, loop->var);
-    LExpr *at = s;
-    if (attr->mirrored)
-        at = lower_let(fn, &loop->body, "back",
-                       loop_sub(m, loop_sub(m, loop_add(m, low, high), loop_int(m, 1)), s));
-    LExpr **bound = fn->step ? &fn->window_at[attr->index] : &fn->map_position[attr->index];
-    LExpr *saved = *bound;
-    *bound = at;
-    LExpr *e = lower_element(fn, &loop->body, value, &value->uses.at[0], op->row, i, lanes, want);
-    *bound = saved;
-    if (join) {
-        LExpr *position = attr->mirrored ? s : loop_sub(m, s, low);
-        write(op, &loop->body, loop_add(m, loop_mul(m, position, loop_int(m, count)), i), e);
-        return;
-    }
-    e = lower_let(fn, &loop->body, "x", e);
-    LExpr *so_far = loop_var(m, fn->fn, sum);
-    loop_set(m, &loop->body, sum,
-             value->op == OP_TMAX ? better(lower, so_far, e, false)
-                                  : lower_op(lower, SOP_ADD, so_far, e));
-    write(op, body, i, loop_var(m, fn->fn, sum));
-}
 
 /* --- scalars
  * ----------------------------------------------------------------------------------------------------------
@@ -547,7 +398,7 @@ static void scalar(RowOp *op) {
     }
     LExpr *e = value->kind == VALUE_SUM ? lower_sum(fn, op->out, value, NULL, -1, get_scalar, op)
                                         : lower_point(fn, op->out, value, get_scalar, op, tick);
-    write(op, op->out, loop_int(m, 0), lower_let(fn, op->out, lower_name(lower, value), e));
+    row_write(op, op->out, loop_int(m, 0), lower_let(fn, op->out, lower_name(lower, value), e));
 }
 
 void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value) {
@@ -575,9 +426,9 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_TMAX:
         case OP_TCONCAT:
             if (fn->step && lower_reduction(fn->lower, value).kind == REDUCTION_RUNNING)
-                running(&op);
+                row_running(&op);
             else
-                over_time(&op);
+                row_over_time(&op);
             break;
         default: break; /* normal.c lets no other operation be a ROW */
         }

@@ -60,10 +60,13 @@ static Reduction reduction_as_written(const Value *value) {
 Reduction lower_reduction(const Lower *lower, const Value *value) {
     Reduction r = reduction_as_written(value);
     if (r.kind != REDUCTION_RUNNING || value->domain_count != 1 || r.from) return r;
-    const Value *operand = lower->schedule->values.at[value->uses.at[0].value];
+    bool differs = false;
+    for (int i = 0; i < value->uses.count; i++)
+        differs = differs ||
+                  lower->schedule->values.at[value->uses.at[i].value]->domain_count == 2;
     const Axis *axis = &lower->graph->axes.at[lower->graph->indices.at[value->attr->index].axis];
     int64_t most = axis->fixed ? axis->fixed : axis->most;
-    if (operand->domain_count != 2 || most < 1 || most > MOST_WINDOW) return r;
+    if (!differs || most < 1 || most > MOST_WINDOW) return r;
     r.kind = REDUCTION_WINDOW;
     r.low = 1 - most;
     return r;

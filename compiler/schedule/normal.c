@@ -184,6 +184,34 @@ static bool make_product(Schedule *schedule, Value *value, const Node *node) {
     return true;
 }
 
+/* The vector that a matrix repeats, as its column (dim 0) or its row (dim 1); -1. */
+static int repeated(const Graph *graph, int id, int dim) {
+    const Node *whole = graph->nodes.at[id];
+    if (whole->op != OP_BROADCAST || whole->type.shape.rank != 2) return -1;
+    const Node *kept = graph->nodes.at[whole->in[0]];
+    if (kept->op != OP_RESHAPE || kept->type.shape.rank != 2) return -1;
+    if (kept->type.shape.dim[1 - dim] != 1 || whole->type.shape.dim[1 - dim] == 1) return -1;
+    return graph->nodes.at[kept->in[0]]->type.shape.rank == 1 ? kept->in[0] : -1;
+}
+
+/* A sum over time of outer products reads the two vectors: the gradient of a matrix, and a memory
+ * of keys and values. No product is stored for each position. */
+static bool sum_of_outer(Schedule *schedule, Value *value, const Node *node) {
+    const Graph *graph = schedule->graph;
+    const Node *product = graph->nodes.at[node->in[0]];
+    if (product->op != OP_MUL || product->type.shape.rank != 2) return false;
+    for (int k = 0; k < 2; k++) {
+        int column = repeated(graph, product->in[k], 0),
+            row = repeated(graph, product->in[1 - k], 1);
+        if (column < 0 || row < 0) continue;
+        value->kind = VALUE_ROW;
+        vec_push(schedule->arena, &value->uses, (Use){column, -1});
+        vec_push(schedule->arena, &value->uses, (Use){row, -1});
+        return true;
+    }
+    return false;
+}
+
 static bool make_value(Schedule *schedule, Value *value, const Node *node, Refusals *refusals) {
     const Graph *graph = schedule->graph;
     bool is_float = node->type.dtype == DT_FLOAT;
@@ -241,6 +269,9 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_CTC: return refuse(refusals, node, "ctc");
     case OP_TARGMAX: return refuse(refusals, node, "argmax over time");
     case OP_TSUM:
+        if (!is_float || !sum_of_outer(schedule, value, node))
+            fill(schedule, value, node, VALUE_ROW);
+        return true;
     case OP_TMAX:
     case OP_TCONCAT:
     case OP_TRANSPOSE:

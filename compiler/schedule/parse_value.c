@@ -211,7 +211,7 @@ static void parse_operation(ParseSchedule *p, Value *value, Op op) {
         } while (!r->failed && reader_accept(r, ','));
     }
     if (r->failed) return;
-    if (value->uses.count < info->least || value->uses.count > info->most) {
+    if (value->uses.count < info->least || value->uses.count > info->most + (value->op == OP_TSUM)) {
         diag_error(r->diags, "E-SYNTAX", span_from(p, r->at), "%s takes %d operands, not %d",
                    info->text, info->least, value->uses.count);
         r->failed = true;

@@ -49,7 +49,14 @@ static bool same_indices(int a_count, const int *a, int b_count, const int *b) {
 static bool row_fits(const Schedule *schedule, const Value *value) {
     const Graph *graph = schedule->graph;
     const Node *node = graph->nodes.at[value->id];
-    if (!type_equal(node->type, value->type) || node->in_count != value->uses.count) return false;
+    if (!type_equal(node->type, value->type)) return false;
+    if (value->op == OP_TSUM && value->uses.count == 2) { /* of outer products of two vectors */
+        const Value *a = schedule->values.at[value->uses.at[0].value];
+        const Value *b = schedule->values.at[value->uses.at[1].value];
+        return value->type.shape.rank == 2 && a->count == value->type.shape.dim[0] &&
+               b->count == value->type.shape.dim[1];
+    }
+    if (node->in_count != value->uses.count) return false;
     for (int i = 0; i < node->in_count; i++) {
         const Value *source = schedule->values.at[value->uses.at[i].value];
         if (!shape_equal(graph->nodes.at[node->in[i]]->type.shape, source->type.shape))

@@ -1,0 +1,27 @@
+/* What the files of operations on whole rows share: one operation at one row. */
+#ifndef RNNC_LOOP_LOWER_ROW_H
+#define RNNC_LOOP_LOWER_ROW_H
+
+#include "loop/lower_internal.h"
+
+typedef struct RowOp {
+    Fn *fn;
+    LBlock *out;
+    const Value *value;
+    const Row *row;
+} RowOp;
+
+const Value *row_operand(const RowOp *op, int i);
+/* Elements of operand i from `index` on. */
+LExpr *row_read(RowOp *op, LBlock *out, int i, LExpr *index, int lanes);
+void row_write(RowOp *op, LBlock *out, LExpr *index, LExpr *e);
+/* Can whole vectors of operand i be loaded from any multiple of the lanes? */
+bool row_vectors(const RowOp *op, int i);
+/* The larger (`least`: smaller) of a running maximum and a new element; NaN stays. */
+LExpr *row_better(Lower *lower, LExpr *best, LExpr *e, bool least);
+
+/* --- lower_over.c: TSUM, TMAX, TCONCAT --- */
+void row_over_time(RowOp *op);
+void row_running(RowOp *op); /* a step, of a reduction that the state keeps */
+
+#endif
