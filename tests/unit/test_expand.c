@@ -505,6 +505,34 @@ static void a_module_without_math_stays_as_it_is(void **state) {
     case_close(&c);
 }
 
+/* What an operation costs once it is expanded. A change that is meant changes a number here; one
+ * that only costs time is seen nowhere else. */
+static void operations_cost_what_they_did(void **state) {
+    static const struct {
+        ScalarOp op;
+        int f32, f64, f32_without_fma;
+    } costs[] = {
+        {SOP_EXP, 18, 25, 28},    {SOP_LOG, 30, 35, 36},      {SOP_SIGMOID, 18, 25, 27},
+        {SOP_TANH, 23, 33, 33},   {SOP_SOFTPLUS, 39, 51, 56}, {SOP_LOGADDEXP, 42, 54, 59},
+        {SOP_POW, 118, 131, 214}, {SOP_SQRT, 44, 47, 79},     {SOP_FLOOR, 11, 11, 11},
+        {SOP_ERF, 41, 63, 63},    {SOP_SIN, 29, 36, 71},      {SOP_COS, 28, 35, 70},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++) {
+        Case f32, f64, without;
+        case_open(&f32, costs[i].op, LT_F32, 4, true);
+        case_open(&f64, costs[i].op, LT_F64, 4, true);
+        case_open(&without, costs[i].op, LT_F32, 4, false);
+        if (f32.operations != costs[i].f32 || f64.operations != costs[i].f64 ||
+            without.operations != costs[i].f32_without_fma)
+            fail_msg("%s: %d, %d, %d", scalar_op_info[costs[i].op].text, f32.operations,
+                     f64.operations, without.operations);
+        case_close(&f32);
+        case_close(&f64);
+        case_close(&without);
+    }
+}
+
 /* The longest chain of operations up to an expression; variables are those of `body`. */
 static int depth_of(const LBlock *body, const LExpr *e) {
     int most = 0;
@@ -565,6 +593,7 @@ int main(void) {
         cmocka_unit_test(what_is_shared_is_expanded_once),
         cmocka_unit_test(results_may_be_added_to),
         cmocka_unit_test(a_module_without_math_stays_as_it_is),
+        cmocka_unit_test(operations_cost_what_they_did),
         cmocka_unit_test(polynomials_keep_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
