@@ -481,9 +481,9 @@ static bool has_product(const Schedule *schedule, const Value *sum) {
 
 /* Merges sums into the sums that read them, and products of two values into pairs, also those that
  * are the same for all sequences: whether they are depends on `reverse`, where positions count from
- * the end of each, and must decide no bits. (Sums with products of matrices are left alone then:
- * they are worth being computed once.) What is merged
- * may be as deep as the program is long, so what is still to be looked at waits on a stack. */
+ * the end of each, and must decide no bits. (Sums with products of matrices that no sequence and no
+ * position changes are left alone: they are worth being computed once.) What is merged may be as
+ * deep as the program is long, so what is still to be looked at waits on a stack. */
 void normal_merge(Schedule *schedule, Value *sum) {
     if (sum->kind != VALUE_SUM) return;
     Arena *arena = schedule->arena;
@@ -549,6 +549,12 @@ bool normal_values(Schedule *schedule, Diags *diags) {
 
     name_carried(schedule);
     resolve_all(schedule);
+    /* Whether a product over time is the same for all sequences depends on `reverse`, and decides
+     * where it is rounded: it is each sequence's own. */
+    for (int i = 0; i < n; i++) {
+        Value *value = schedule->values.at[i];
+        if (value->kind == VALUE_PRODUCT && value->domain_count > 0) value->batched = true;
+    }
     normal_sequences(schedule);
     schedule_liveness(schedule);
     /* Readers stand behind what they read: so each chain is taken at once. */
