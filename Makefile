@@ -2,6 +2,7 @@
 # make check      everything that is tested: unit tests, command line, other people's models, lint
 # make lint       who may include whom, no writable globals, no paths of a machine, size of files
 # make demo       an overdrive pedal, from equations to sound
+# make nightly    all longer runs: N= programs, SECONDS= for each fuzzer (HACKING.md, section 4)
 # make install    DESTDIR= PREFIX=
 #
 # BUILD=folder    where everything that is made goes           (build)
@@ -213,6 +214,20 @@ fuzz-causal: $(BUILD)/said/test_said_causal
 
 fuzz-said: $(BUILD)/said/test_said_otherwise
 	SAID_SEEDS=150:$$((150 + $(or $(N),5000))) $<
+
+# Everything that takes longer, one after the other; ends at the first that fails.
+.PHONY: nightly
+nightly: N ?= 2000
+nightly: SECONDS ?= 120
+nightly:
+	$(MAKE) fuzz fuzz-said fuzz-gradient N=$(N)
+	$(MAKE) fuzz-causal N=$$(( $(N) * 20 ))
+	$(MAKE) torture SECONDS=$(SECONDS)
+	$(MAKE) torture-tokens
+	$(MAKE) torture-alloc
+	$(MAKE) emitted ALL=1
+	$(MAKE) coverage
+	$(MAKE) mutants
 
 # ---- The rest -----------------------------------------------------------------------------------
 
