@@ -20,8 +20,8 @@ const Column columns[COLUMNS] = {{"tcc, generic", 0, {"tcc", plain}, 1},
                                  {"gcc -O0, generic", 0, {"gcc", o0}, 1},
                                  {"clang -O3, generic", 0, {"clang", o3}, 10},
                                  {"gcc -O0, x86-64-v3", 1, {"gcc", o0_avx2}, 1},
-                                 {"gcc -O3, x86-64-v3", 1, {"gcc", o3_avx2}, 3},
-                                 {"clang -O3, x86-64-v3", 1, {"clang", o3_avx2}, 3},
+                                 {"gcc -O3, x86-64-v3", 1, {"gcc", o3_avx2}, 1},
+                                 {"clang -O3, x86-64-v3", 1, {"clang", o3_avx2}, 1},
                                  {"clang -O3, x86-64-v3 f64", 2, {"clang", o3_avx2}, 25}};
 
 const char *fault_name(FaultKind kind) {
