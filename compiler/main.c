@@ -13,6 +13,7 @@
 #include "passes/passes.h"
 #include "pipeline.h"
 #include "run.h"
+#include "train.h"
 #include "verify_model.h"
 
 static bool use_color(ColorWish wish) {
@@ -192,6 +193,27 @@ static ExitStatus run(Compilation *c) {
     return status == EXIT_DONE ? write_outputs(&outputs) : status;
 }
 
+/* A line of training on standard error; a passing one stays open, to be written over. */
+typedef struct Progress {
+    bool open;
+} Progress;
+
+static void say_progress(void *user, const char *line, bool passing) {
+    Progress *progress = user;
+    fprintf(stderr, passing ? "\r%s\033[K" : progress->open ? "\r\033[K%s\n" : "%s\n", line);
+    fflush(stderr);
+    progress->open = passing;
+}
+
+static ExitStatus train(Compilation *c) {
+    Progress progress = {false};
+    TrainWatch watch = {&progress, isatty(STDERR_FILENO) == 1, say_progress};
+    ExitStatus status = train_model(c, &watch);
+    if (progress.open) fputs("\n", stderr);
+    ExitStatus reported = report(c);
+    return reported != EXIT_DONE ? reported : status;
+}
+
 /* The table is printed whatever the verdict. */
 static ExitStatus verify(Compilation *c) {
     Text text = text_new(c->arena);
@@ -212,7 +234,7 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     }
     Compilation *c = compilation_new(arena, options);
     bool native = options->command == COMMAND_RUN || options->command == COMMAND_GRAD ||
-                  options->command == COMMAND_VERIFY;
+                  options->command == COMMAND_TRAIN || options->command == COMMAND_VERIFY;
     if (!target_choose(arena, &options->target, native, &c->target, &why)) {
         fprintf(stderr, "rnnc: error: %s\n", why);
         return EXIT_USAGE;
@@ -222,6 +244,7 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     case COMMAND_CHECK: compilation_check(c); return report(c);
     case COMMAND_RUN:
     case COMMAND_GRAD: return run(c);
+    case COMMAND_TRAIN: return train(c);
     case COMMAND_VERIFY: return verify(c);
     case COMMAND_FMT: return format(c);
     case COMMAND_HELP: text_puts(&text, options_help); break;

@@ -51,6 +51,7 @@ typedef enum OptionId {
     ID_GRADS,
     ID_IN_GRADS,
     ID_UPSTREAM,
+    ID_TRAIN,
     ID_LATER
 } OptionId;
 
@@ -59,11 +60,12 @@ enum { /* commands, as sets */
        K = 1 << COMMAND_CHECK,
        R = 1 << COMMAND_RUN,
        G = 1 << COMMAND_GRAD,
+       T = 1 << COMMAND_TRAIN,
        V = 1 << COMMAND_VERIFY,
        F = 1 << COMMAND_FMT,
        RUN = R | G, /* reads and writes tensors */
-       CODE = C | RUN,
-       ALL = C | K | RUN | V | F
+       CODE = C | RUN | T,
+       ALL = C | K | RUN | T | V | F
 };
 
 typedef enum OptionForm {
@@ -80,11 +82,11 @@ typedef struct OptionRow {
 } OptionRow;
 
 static const OptionRow rows[] = {
-    {"-o", ID_OUT, FORM_VALUE, C | F},
+    {"-o", ID_OUT, FORM_VALUE, C | T | F},
     {"--emit", ID_EMIT, FORM_VALUE, C},
-    {"--model", ID_MODEL, FORM_VALUE, C | K | RUN | V},
-    {"-D", ID_DEFINE, FORM_VALUE, C | K | RUN | V},
-    {"--mode", ID_MODE, FORM_VALUE, CODE},
+    {"--model", ID_MODEL, FORM_VALUE, C | K | RUN | T | V},
+    {"-D", ID_DEFINE, FORM_VALUE, C | K | RUN | T | V},
+    {"--mode", ID_MODE, FORM_VALUE, C | RUN},
     {"--dtype", ID_DTYPE, FORM_VALUE, CODE | V},
     {"--prefix", ID_PREFIX, FORM_VALUE, C},
     {"--target", ID_TARGET, FORM_VALUE, CODE},
@@ -108,21 +110,39 @@ static const OptionRow rows[] = {
     {"--version", ID_VERSION, FORM_FLAG, ALL},
     {"--gemm", ID_GEMM, FORM_VALUE, CODE},
     {"--threads", ID_THREADS, FORM_VALUE, CODE},
-    {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
-    {"--backend", ID_BACKEND, FORM_VALUE, RUN | V},
-    {"--weights", ID_WEIGHTS, FORM_VALUE, RUN},
-    {"--in", ID_IN, FORM_VALUE, RUN},
+    {"--reduce", ID_REDUCE, FORM_VALUE, C | RUN},
+    {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V},
+    {"--weights", ID_WEIGHTS, FORM_VALUE, RUN | T},
+    {"--in", ID_IN, FORM_VALUE, RUN | T},
     {"--out", ID_OUT_TENSOR, FORM_VALUE, RUN},
-    {"--lengths", ID_LENGTHS, FORM_VALUE, RUN},
+    {"--lengths", ID_LENGTHS, FORM_VALUE, RUN | T},
     {"--out-lengths", ID_OUT_LENGTHS, FORM_VALUE, RUN},
     {"--state-in", ID_STATE_IN, FORM_VALUE, RUN},
     {"--state-out", ID_STATE_OUT, FORM_VALUE, RUN},
     {"--loss", ID_LOSS, FORM_VALUE, RUN},
-    {"--batch-first", ID_BATCH_FIRST, FORM_FLAG, RUN},
-    {"--seed", ID_SEED, FORM_VALUE, RUN | V},
+    {"--batch-first", ID_BATCH_FIRST, FORM_FLAG, RUN | T},
+    {"--seed", ID_SEED, FORM_VALUE, RUN | T | V},
     {"--grads", ID_GRADS, FORM_VALUE, G},
     {"--in-grads", ID_IN_GRADS, FORM_VALUE, G},
     {"--upstream", ID_UPSTREAM, FORM_VALUE, G},
+    {"--text", ID_TRAIN, FORM_VALUE, T},
+    {"--valid", ID_TRAIN, FORM_VALUE, T},
+    {"--split", ID_TRAIN, FORM_VALUE, T},
+    {"--batch", ID_TRAIN, FORM_VALUE, T},
+    {"--window", ID_TRAIN, FORM_VALUE, T},
+    {"--epochs", ID_TRAIN, FORM_VALUE, T},
+    {"--steps", ID_TRAIN, FORM_VALUE, T},
+    {"--eval-every", ID_TRAIN, FORM_VALUE, T},
+    {"--patience", ID_TRAIN, FORM_VALUE, T},
+    {"--optimizer", ID_TRAIN, FORM_VALUE, T},
+    {"--lr", ID_TRAIN, FORM_VALUE, T},
+    {"--schedule", ID_TRAIN, FORM_VALUE, T},
+    {"--warmup", ID_TRAIN, FORM_VALUE, T},
+    {"--clip", ID_TRAIN, FORM_VALUE, T},
+    {"--checkpoint", ID_TRAIN, FORM_VALUE, T},
+    {"--log", ID_TRAIN, FORM_VALUE, T},
+    {"--curve", ID_TRAIN, FORM_VALUE, T},
+    {"--resume", ID_TRAIN, FORM_FLAG, T},
     {"-g", ID_LATER, FORM_FLAG, CODE},
     {"--unroll-time", ID_LATER, FORM_VALUE, CODE},
     {"--layout", ID_LATER, FORM_VALUE, CODE},
@@ -130,56 +150,6 @@ static const OptionRow rows[] = {
     {"--memory-budget", ID_LATER, FORM_VALUE, CODE},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
-
-const char options_help[] =
-    "rnnc - compiles recurrent models, written as equations, to C\n"
-    "\n"
-    "  rnnc FILE.rnn [-o OUT]     compile the last model of the file\n"
-    "  rnnc check FILE.rnn        all static rules, no output\n"
-    "  rnnc run FILE.rnn --weights W --in x=X.npy --out h=H.npy     compile and run\n"
-    "  rnnc grad FILE.rnn --weights W --in x=X.npy --grads G        gradients\n"
-    "  rnnc verify FILE.rnn       gradients against differences, C against the interpreter\n"
-    "  rnnc fmt FILE.rnn          the file in its canonical layout\n"
-    "\n"
-    "compile\n"
-    "  -o OUT               main file; OUT.c comes with OUT.h; - is standard output\n"
-    "  --emit=KIND          c (default), manifest, ast, graph, schedule, loop, dot, remarks\n"
-    "  --model=NAME         another model than the last\n"
-    "  -D NAME=VALUE        a size or constant of the file\n"
-    "  --prefix=NAME        of every symbol; the model's name by default\n"
-    "  --dtype=f32|f64      numbers of the model (f32)\n"
-    "  --mode=infer|eval|train   what --emit=graph, schedule, loop, dot and run look at (infer)\n"
-    "  --target=TRIPLE --cpu=NAME --features=LIST   see --list-targets; --cpu=native is this one\n"
-    "  -O0 ... -O3          0 leaves out the passes that are optional\n"
-    "  --passes=LIST --disable-pass=NAME --list-passes --print-after=PASS|all\n"
-    "  --verify-each --time-passes\n"
-    "  -R                   remarks on what became of the model, on standard error\n"
-    "  -MD -MF FILE         also write what OUT depends on, for make\n"
-    "\n"
-    "run\n"
-    "  --backend=interp|c   the reference interpreter, or compiled by $CC, cc, gcc or clang\n"
-    "                       (c; interp with --loss)\n"
-    "  --weights FILE       parameters, .safetensors\n"
-    "  --in NAME=FILE       an input, .npy: [T, I], or for a batch [T, B, I]\n"
-    "  --out NAME=FILE      an output, .npy\n"
-    "  --batch-first        [B, T, I], inputs and outputs\n"
-    "  --lengths AXIS=FILE|N       length of each sequence; the bound of a generated axis\n"
-    "  --out-lengths AXIS=FILE     where each sequence stopped\n"
-    "  --state-in FILE --state-out FILE   what carry keeps, .safetensors\n"
-    "  --loss FILE          the loss, with --mode=eval or train; --reduce=mean|sum\n"
-    "  --seed=N             of all draws (0)\n"
-    "\n"
-    "grad: the options of run, by the interpreter; --mode=train (default) or eval\n"
-    "  --grads FILE         of the parameters, .safetensors; zeros where there is none\n"
-    "  --in-grads FILE      of the inputs that are given, .safetensors\n"
-    "  --upstream NAME=FILE the gradient of an output, beside or instead of the loss\n"
-    "\n"
-    "verify: --model, -D, --dtype, --seed, --backend=interp for gradients alone\n"
-    "\n"
-    "  --color=auto|always|never   -v   --version   --help\n"
-    "\n"
-    "Exit status: 0 done, 1 the input is wrong, 2 the command line is wrong, 3 the surroundings\n"
-    "fail (no memory, no space, no C compiler), 70 a defect of rnnc.\n";
 
 typedef struct Parser {
     Arena *arena;
@@ -382,6 +352,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_LOSS: return take_once(p, row, value, &o->loss);
     case ID_BATCH_FIRST: o->batch_first = true; return true;
     case ID_SEED: return take_seed(p, value);
+    case ID_TRAIN: return train_option(p->arena, &o->train, row->name, value, p->why);
     case ID_LATER: return later(p, row->name);
     }
     return false;
@@ -409,8 +380,9 @@ static const OptionRow *find_row(const char *argument, const char **value) {
 }
 
 static bool take_command(Parser *p, const char *word, bool *is_command) {
-    static const char *const built[] = {"compile", "check", "run", "grad", "verify", "fmt"};
-    static const char *const not_yet[] = {"train", "bench", "tune", "import"};
+    static const char *const built[] = {"compile", "check",  "run", "grad",
+                                        "train",   "verify", "fmt"};
+    static const char *const not_yet[] = {"bench", "tune", "import"};
     *is_command = true;
     for (int i = COMMAND_CHECK; i <= COMMAND_FMT; i++)
         if (strcmp(word, built[i]) == 0) {
@@ -435,10 +407,19 @@ static bool check_grad(Parser *p) {
     return true;
 }
 
+static bool check_train(Parser *p) {
+    Options *o = p->options;
+    if (o->backend == RUN_C) return later(p, "'train' with --backend=c");
+    o->backend = RUN_INTERP;
+    o->mode = MODE_TRAIN;
+    return train_options_check(p->arena, &o->train, o->in.count || o->lengths.count, o->out,
+                               p->why);
+}
+
 /* What only the whole line shows to be wrong. */
 static bool check_whole(Parser *p) {
-    static const char *const names[] = {"compiling", "'check'",  "'run'",
-                                        "'grad'",    "'verify'", "'fmt'"};
+    static const char *const names[] = {"compiling", "'check'",  "'run'", "'grad'",
+                                        "'train'",   "'verify'", "'fmt'"};
     Options *o = p->options;
     if (o->command > COMMAND_FMT) return true;
     for (int i = 0; i < p->used.count; i++)
@@ -471,6 +452,7 @@ static bool check_whole(Parser *p) {
     }
     if (o->command == COMMAND_RUN && o->backend == RUN_DEFAULT) o->backend = RUN_C;
     if (o->command == COMMAND_GRAD && !check_grad(p)) return false;
+    if (o->command == COMMAND_TRAIN && !check_train(p)) return false;
     if (o->command == COMMAND_VERIFY) o->mode = MODE_INFER;
     if (o->command == COMMAND_RUN && !o->out_tensors.count && !o->out_lengths.count && !o->loss &&
         !o->state_out)
@@ -506,6 +488,7 @@ const Options *options_parse(Arena *arena, int argc, char **argv, const char **w
     Options *o = ARENA_NEW(arena, Options);
     Parser p = {.arena = arena, .options = o, .why = why};
     o->real = LT_F32;
+    o->train = train_options();
     o->optional_passes = true;
     bool command_open = true, options_open = true;
     for (int i = 1; i < argc && o->command <= COMMAND_FMT; i++) {

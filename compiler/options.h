@@ -8,6 +8,7 @@
 #include "loop/loop.h"
 #include "sema/sema.h"
 #include "targets.h"
+#include "train_options.h"
 
 #define RNNC_VERSION "0.1.0"
 
@@ -25,6 +26,7 @@ typedef enum Command {
     COMMAND_CHECK,
     COMMAND_RUN,
     COMMAND_GRAD,
+    COMMAND_TRAIN,
     COMMAND_VERIFY,
     COMMAND_FMT,
     COMMAND_HELP,
@@ -82,6 +84,8 @@ typedef struct Options {
     NamedList upstream;
     bool batch_first, reduce_sum;
     uint64_t seed;
+
+    TrainOptions train;
 } Options;
 
 /* Reads the command line. NULL with a message in *why when it is wrong (exit 2). */

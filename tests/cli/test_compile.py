@@ -46,7 +46,7 @@ class Usage(Case):
         self.fails(2, "--emit has no meaning for 'run'", "run", "--emit=c", "m.rnn")
 
     def test_not_built_yet(self):
-        for command in ("train", "bench", "tune", "import"):
+        for command in ("bench", "tune", "import"):
             self.fails(2, "'%s' is not built yet" % command, command, "m.rnn")
         for kind in ("obj", "asm", "llvm", "lib", "so"):
             self.fails(2, "--emit=%s is not built yet" % kind, "--emit=" + kind, "m.rnn")
