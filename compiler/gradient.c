@@ -19,8 +19,9 @@ bool gradient_build(const Graph *graph, const AdjointOptions *options, bool veri
     return gradient->graph != NULL;
 }
 
-InterpResult *gradient_divisor(Arena *arena, const Graph *forward, int loss, const InterpCall *call,
-                               double *sum) {
+/* The sum of the divisors of a loss over the batch. */
+static InterpResult *sum_divisor(Arena *arena, const Graph *forward, int loss,
+                                 const InterpCall *call, double *sum) {
     Graph *only = arena_copy(arena, forward, sizeof *forward);
     const GraphLoss *of = &forward->losses.at[loss];
     GraphPort port = {
@@ -54,7 +55,7 @@ static InterpResult *find_share(Arena *arena, const Graph *forward, int i, const
         return NULL;
     }
     double sum;
-    InterpResult *result = gradient_divisor(arena, forward, i, call, &sum);
+    InterpResult *result = sum_divisor(arena, forward, i, call, &sum);
     if (result->status != INTERP_OK) return result;
     if (sum == 0) {
         result->status = INTERP_PER;

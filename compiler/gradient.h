@@ -21,8 +21,4 @@ bool gradient_build(const Graph *graph, const AdjointOptions *options, bool veri
 InterpResult *gradient_interpret(Arena *arena, const Gradient *gradient, const InterpCall *call,
                                  double *const *upstream);
 
-/* The sum over the batch of the divisor of a loss with `per`, in *sum. */
-InterpResult *gradient_divisor(Arena *arena, const Graph *forward, int loss, const InterpCall *call,
-                               double *sum);
-
 #endif

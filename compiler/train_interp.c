@@ -241,6 +241,23 @@ static bool of_sequences(const Graph *graph, Arena *arena, int node) {
     return batched[node];
 }
 
+/* The sum over the batch of the divisor of a loss. */
+static InterpResult *divisor(Arena *arena, const Graph *graph, int loss, const InterpCall *call,
+                             double *sum) {
+    Graph *only = arena_copy(arena, graph, sizeof *graph);
+    int per = graph->losses.at[loss].per;
+    GraphPort port = {
+        .name = "per", .type = graph->nodes.at[per]->type, .node = per, .fallback = -1};
+    memset(&only->outputs, 0, sizeof only->outputs);
+    memset(&only->losses, 0, sizeof only->losses);
+    vec_push(arena, &only->outputs, port);
+    InterpResult *result = interpret(arena, only, call);
+    *sum = 0;
+    for (int64_t b = 0; result->status == INTERP_OK && b < call->batch; b++)
+        *sum += result->outputs[0][b];
+    return result;
+}
+
 bool train_engine_weight(TrainEngine *engine, const TrainBatch *batch, const void *params,
                          double *weight, ExitStatus *status) {
     const Graph *graph = engine->eval;
@@ -257,7 +274,7 @@ bool train_engine_weight(TrainEngine *engine, const TrainBatch *batch, const voi
     *weight = (double)batch->batch;
     if (only >= 0 && others == 0) {
         InterpCall call = make_call(engine, arena, graph, batch, params);
-        InterpResult *result = gradient_divisor(arena, graph, only, &call, weight);
+        InterpResult *result = divisor(arena, graph, only, &call, weight);
         good = !refused(engine, result, status);
     }
     arena_free(arena);
