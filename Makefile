@@ -32,6 +32,8 @@ COMMON := $(CFLAGS) $(SANFLAGS) $(SANDEFS) -MMD -MP
 C11 := -std=c11 $(COMMON) $(INCLUDES)
 C99 := -std=c99 $(COMMON) -Iruntime
 LIBS := -lm -lpthread -ldl
+# tests/mutants makes shared objects of the libraries, so that its programs are linked once.
+ARCHIVE ?= ar rcs
 
 SOURCES := $(wildcard compiler/*.c compiler/*/*.c backends/*.c backends/*/*.c grammar/*.c)
 RUNTIME := $(wildcard runtime/*.c)
@@ -70,11 +72,11 @@ $(BUILD)/rnnc: $(MAIN) $(LIBRARY) $(LIBRARY_RT)
 
 $(LIBRARY): $(OBJECTS)
 	@echo '  AR    $@'
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(ARCHIVE) $@ $^
 
 $(LIBRARY_RT): $(call objects,$(RUNTIME))
 	@echo '  AR    $@'
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(ARCHIVE) $@ $^
 
 # What everything was compiled with; changes when the flags do, and then all is compiled again.
 FLAGS := $(CC) $(COMMON) $(WARN)

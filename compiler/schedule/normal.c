@@ -131,6 +131,10 @@ static Span place_in(const Refusals *refusals, const Graph *graph, const Node *n
     }
     for (int i = 0; i < graph->outputs.count; i++)
         if (reached[graph->outputs.at[i].node]) return graph->outputs.at[i].span;
+    for (int i = 0; i < graph->stops.count; i++)
+        if (reached[graph->stops.at[i].node]) return graph->stops.at[i].span;
+    for (int i = 0; i < graph->losses.count; i++)
+        if (reached[graph->losses.at[i].node]) return graph->losses.at[i].span;
     return node->span;
 }
 

@@ -32,7 +32,9 @@ FILES = ["compiler/passes/*.c", "compiler/schedule/*.c", "compiler/loop/lower*.c
          "compiler/loop/expand*.c"]
 LEFT_OUT = ["compiler/schedule/print.c", "compiler/schedule/parse*.c", "compiler/schedule/verify*.c"]
 BAR = 95
-MAKE = ["make", "-s", "BUILD=build/mutants", "CFLAGS=-O1", "WARN=-w", "SAN="]
+# The libraries are shared objects here, so a mutant costs one object and one link.
+MAKE = ["make", "-s", "CFLAGS=-O2 -fPIC", "WARN=-w", "SAN=", "ARCHIVE=gcc -shared -Wl,-Bsymbolic -o"]
+SANITIZED = ["SANFLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all", "SANDEFS=-DRNNC_ARENA_MALLOC"]
 # Programs of BUILD with what they are given. Those of the part come first, then all the others,
 # what is cheap before what is dear; a list ends at the first that fails.
 ORDER = {
@@ -48,6 +50,8 @@ ALL = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_find
        "numeric/test_numeric_windows", "numeric/test_numeric_arguments", "said/test_said_causal",
        "numeric/test_numeric_gradient", "numeric/test_numeric_adjoint", "numeric/test_numeric_random",
        "unit/test_verify_each", "random/test_random_programs"]
+# What the sanitizers would take minutes for.
+TOO_DEAR = ["unit/test_expand_accuracy"]
 # No C compilers: interpreter and Loop evaluator alone.
 SETTINGS = {"PROGRAM_PLAIN": "1", "PROGRAM_SEEDS": "1:150"}
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
@@ -230,8 +234,11 @@ def again(log):
 class Tree:
     """A copy of the project in which mutants are built."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, sanitized=False):
         self.root = os.path.join(os.path.abspath(folder), "tree")
+        self.build = "build/sanitized" if sanitized else "build/mutants"
+        self.words = MAKE + ["BUILD=" + self.build] + (SANITIZED if sanitized else [])
+        self.sanitized = sanitized
         self.times = {}
 
     def copy(self):
@@ -263,7 +270,7 @@ class Tree:
             file.write(text)
 
     def make(self, *goals):
-        result = subprocess.run(MAKE + ["build/mutants/" + goal for goal in goals], cwd=self.root,
+        result = subprocess.run(self.words + [self.build + "/" + goal for goal in goals], cwd=self.root,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
         return None if result.returncode == 0 else result.stdout
 
@@ -272,10 +279,11 @@ class Tree:
         seconds of the processor, or of the clock."""
         def bounded():
             os.setsid()
-            resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+            if not self.sanitized:
+                resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        path = os.path.join(self.root, "build/mutants", program)
+        path = os.path.join(self.root, self.build, program)
         child = subprocess.Popen([path], cwd=self.root, env=dict(os.environ, **SETTINGS),
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                  preexec_fn=bounded, universal_newlines=True, errors="replace")
@@ -288,7 +296,7 @@ class Tree:
         timer.start()
         told = None
         for line in child.stdout:
-            if re.match(r"FAIL |\[  (FAILED|ERROR)  \]|\[   (LINE|ERROR)", line):
+            if re.match(r"FAIL |\[  (FAILED|ERROR)  \]|\[   (LINE|ERROR)|.*AddressSan|.*runtime error", line):
                 told = line.strip()[:160]
                 os.killpg(child.pid, signal.SIGKILL)
                 break
@@ -307,8 +315,10 @@ class Tree:
         return [test for test in first + rest if test in self.times]
 
     def start(self):
-        self.copy()
-        for program in sorted({test for tests in list(ORDER.values()) + [ALL] for test in tests}):
+        programs = sorted({test for tests in list(ORDER.values()) + [ALL] for test in tests})
+        if self.sanitized:
+            programs = [program for program in programs if program not in TOO_DEAR]
+        for program in programs:
             if not os.path.isfile(os.path.join(self.root, "tests", program + ".c")):
                 raise SystemExit("mutants: there is no tests/%s.c" % program)
             words = self.make(program)
@@ -330,13 +340,10 @@ class Tree:
             if words:
                 return None, words
             for program in self.tests_of(mutant.path):
-                words = self.make(program)
-                if words:
-                    return None, words
                 told = self.run(program, int(10 + 4 * self.times[program]),
                                 120 + 100 * self.times[program])
                 if told:
-                    return True, "%s: %s" % (program, told)
+                    return True, "%s%s: %s" % ("sanitized " if self.sanitized else "", program, told)
             return False, ""
         finally:
             self.write(mutant.path, mutant.text)
@@ -361,9 +368,11 @@ def main(argv):
     if len(rest) != 1:
         raise SystemExit(__doc__)
     known = equivalent()
-    tree = Tree(rest[0])
+    trees = [Tree(rest[0]), Tree(rest[0], sanitized=True)]
     if not listing:
-        tree.start()
+        trees[0].copy()
+        for tree in trees:
+            tree.start()
     killed, survivors, unbuilt, left_out, begin = 0, [], 0, 0, time.time()
     for mutant in again(log) if log else draw(seed, only):
         if killed + len(survivors) == count:
@@ -378,7 +387,9 @@ def main(argv):
             killed += 1
             print(place)
             continue
-        dead, words = tree.judge(mutant)
+        dead, words = trees[0].judge(mutant)
+        if dead is False:
+            dead, words = trees[1].judge(mutant)
         if dead is None:
             unbuilt += 1
             continue

@@ -234,6 +234,10 @@ static void known_systems(void **state) {
          " state a[t,u]: [3] = 0.2\n"
          " a[t,u] = 0.4 * x[t] + 0.4 * tanh(b[t-1]) + 0.4 * m(a[t-1,u-1]) + 0 * y[u]\n"
          " state b[t]: [3] = 0.2\n b[t] = 0.4 * x[t] + 0.4 * tanh(a[t,first])\n}\n"},
+        {RUNS, /* a boundary value that the loop computes, over the other index */
+         "model S(x[t]: [], y[u]: []) -> h[t]: [] {\n state c[u,t]: [] = g[t]\n"
+         " c[u,t] = 0.5 * c[u-1,t] + x[t] + y[u]\n state h[t]: [] = 0\n"
+         " h[t] = tanh(c[last,t])\n g[t]: [] = 0.5 * h[t-1]\n}\n"},
         {OVER_ALL, /* wanted at its own position by one, elsewhere by the other: in any order */
          "model S(x[t]: [] = 0.3) -> a[t,u]: [] {\n time s in t\n time r in u\n"
          " a[t,u]: [] = x[t] + sum[s in t-1:t](g[s])\n state b[t]: [] = 0\n"
