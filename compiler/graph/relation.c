@@ -217,17 +217,18 @@ static void push(Search *search, int id) {
 static void root(Search *search, int id) {
     if (id < 0) return;
     const Node *node = search->graph->nodes.at[id];
-    relation_all(&(Wanted){id, node->domain_count, node->domain, search->relations[id], false});
+    relation_all(
+        &(Wanted){id, node->domain_count, node->domain, search->relations[id], INDEX_FREE});
 }
 
 static void visit(Search *search, int id) {
     const Node *node = search->graph->nodes.at[id];
-    const Wanted reader = {id, node->domain_count, node->domain, search->relations[id], false};
+    const Wanted reader = {id, node->domain_count, node->domain, search->relations[id], INDEX_FREE};
     for (int j = 0; j < node->in_count; j++) {
         if (node->in[j] < 0) continue;
         const Node *from = search->graph->nodes.at[node->in[j]];
         Wanted source = {from->id, from->domain_count, from->domain, search->relations[from->id],
-                         false};
+                         INDEX_FREE};
         if (relation_flow(search->graph, &reader, node->op,
                           relation_reduces(node->op) ? &node->attr : NULL, &source,
                           node->op == OP_READ && j == 0 ? node->attr.at : NULL))

@@ -27,13 +27,22 @@ typedef struct Relation {
                   that reader stands; 0: none does */
 } Relation;
 
+/* Which of two indices on one axis a loop binds (depend_loop_index). */
+typedef enum IndexRule {
+    INDEX_FREE,  /* one that no reader reduces over in a range of the other, else that of the reader
+                    that stands last */
+    INDEX_FIRST, /* the first of the domain */
+    INDEX_LAST,
+    INDEX_MIXED  /* FIRST for what is wanted anywhere, else FREE */
+} IndexRule;
+
 /* A value, as the search sees it; `relations` has an entry for each index of the domain. */
 typedef struct Wanted {
     int id;
     int count;
     const int *domain;
     Relation *relations;
-    bool first; /* the rule of depend_loop_index */
+    IndexRule rule;
 } Wanted;
 
 /* The range of a reduction, seen from the index that its bounds name. */

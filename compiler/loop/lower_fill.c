@@ -8,12 +8,20 @@ typedef struct Filling {
     const Value *reader;
     int before;
     const SNest *nest; /* the loop that begins behind the filling; NULL: a block */
+    const Value *late; /* only what has this boundary, which is computed just now; or NULL */
 } Filling;
 
 /* Place in the domain of a value of what its boundary calls `index`; -1: nothing. */
 static int index_of_boundary(const Value *value, int index) {
     for (int d = 0; d < value->domain_count; d++)
         if (value->boundary_index[d] == index) return d;
+    return -1;
+}
+
+/* What the boundary calls this index of the value; -1: nothing. */
+static int boundary_name(const Value *value, int index) {
+    for (int d = 0; d < value->domain_count; d++)
+        if (value->domain[d] == index) return value->boundary_index[d];
     return -1;
 }
 
@@ -101,8 +109,17 @@ static bool is_open(const Fn *fn, const Value *value, int index) {
            schedule_loop_index(fn->lower->schedule, value, axis) == index;
 }
 
-/* Positions before or behind the sequence on dim `d`; the other dims over all of theirs. */
-static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behind) {
+/* Is the boundary known at one position of this index of the value: that of the loop around? */
+static bool known_here(const Fn *fn, const Value *boundary, int name) {
+    for (int i = 0; i < boundary->domain_count; i++)
+        if (boundary->domain[i] == name) return is_open(fn, boundary, name);
+    return false;
+}
+
+/* Positions before or behind the sequence on dim `d`; the other dims over all of theirs. `late`:
+ * the boundary is computed just now; so where it depends on the loop around, its position, and all
+ * of the indices that the value has there for itself. */
+static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behind, bool late) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const RowPlace *place = &fn->places[value->id];
@@ -114,10 +131,24 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
         out = &loop->body;
     }
     LExpr *lag = NULL;
-    bool bound[MAX_DOMAIN] = {false};
+    bool bound[MAX_DOMAIN] = {false}, here[MAX_DOMAIN] = {false};
+    LExpr **loops = fn->loop_position;
+    for (int k = 0; late && k < place->dim_count; k++)
+        here[k] = known_here(fn, boundary, boundary_name(value, place->dims[k]));
+    if (late) {
+        fn->loop_position =
+            arena_copy(lower->arena, loops, ((size_t)lower->graph->axes.count + 1) * sizeof *loops);
+        for (int k = 0; k < value->domain_count; k++)
+            fn->loop_position[lower->graph->indices.at[value->domain[k]].axis] = NULL;
+    }
     for (int k = 0; k < place->dim_count; k++) {
         int index = place->dims[k], axis = lower->graph->indices.at[index].axis;
         LExpr *low, *high;
+        if (here[k]) {
+            fn->map_position[index] = loops[axis];
+            bound[k] = true;
+            continue;
+        }
         if (k == d && !behind) {
             low = loop_int(m, -place->pre[k]);
             high = loop_int(m, 0);
@@ -154,6 +185,7 @@ static void fill_rows(Fn *fn, LBlock *out, const Value *value, int d, bool behin
     lower_store_boundary(fn, out, value, &row);
     for (int k = 0; k < place->dim_count; k++)
         if (bound[k]) fn->map_position[place->dims[k]] = NULL;
+    fn->loop_position = loops;
 }
 
 /* The one row of an in-place value, before its loop. */
@@ -164,9 +196,50 @@ static void fill_inplace(Fn *fn, LBlock *out, const Value *value) {
     for (int d = 0; d < value->domain_count; d++) fn->map_position[value->domain[d]] = NULL;
 }
 
-static bool ready(const Fn *fn, const Value *boundary, int before) {
-    (void)fn;
-    return schedule_is_leaf(boundary) || boundary->block < before;
+static void blocks_of(const SNest *nest, int *first, int *last) {
+    const SNest *from = nest, *to = nest;
+    while (from->kind == NEST_LOOP) from = from->children.at[0];
+    while (to->kind == NEST_LOOP) to = to->children.at[to->children.count - 1];
+    *first = from->block->number;
+    *last = to->block->number;
+}
+
+/* Whether one loop has both: then the rows are filled where the boundary is computed. */
+static bool in_one_loop(const Schedule *schedule, const Value *a, const Value *b) {
+    for (int i = 0; i < schedule->nests.count; i++) {
+        int first, last;
+        blocks_of(schedule->nests.at[i], &first, &last);
+        if (a->block < first || a->block > last) continue;
+        return schedule->nests.at[i]->kind == NEST_LOOP && b->block >= first && b->block <= last;
+    }
+    return false;
+}
+
+/* Whether a forward loop of `nests` binds this index of the value, and so writes behind the shorter
+ * sequences. */
+static bool goes_forward(const Fn *fn, const SNest *nest, const Value *value, int index) {
+    int axis = fn->lower->graph->indices.at[index].axis, first, last;
+    blocks_of(nest, &first, &last);
+    if (nest->kind != NEST_LOOP || value->block < first || value->block > last) return false;
+    if (nest->axis == axis && !nest->backward &&
+        schedule_loop_index(fn->lower->schedule, value, axis) == index)
+        return true;
+    for (int i = 0; i < nest->children.count; i++)
+        if (goes_forward(fn, nest->children.at[i], value, index)) return true;
+    return false;
+}
+
+static bool written_over(const Fn *fn, const Value *value, int index) {
+    const Schedule *schedule = fn->lower->schedule;
+    for (int i = 0; i < schedule->nests.count; i++)
+        if (goes_forward(fn, schedule->nests.at[i], value, index)) return true;
+    return false;
+}
+
+static bool ready(const Filling *f, const Value *boundary) {
+    if (schedule_is_leaf(boundary)) return true;
+    bool late = in_one_loop(f->fn->lower->schedule, boundary, f->reader);
+    return f->late ? late : !late && boundary->block < f->before;
 }
 
 static void fill_use(void *user, const Use *use, bool is_boundary) {
@@ -175,10 +248,10 @@ static void fill_use(void *user, const Use *use, bool is_boundary) {
     const Value *source = fn->lower->schedule->values.at[use->value];
     const RowPlace *place = &fn->places[source->id];
     if (is_boundary || use->access < 0 || source->boundary < 0 || place->buffer < 0) return;
+    if (f->late && source->boundary != f->late->id) return;
     /* Who reads no boundary may stand before it is computed. */
     if (fn->lower->schedule->accesses.at[use->access].boundary < 0) return;
-    const Value *boundary = fn->lower->schedule->values.at[source->boundary];
-    if (!ready(fn, boundary, f->before)) return;
+    if (!ready(f, boundary_of(fn, source))) return;
     bool inplace = source->storage == STORE_INPLACE;
     if (inplace && !fn->filled_pre[source->id]) fill_inplace(fn, f->out, source);
     if (inplace) fn->filled_pre[source->id] = 1;
@@ -188,16 +261,17 @@ static void fill_use(void *user, const Use *use, bool is_boundary) {
     for (int d = 0; d < place->dim_count && !inplace; d++) {
         unsigned char bit = (unsigned char)(1 << d);
         /* What a loop binds was filled before it. */
-        if (is_open(fn, source, place->dims[d])) continue;
+        if (!f->late && is_open(fn, source, place->dims[d])) continue;
         if (place->pre[d] && !(fn->filled_pre[source->id] & bit)) {
-            fill_rows(fn, f->out, source, d, false);
+            fill_rows(fn, f->out, source, d, false, f->late);
             fn->filled_pre[source->id] |= bit;
         }
         /* A forward loop writes over what lies behind the shorter sequences. */
         int axis = fn->lower->graph->indices.at[place->dims[d]].axis;
         bool last = !member || (f->nest->backward && f->nest->axis == axis);
+        if (f->late) last = !written_over(fn, source, place->dims[d]);
         if (place->post[d] && last && !(fn->filled_post[source->id] & bit)) {
-            fill_rows(fn, f->out, source, d, true);
+            fill_rows(fn, f->out, source, d, true, f->late);
             fn->filled_post[source->id] |= bit;
         }
     }
@@ -209,12 +283,23 @@ void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, const
     schedule_uses(fn->lower->schedule, reader, fill_use, &f);
 }
 
+void lower_fill_late(Fn *fn, LBlock *out, const Value *boundary) {
+    const Schedule *schedule = fn->lower->schedule;
+    if (fn->step || !boundary->bounds) return;
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *reader = schedule->values.at[i];
+        if (!reader->live || schedule_is_leaf(reader)) continue;
+        Filling f = {.fn = fn, .out = out, .reader = reader, .late = boundary};
+        schedule_uses(schedule, reader, fill_use, &f);
+    }
+}
+
 void lower_fill_again(Fn *fn, LBlock *out, const Value *value) {
     const RowPlace *place = &fn->places[value->id];
     if (value->boundary < 0 || place->buffer < 0 || value->storage == STORE_INPLACE) return;
     for (int d = 0; d < place->dim_count; d++)
         if (place->post[d] && !is_open(fn, value, place->dims[d]))
-            fill_rows(fn, out, value, d, true);
+            fill_rows(fn, out, value, d, true, false);
 }
 
 void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr *at) {

@@ -198,6 +198,9 @@ void lower_nests(Fn *fn, LBlock *out);
 /* Boundary rows of everything that `reader` reads at other positions, as far as they are known
  * before block `before` and not filled yet. `nest`: the loop that begins then; NULL: a block. */
 void lower_fill_uses(Fn *fn, LBlock *out, const Value *reader, int before, const SNest *nest);
+/* Inside of a loop, once `boundary` is computed: rows that hold it for who reads earlier in a turn,
+ * in turns that follow. */
+void lower_fill_late(Fn *fn, LBlock *out, const Value *boundary);
 /* After a turn of a loop: rows behind the sequences on axes that it does not bind. */
 void lower_fill_again(Fn *fn, LBlock *out, const Value *value);
 /* row of `value` at `row` := boundary */

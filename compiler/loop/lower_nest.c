@@ -83,7 +83,9 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
         /* As does a loop inside of another one, see there. */
         for (int i = 0; i < block->values.count && block->loop_count && !fn->step; i++) {
             const Value *value = schedule->values.at[block->values.at[i]];
-            if (!schedule_is_leaf(value) && value->stage == stage) lower_fill_again(fn, out, value);
+            if (schedule_is_leaf(value) || value->stage != stage) continue;
+            lower_fill_again(fn, out, value);
+            lower_fill_late(fn, out, value);
         }
         lower_hold_outside(fn, out, block->number, stage);
         stops_after(fn, out, block, stage);

@@ -136,11 +136,27 @@ static void name_indices(void *user, const Use *use, bool boundary) {
             source->boundary_index[d] = access->at[d].index;
 }
 
+/* The boundary depends on no index that is read elsewhere. */
+static void unname_indices(void *user, const Use *use, bool boundary) {
+    Schedule *schedule = user;
+    Value *source = schedule->values.at[use->value];
+    if (boundary || use->access < 0) return;
+    const Access *access = &schedule->accesses.at[use->access];
+    if (access->boundary < 0 || access->boundary != source->boundary) return;
+    for (int d = 0; d < access->at_count; d++)
+        if (access->at[d].kind != AT_INDEX || access->at[d].offset) source->boundary_index[d] = -1;
+}
+
 void schedule_boundary_indices(Schedule *schedule) {
-    for (int i = 0; i < schedule->values.count; i++)
-        memcpy(schedule->values.at[i]->boundary_index, schedule->values.at[i]->domain,
-               sizeof schedule->values.at[i]->domain);
+    for (int i = 0; i < schedule->values.count; i++) {
+        Value *value = schedule->values.at[i];
+        memcpy(value->boundary_index, value->domain, sizeof value->domain);
+        if (value->boundary >= 0) schedule->values.at[value->boundary]->bounds = true;
+    }
     for (int i = 0; i < schedule->values.count; i++)
         if (schedule->values.at[i]->live)
             schedule_uses(schedule, schedule->values.at[i], name_indices, schedule);
+    for (int i = 0; i < schedule->values.count; i++)
+        if (schedule->values.at[i]->live)
+            schedule_uses(schedule, schedule->values.at[i], unname_indices, schedule);
 }

@@ -56,10 +56,10 @@ static void note_read(const Graph *graph, const DepResult *result, int sign, Dia
 }
 
 bool schedule_causal(Arena *arena, const Graph *graph, Diags *diags) {
-    DepEdges edges = depend_graph(arena, graph, true);
+    DepEdges edges = depend_graph(arena, graph, INDEX_FIRST);
     if (depend_nests(arena, graph->nodes.count, &edges, graph->axes.count).failure == DEP_OK)
         return true;
-    edges = depend_graph(arena, graph, false);
+    edges = depend_graph(arena, graph, INDEX_FREE);
     DepResult result = depend_nests(arena, graph->nodes.count, &edges, graph->axes.count);
     Span span = {0};
     switch (result.failure) {

@@ -65,10 +65,9 @@ typedef struct DepResult {
 /* Orders `count` nodes. Blocks are as large and as early as they can be. */
 DepResult depend_nests(Arena *arena, int count, const DepEdges *edges, int axis_count);
 
-/* The index of a value's domain that a loop over `axis` binds: one that no reader reduces over in a
- * range of the other, else that of the reader that stands last; where `first` is set, the first of
- * the domain. Neither is right for all: who finds no order by one rule asks for one by the other. -1
- * when the domain does not have the axis. */
+/* The index of a value's domain that a loop over `axis` binds: by the rule of the
+ * value. None is right for all: who finds no order by one asks for one by the next. -1 when the
+ * domain does not have the axis. */
 int depend_loop_index(const Graph *graph, const Wanted *value, int axis);
 
 /* Labels of a use, appended to `edge`: `at` where it reads, for each index of the source's domain
@@ -81,7 +80,7 @@ void depend_labels(const Graph *graph, const Wanted *reader, Op op, const Attr *
 bool depend_strict(const DepEdge *edge, int axis);
 
 /* All edges of a graph. */
-DepEdges depend_graph(Arena *arena, const Graph *graph, bool first);
+DepEdges depend_graph(Arena *arena, const Graph *graph, IndexRule rule);
 
 /* E-CAUSAL: reports why a graph cannot be evaluated in any order, naming the cycle. True when it
  * can. */

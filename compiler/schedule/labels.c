@@ -1,13 +1,23 @@
 /* Labels: how far, on which axis, a reader looks. And the edges of a whole Graph. */
 #include "schedule/depend.h"
 
+/* Does the loop bind index `i` of the value's domain rather than `found`, which stands before it? */
+static bool rather(const Wanted *value, int i, int found) {
+    const Relation *a = &value->relations[found], *b = &value->relations[i];
+    switch (value->rule) {
+    case INDEX_FREE: return b->bound < a->bound;
+    case INDEX_FIRST: return false;
+    case INDEX_LAST: return true;
+    case INDEX_MIXED: return b->bound < a->bound && a->kind != RELATION_ALL;
+    }
+    return false;
+}
+
 int depend_loop_index(const Graph *graph, const Wanted *value, int axis) {
     int found = -1;
     for (int i = 0; i < value->count; i++) {
         if (graph->indices.at[value->domain[i]].axis != axis) continue;
-        if (found < 0 ||
-            (!value->first && value->relations[i].bound < value->relations[found].bound))
-            found = i;
+        if (found < 0 || rather(value, i, found)) found = i;
     }
     return found < 0 ? -1 : value->domain[found];
 }
@@ -104,18 +114,18 @@ static void label_pointers(const Graph *graph, const Node *node, const Wanted *r
     }
 }
 
-DepEdges depend_graph(Arena *arena, const Graph *graph, bool first) {
+DepEdges depend_graph(Arena *arena, const Graph *graph, IndexRule rule) {
     DepEdges edges = {0};
     Relation *const *relations = relation_graph(arena, graph);
     for (int i = 0; i < graph->nodes.count; i++) {
         const Node *node = graph->nodes.at[i];
-        const Wanted reader = {i, node->domain_count, node->domain, relations[i], first};
+        const Wanted reader = {i, node->domain_count, node->domain, relations[i], rule};
         const Attr *reduction = relation_reduces(node->op) ? &node->attr : NULL;
         for (int j = 0; j < node->in_count; j++) {
             if (node->in[j] < 0) continue;
             const Node *from = graph->nodes.at[node->in[j]];
             const Wanted source = {from->id, from->domain_count, from->domain, relations[from->id],
-                                   first};
+                                   rule};
             DepEdge edge = {.from = from->id, .to = node->id};
             bool reads = node->op == OP_READ && j == 0;
             depend_labels(graph, &reader, node->op, reduction, &source,

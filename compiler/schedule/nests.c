@@ -26,8 +26,7 @@ static bool has_index(const Value *value, int index) {
 static Wanted wanted_of(const Schedule *schedule, const Value *value) {
     if (value->id < 0) return (Wanted){0}; /* a gap in a text */
     Value *own = schedule->values.at[value->id];
-    return (Wanted){value->id, own->domain_count, own->domain, own->relations,
-                    schedule->first_index};
+    return (Wanted){value->id, own->domain_count, own->domain, own->relations, schedule->rule};
 }
 
 DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *use) {
@@ -348,14 +347,42 @@ static SNest *convert(Schedule *schedule, const Nest *nest, const int *global, i
     return out;
 }
 
-bool normal_nests(Schedule *schedule) {
+static void lost_order(Diags *diags) {
+    diag_error(diags, "internal", (Span){0},
+               "the normal form has lost an order that the graph had");
+}
+
+/* Two indices on one axis: each rule of depend_loop_index may miss an order that there is. */
+static bool refuse_order(const Schedule *schedule, const DepResult *result, const int *global,
+                         Diags *diags) {
+    const Graph *graph = schedule->graph;
+    for (int i = 0; i < result->cycle.count; i++) {
+        const Value *value = schedule->values.at[global[result->cycle.at[i]]];
+        for (int d = 0; d < value->domain_count; d++)
+            for (int e = 0; e < d; e++) {
+                if (graph->indices.at[value->domain[d]].axis !=
+                    graph->indices.at[value->domain[e]].axis)
+                    continue;
+                diag_error(diags, "E-LOWER", value->span,
+                           "a recurrence in this order of two indices over one axis is not "
+                           "compiled yet; run it with --backend=interp");
+                return true;
+            }
+    }
+    return false;
+}
+
+bool normal_nests(Schedule *schedule, Diags *diags) {
     int *global;
     DepResult result = analyse(schedule, &global);
-    if (result.failure != DEP_OK) {
-        schedule->first_index = true;
+    for (int rule = INDEX_FIRST; result.failure != DEP_OK; rule++) {
+        if (rule > INDEX_MIXED) {
+            if (!refuse_order(schedule, &result, global, diags)) lost_order(diags);
+            return false;
+        }
+        schedule->rule = (IndexRule)rule;
         result = analyse(schedule, &global);
     }
-    if (result.failure != DEP_OK) return false;
     int number = 0, depth = schedule->graph->axes.count + 1;
     int *last = ARENA_ARRAY(schedule->arena, (int64_t)schedule->values.count * depth + 1, int);
     for (int i = 0; i < result.nests.count; i++)
@@ -370,7 +397,10 @@ bool normal_nests(Schedule *schedule) {
     schedule_liveness(schedule);
     for (int i = 0; i < schedule->values.count; i++) schedule->values.at[i]->nest = -1;
     result = analyse(schedule, &global);
-    if (result.failure != DEP_OK) return false;
+    if (result.failure != DEP_OK) {
+        lost_order(diags);
+        return false;
+    }
     number = 0;
     for (int i = 0; i < result.nests.count; i++)
         set_nest(schedule, result.nests.at[i], global, &number, last);

@@ -4,7 +4,7 @@
  * keeps readers of the arrays safe: every number refers to something. All else is for
  * schedule_verify.
  *
- *   schedule NAME [first] [without CHOICE …]          of the graph's model; choices.def
+ *   schedule NAME [first | last | mixed] [without CHOICE …]          of the graph's model; choices.def
  *   VALUE                                     inputs, parameters, constants, positions: read where
  * they lie map | block                               outside of all loops | inside loop AXIS
  * forward|backward                or scan; what is indented deeper is inside stage N prologue VALUE
@@ -205,7 +205,12 @@ static void parse_head(ParseSchedule *p) {
     Reader *r = &p->r;
     Name name = reader_name(r);
     if (!r->failed && name != r->graph->model) reader_fail(r, "the graph is of another model");
-    p->schedule->first_index = reader_accept_word(r, "first");
+    if (reader_accept_word(r, "first"))
+        p->schedule->rule = INDEX_FIRST;
+    else if (reader_accept_word(r, "last"))
+        p->schedule->rule = INDEX_LAST;
+    else if (reader_accept_word(r, "mixed"))
+        p->schedule->rule = INDEX_MIXED;
     if (r->failed || !reader_accept_word(r, "without")) return;
     do {
         name = reader_name(r);

@@ -335,7 +335,9 @@ static void put_nest(const Schedule *schedule, const SNest *nest, int indent, Te
 void schedule_print(const Schedule *schedule, Text *out) {
     text_puts(out, "schedule ");
     put_name(out, schedule->graph->model);
-    if (schedule->first_index) text_puts(out, " first");
+    if (schedule->rule == INDEX_FIRST) text_puts(out, " first");
+    if (schedule->rule == INDEX_LAST) text_puts(out, " last");
+    if (schedule->rule == INDEX_MIXED) text_puts(out, " mixed");
     for (int i = 0, shown = 0; i < CHOICE_COUNT; i++)
         if (schedule->choices.off[i])
             text_printf(out, "%s %s", shown++ ? "" : " without", choice_name((Choice)i));

@@ -55,8 +55,7 @@ void schedule_liveness(Schedule *schedule) {
 int schedule_loop_index(const Schedule *schedule, const Value *value, int axis) {
     if (value->id < 0) return -1;
     Value *own = schedule->values.at[value->id];
-    Wanted wanted = {value->id, own->domain_count, own->domain, own->relations,
-                     schedule->first_index};
+    Wanted wanted = {value->id, own->domain_count, own->domain, own->relations, schedule->rule};
     return depend_loop_index(schedule->graph, &wanted, axis);
 }
 
@@ -171,11 +170,7 @@ Schedule *schedule_build_with(Arena *arena, const Graph *graph, const Choices *c
     schedule->graph = graph;
     if (choices) schedule->choices = *choices;
     if (!normal_values(schedule, diags)) return NULL;
-    if (!normal_nests(schedule)) {
-        diag_error(diags, "internal", (Span){0},
-                   "the normal form has lost an order that the graph had");
-        return NULL;
-    }
+    if (!normal_nests(schedule, diags)) return NULL;
     stage_blocks(schedule);
     storage_decide(schedule);
     schedule_settle(schedule);

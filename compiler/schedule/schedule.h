@@ -89,8 +89,10 @@ typedef struct Value {
     Storage storage;
     int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN]; /* HISTORY: positions before 0 and behind the last,
                                                   for each index of the domain */
+    bool bounds;                               /* the boundary of another value */
     int boundary;                              /* HISTORY, INPLACE: value found there, or -1 */
-    int boundary_index[MAX_DOMAIN]; /* what the boundary's domain calls each index of this one */
+    int boundary_index[MAX_DOMAIN]; /* what the boundary's domain calls each index of this one; -1
+                                     */
 } Value;
 
 /* Products of a family that read the same vector at the same place: one loop over k. */
@@ -137,7 +139,7 @@ typedef struct Schedule {
     Arena *arena;
     const Graph *graph;
     Choices choices;
-    bool first_index; /* loops bind the first index of two on one axis (depend_loop_index) */
+    IndexRule rule; /* the first by which an order is found */
     VEC(Value *) values;
     VEC(Access) accesses;
     VEC(int) outputs; /* value of each graph output */
@@ -203,7 +205,8 @@ bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
 void normal_merge(Schedule *schedule, Value *sum);
 void normal_sequences(Schedule *schedule);  /* boundaries.c: what has rows by sequence */
 void normal_boundaries(Schedule *schedule); /* boundaries.c: one boundary a value */
-bool normal_nests(Schedule *schedule);      /* nests.c: components, N4, blocks */
+/* nests.c: components, N4, blocks; false when it has reported why there is no order */
+bool normal_nests(Schedule *schedule, Diags *diags);
 void stage_blocks(Schedule *schedule);      /* stages.c: stages, partial sums, families, segments */
 void storage_decide(Schedule *schedule);    /* storage.c */
 void schedule_settle(Schedule *schedule);   /* schedule.c: the order of the text */

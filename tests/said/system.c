@@ -196,6 +196,22 @@ static void write_term(System *s, int own, const char *indices, Text *out) {
     }
 }
 
+/* A number, the start of an input, or what another variable or input has over one of two indices.
+ */
+static void write_boundary(System *s, const Variable *v) {
+    int kept = dice(&s->dice, 2), w = dice(&s->dice, s->count);
+    const Variable *other = &s->variables[w];
+    if (v->slots == 2 && dice_percent(&s->dice, 12) && other->slots == 1 && !*other->member &&
+        axis_of(other->index[0]) == axis_of(v->index[kept]))
+        text_printf(&s->body, "0.5 * %s[%c]\n", other->name, v->index[kept]);
+    else if (v->slots == 2 && v->index[1] == 'u' && dice_percent(&s->dice, 3))
+        text_puts(&s->body, "0.5 * y[u]\n");
+    else if (dice_percent(&s->dice, 12))
+        text_puts(&s->body, "tanh(x[first])\n");
+    else
+        text_printf(&s->body, "0.%d\n", dice(&s->dice, 3));
+}
+
 static void write_equation(System *s, int own) {
     Variable *v = &s->variables[own];
     char indices[3] = {0};
@@ -208,12 +224,7 @@ static void write_equation(System *s, int own) {
     if (v->slots) text_puts(&left, "]");
     if (v->boundary) {
         text_printf(&s->body, "    state %s: %s = ", text_string(&left), shape);
-        if (v->slots == 2 && v->index[1] == 'u' && dice_percent(&s->dice, 3))
-            text_puts(&s->body, "0.5 * y[u]\n");
-        else if (dice_percent(&s->dice, 12))
-            text_puts(&s->body, "tanh(x[first])\n");
-        else
-            text_printf(&s->body, "0.%d\n", dice(&s->dice, 3));
+        write_boundary(s, v);
     }
     text_printf(&s->body, "    %s: %s = 0.%d * ", text_string(&left), shape, 3 + dice(&s->dice, 5));
     write_input(s, indices, &s->body);

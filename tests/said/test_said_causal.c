@@ -71,7 +71,7 @@ static InterpStatus on_demand(Arena *arena, const Graph *graph, int size, const 
 }
 
 static Found reason_of(Arena *arena, const Graph *graph) {
-    DepEdges edges = depend_graph(arena, graph, false);
+    DepEdges edges = depend_graph(arena, graph, INDEX_FREE);
     switch (depend_nests(arena, graph->nodes.count, &edges, graph->axes.count).failure) {
     case DEP_INSTANT: return OVER_INSTANT;
     case DEP_ALL: return OVER_ALL;
@@ -238,6 +238,34 @@ static void known_systems(void **state) {
          "model S(x[t]: [], y[u]: []) -> h[t]: [] {\n state c[u,t]: [] = g[t]\n"
          " c[u,t] = 0.5 * c[u-1,t] + x[t] + y[u]\n state h[t]: [] = 0\n"
          " h[t] = tanh(c[last,t])\n g[t]: [] = 0.5 * h[t-1]\n}\n"},
+        {RUNS, /* the boundary's index is that of the second slot, by the name of the first */
+         "model S(x[t]: []) -> z: [] {\n time s in t\n state c[t,s]: [] = 0.5 * x[s]\n"
+         " c[t,s] = 0.7 * x[t] + 0.3 * tanh(c[t-1,t])\n z = sum[s](c[last,s])\n}\n"},
+        {RUNS, /* a boundary value that the loop computes behind its readers, for later turns */
+         "model S(x[t]: [], y[u]: []) -> b[t,u]: [] {\n time s in t\n time r in u\n"
+         " state b[t,u]: [] = 0.5 * c[t]\n b[t,u] = 0.5 * x[t] + 0.3 * sum[s < t](b[s,u-2])\n"
+         " c[t]: [] = 0.4 * x[t] + 0.4 * tanh(mean[r](b[t,r]))\n}\n"},
+        {RUNS, /* the same, behind the ends, at indices that come in turn */
+         "model S(x[t]: []) -> g[t]: [] {\n time s in t\n"
+         " b[t]: [] = 0.5 * x[t] + 0.5 * tanh(c[t+1])\n state c[t]: [] = 0.1\n"
+         " c[t] = 0.5 * x[t] + 0.3 * g[t+2]\n state e[t,s]: [] = 0.5 * b[s]\n"
+         " e[t,s] = 0.4 * x[t]\n state g[t]: [] = 0.1\n"
+         " g[t] = 0.6 * x[t] + 0.4 * tanh(sum[s >= t](e[t+2,s]))\n}\n"},
+        {RUNS, /* one value by its first index, one by the other */
+         "model S(x[t]: []) -> c[s]: [], z: [] {\n time s in t\n state h[t,s]: [] = 0.1\n"
+         " h[t,s] = 0.3 * x[t] + 0.2 * c[t-1]\n state c[s]: [] = 0.1\n"
+         " c[s] = 0.7 * x[s] + 0.3 * logsumexp[t in s-3:s](h[t,s])\n"
+         " z = sum[s](h[s,s-2])\n}\n"},
+        {RUNS, /* by the last index */
+         "model S(x[t]: []) -> z: [], b[t]: [] {\n time s in t\n state a[t,s]: [] = 0.2\n"
+         " a[t,s] = 0.4 * x[t] + 0.5 * tanh(a[t,s-2])\n b[t] = x[t] + sum[s < t](a[s,s-2])\n"
+         " e[t]: [] = 0.2 * tanh(min[s <= t](a[s,t-1]))\n z = min[t](e[t])\n}\n"},
+        {NOT_LOWERED_YET, /* one by its first, one by its last */
+         "model S(x[t]: []) -> z: [], b[t]: [], d[t]: [] {\n time s in t\n"
+         " state a[t,s]: [] = 0.2\n a[t,s] = 0.4 * x[t] + 0.5 * tanh(a[t,s-2])\n"
+         " b[t] = x[t] + sum[s < t](a[s,s-2])\n e[t]: [] = 0.2 * tanh(min[s <= t](a[s,t-1]))\n"
+         " state c[t,s]: [] = 0.2\n c[t,s] = 0.4 * x[t] + 0.5 * tanh(c[t-2,s])\n"
+         " d[t] = sum[s < t](c[t,s])\n z = min[t](e[t])\n}\n"},
         {OVER_ALL, /* wanted at its own position by one, elsewhere by the other: in any order */
          "model S(x[t]: [] = 0.3) -> a[t,u]: [] {\n time s in t\n time r in u\n"
          " a[t,u]: [] = x[t] + sum[s in t-1:t](g[s])\n state b[t]: [] = 0\n"
