@@ -23,7 +23,8 @@ typedef enum CUse {
     USE_ALIAS = 256,     /* lanes 1: typedef f32_any, for memory behind a void pointer */
     USE_FROM_BITS = 512, /* lanes 1: f32_of_bits */
     USE_TO_BITS = 1024,  /* lanes 1: bits_of_f32 */
-    USE_ABS = 2048       /* lanes 1: abs_f32 */
+    USE_ABS = 2048,      /* lanes 1: abs_f32 */
+    USE_MULHI = 4096     /* of I32 */
 } CUse;
 
 enum { C_LANE_LEVELS = 7 }; /* 1, 2, 4 … 64 lanes */

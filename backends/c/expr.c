@@ -69,7 +69,7 @@ static bool repeats(const LExpr *e, int place) {
     if (e->kind != LE_OP) return false;
     if (e->op == SOP_MIN || e->op == SOP_MAX || c_by_lane(e)) return true;
     if (e->lanes == 1) return false;
-    return e->op == SOP_FMA || (e->op == SOP_SELECT && place == 0);
+    return e->op == SOP_FMA || e->op == SOP_MULHI || (e->op == SOP_SELECT && place == 0);
 }
 
 /* What a constant that holds `e` is called. */

@@ -186,6 +186,24 @@ static void choose(EmitC *c, Text *out, const LExpr *e, Binding around) {
     c_close(out, B_TERNARY, around);
 }
 
+/* The upper half of a product of unsigned integers; of lanes by the macro, which multiplies every
+ * other one as a number of twice the width. */
+static void upper_product(EmitC *c, Text *out, const LExpr *e, Binding around) {
+    if (e->lanes > 1) {
+        if (e->lanes > 2) c_use(c, LT_I64, e->lanes / 2, USE_UNSIGNED);
+        c_use(c, LT_I32, e->lanes, USE_UNSIGNED);
+        macro(c, out, e, "MULHI", USE_MULHI);
+        return;
+    }
+    c_open(out, B_UNARY, around);
+    text_puts(out, "(int32_t)((uint64_t)(uint32_t)");
+    c_print(c, out, e->a, B_UNARY);
+    text_puts(out, " * (uint32_t)");
+    c_print(c, out, e->b, B_UNARY);
+    text_puts(out, " >> 32)");
+    c_close(out, B_UNARY, around);
+}
+
 static void prefix(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding around) {
     c_open(out, B_UNARY, around);
     text_puts(out, sign);
@@ -211,6 +229,7 @@ void c_operation(EmitC *c, Text *out, const LExpr *e, Binding around) {
     case SOP_MIN: extreme(c, out, e, ">", around); return;
     case SOP_MAX: extreme(c, out, e, "<", around); return;
     case SOP_ABS: absolute(c, out, e, around); return;
+    case SOP_MULHI: upper_product(c, out, e, around); return;
     case SOP_AND: infix(c, out, e, "&", B_BITS, B_UNARY, around > B_ANY ? B_POST : B_ANY); return;
     case SOP_OR: infix(c, out, e, "|", B_BITS, B_UNARY, around > B_ANY ? B_POST : B_ANY); return;
     case SOP_XOR: infix(c, out, e, "^", B_BITS, B_UNARY, around > B_ANY ? B_POST : B_ANY); return;

@@ -185,6 +185,40 @@ static void print_simple_macros(const CUses *uses, Text *out) {
         }
 }
 
+/* Lanes in pairs are numbers of 64 bits. gcc 12 does not see that their upper halves are zero, and
+ * gets the instruction of x86, which looks at the lower ones alone. */
+static void print_upper_product(const CUses *uses, Text *out) {
+    static const char *const needs[] = {"__SSE2__", "__AVX2__", "__AVX512F__"};
+    for (int level = 1; level < C_LANE_LEVELS; level++) {
+        int lanes = 1 << level, half = lanes / 2;
+        if (!(uses->of[LT_I32][level] & USE_MULHI)) continue;
+        text_puts(out, "\n/* The upper halves of products of unsigned integers. */\n");
+        if (lanes == 2) {
+            text_puts(out, "#define MULHI_I32X2(a, b) ((i32x2)");
+            print_lanes(out, 2, "(int32_t)((uint64_t)(uint32_t)(a)[#] * (uint32_t)(b)[#] >> 32)");
+            continue;
+        }
+        bool x86 = lanes <= 16;
+        if (x86) {
+            text_printf(out,
+                        "#if defined(__GNUC__) && !defined(__clang__) && defined(%s)\n"
+                        "#define MUL_U64X%d(a, b) ((u64x%d)__builtin_ia32_pmuludq%d%s(",
+                        needs[level - 2], half, half, 32 * lanes, lanes == 16 ? "_mask" : "");
+            text_printf(out, "(i32x%d)(a), (i32x%d)(b)%s))\n#else\n", lanes, lanes,
+                        lanes == 16 ? ", (__attribute__((vector_size(64))) long long){0}, 255" : "");
+        }
+        text_printf(out, "#define MUL_U64X%d(a, b) (((a) & 0xffffffffu) * ((b) & 0xffffffffu))\n",
+                    half);
+        if (x86) text_puts(out, "#endif\n");
+        text_printf(out,
+                    "#define MULHI_I32X%d(a, b) \\\n"
+                    "    ((i32x%d)((MUL_U64X%d((u64x%d)(a), (u64x%d)(b)) >> 32) | \\\n"
+                    "              (MUL_U64X%d((u64x%d)(a) >> 32, (u64x%d)(b) >> 32) & \\\n"
+                    "               UINT64_C(0xffffffff00000000))))\n",
+                    lanes, lanes, half, half, half, half, half, half);
+    }
+}
+
 /* ---- fma ---- */
 
 static bool any_fma(const CUses *uses, LoopType type, int least) {
@@ -299,5 +333,6 @@ void c_prelude(const CUses *uses, const LoopModule *module, Text *out) {
     print_types(uses, out);
     print_bits(uses, out);
     print_simple_macros(uses, out);
+    print_upper_product(uses, out);
     print_fma(uses, out);
 }

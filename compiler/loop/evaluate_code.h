@@ -28,6 +28,7 @@ typedef enum EvCode {
     EV_FLOATS(EV_FMA),
     EV_FLOATS(EV_ABS),
     EV_INTS(EV_MOD),
+    EV_MULHI,
     EV_INTS(EV_AND),
     EV_INTS(EV_OR),
     EV_INTS(EV_XOR),

@@ -124,6 +124,7 @@ static uint16_t code_of(const LExpr *e) {
     case SOP_FMA: return typed(EV_FMA_F32, type);
     case SOP_ABS: return typed(EV_ABS_F32, type);
     case SOP_MOD: return wide(EV_MOD_I32, type);
+    case SOP_MULHI: return EV_MULHI;
     case SOP_AND: return wide(EV_AND_I32, type);
     case SOP_OR: return wide(EV_OR_I32, type);
     case SOP_XOR: return wide(EV_XOR_I32, type);

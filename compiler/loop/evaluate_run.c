@@ -235,6 +235,7 @@ bool eval_execute(EvRun *run, EvFunction *f, int64_t *result, int *at) {
             else
                 LANES(int64_t, int64_t, a[n] % b[n]);
             break;
+        case EV_MULHI: LANES(int32_t, uint32_t, (uint64_t)a[n] * b[n] >> 32); break;
         case EV_MATH:
             eval_math((ScalarOp)i->c, (LoopType)i->type, i->lanes, r + i->d, r + i->a,
                       i->b == EV_NONE ? NULL : r + i->b);

@@ -144,7 +144,9 @@ static bool types_fit(const LExpr *e) {
     case SK_ARITH:
         if (e->op == SOP_FMA || e->op == SOP_ABS) return is_float(type) && all_of_type(e, e->type);
         return check_is_arith(type) && all_of_type(e, e->type);
-    case SK_BITS: return check_is_arith(type) && !is_float(type) && all_of_type(e, e->type);
+    case SK_BITS:
+        if (e->op == SOP_MULHI && type != LT_I32) return false;
+        return check_is_arith(type) && !is_float(type) && all_of_type(e, e->type);
     case SK_COMPARE:
         return check_is_arith(type) && all_of_type(e, type) && e->type == loop_mask_of(type);
     case SK_MASK: return check_is_mask(type) && all_of_type(e, e->type);

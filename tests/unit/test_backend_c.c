@@ -106,6 +106,10 @@ static void whole_results(Ops *o, LExpr *x, LExpr *y) {
     static const ScalarOp binary[] = {SOP_ADD, SOP_SUB, SOP_MUL, SOP_MIN,
                                       SOP_MAX, SOP_AND, SOP_OR,  SOP_XOR};
     for (size_t i = 0; i < sizeof binary / sizeof *binary; i++) result(o, op(o, binary[i], a, b));
+    if (o->whole == LT_I32) {
+        result(o, op(o, SOP_MULHI, a, b));
+        result(o, op(o, SOP_MULHI, op(o, SOP_XOR, a, b), whole_of(o, INT32_C(-766435501))));
+    }
     result(o, op(o, SOP_NEG, a, NULL));
     result(o,
            op(o, SOP_XOR, op(o, SOP_SHL, a, whole_of(o, 13)), op(o, SOP_SHR, b, whole_of(o, 7))));

@@ -142,6 +142,23 @@ static void integers_wrap(void **state) {
                 integer(SOP_OR, 6, 3) == 7);
 }
 
+/* The upper half of a product without sign: 0xffffffff^2 = 0xfffffffe00000001. */
+static void upper_products(void **state) {
+    (void)state;
+    static const int32_t of[][3] = {
+        {-1, -1, -2},          {-1, 2, 1}, {INT32_MIN, INT32_MIN, 0x40000000}, {0x7fffffff, 2, 0},
+        {0x10000, 0x10000, 1}, {-1, 0, 0}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        Fixture *x = fixture(1, true, LT_I32);
+        LExpr *a = loop_int_of(x->m, LT_I32, of[i][0]), *b = loop_int_of(x->m, LT_I32, of[i][1]);
+        loop_return(x->m, x->body, loop_op(x->m, SOP_MULHI, a, b, NULL));
+        int64_t result = -1;
+        assert_true(run(x, NULL, 0, &result));
+        assert_int_equal(result, of[i][2]);
+        done(x);
+    }
+}
+
 static void division_by_zero_is_caught(void **state) {
     (void)state;
     Fixture *x = fixture(1, true, LT_I64);
@@ -367,8 +384,10 @@ static bool overlapping(int64_t offset, bool alias, bool written, char *message)
     b.alias = alias ? first + 1 : 0;
     int second = loop_buffer(x->m, x->f, b);
     int read = loop_let(x->m, x->f, x->body, "v", load(x, first, num(x, 3), 1));
-    if (written) loop_store(x->m, x->body, second, num(x, 0), var(x, read), false);
-    else loop_let(x->m, x->f, x->body, "w", load(x, second, num(x, 0), 1));
+    if (written)
+        loop_store(x->m, x->body, second, num(x, 0), var(x, read), false);
+    else
+        loop_let(x->m, x->f, x->body, "w", load(x, second, num(x, 0), 1));
     float memory[16] = {0};
     LoopValue args[] = {INTEGER(offset), POINTER(memory)};
     bool fine = run(x, args, 2, NULL);
@@ -531,6 +550,7 @@ int main(void) {
         cmocka_unit_test(fma_is_not_mul_and_add),
         cmocka_unit_test(single_operations),
         cmocka_unit_test(integers_wrap),
+        cmocka_unit_test(upper_products),
         cmocka_unit_test(division_by_zero_is_caught),
         cmocka_unit_test(bits_masks_selects),
         cmocka_unit_test(conversions),

@@ -124,6 +124,7 @@ static void types(void **state) {
     broken("set i.7 = fma(i.7, i.7, i.7)", "fma does not give i64");
     broken("set i.7 = abs(i.7)", "abs does not give i64");
     broken("let a.8: f32 = and(x.6, x.6)", "and does not give f32");
+    broken("let a.8: i64 = mulhi(i.7, i.7)", "mulhi does not give i64");
     broken("let a.8: f32 = mod(x.6, x.6)", "mod does not give f32");
     broken("let a.8: f32 = add(x.6, v.3)", "add of 1 lanes has an operand of 8");
     broken("let a.8: m32 = lt(x.6, d.5)", "lt does not give m32 from f32, f64");
