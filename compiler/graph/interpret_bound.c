@@ -97,6 +97,32 @@ static Ball draw(const Rounding *r, const Attr *attr, double v, Ball a, Ball b, 
     return ball_round(r, v, a.e + b.e + 2 * r->unit * (fabs(a.v) + fabs(b.v)), 2, true);
 }
 
+void interp_bound_drawn(Run *run, const Plan *plan, const double *in, int64_t i, double u) {
+    const Plan *from = &run->plans[plan->node->in[0]];
+    if (plan->node->attr.draw == DRAW_BERNOULLI) {
+        const Shape *shape = &from->node->type.shape;
+        Ball p =
+            interp_ball(run->rounding, from, in, interp_element(shape, &plan->node->type.shape, i));
+        if (p.e > 0 && u >= p.v - p.e && u <= p.v + p.e) jump(run, plan);
+        return;
+    }
+    /* A share of a sum of exponentials moves by twice what the logits do, at most; compiled code
+     * makes it in double, too. */
+    double top = -INFINITY, all = 0, so_far = 0, e = 0;
+    for (int64_t v = 0; v < from->count; v++) {
+        top = fmax(top, in[v]);
+        e = fmax(e, interp_ball(run->rounding, from, in, v).e);
+    }
+    for (int64_t v = 0; v < from->count; v++) all += exp(in[v] - top);
+    double near = expm1(2 * e) + 8 * (double)from->count * 0x1p-53;
+    bool sure = near < INFINITY;
+    for (int64_t v = 0; v + 1 < from->count; v++) {
+        so_far += exp(in[v] - top) / all;
+        sure = sure && !(fabs(u - so_far) <= near);
+    }
+    if (!sure && from->count > 1) jump(run, plan);
+}
+
 /* The ball of element `i`; operands as `x`. */
 static Ball element_ball(Run *run, const Plan *plan, const Ball x[3], double v, bool *jumps) {
     const Rounding *r = run->rounding;
@@ -108,9 +134,6 @@ static Ball element_ball(Run *run, const Plan *plan, const Ball x[3], double v, 
         if (node->op == OP_SELECT) return x[0].v != 0 ? x[1] : x[2];
         return ball_clip(x[0], x[1], x[2], jumps);
     case CLASS_LEAF:
-        if (node->attr.draw == DRAW_BERNOULLI && x[0].e > 0 && x[0].v > -x[0].e &&
-            x[0].v < 1 + x[0].e)
-            *jumps = true; /* the number that was drawn is not known here */
         if (node->attr.draw == DRAW_BERNOULLI || node->attr.draw == DRAW_CATEGORICAL)
             return (Ball){v, 0};
         return draw(r, &node->attr, v, x[0], x[1], node->in_count > 0);
@@ -154,8 +177,5 @@ void interp_bound(Run *run, const Plan *plan, const double *const *in, double *o
         if (!whole && isfinite(out[i]) != isfinite(y.v) && node->op != OP_SIGN) e = INFINITY;
         interp_put_bound(plan, out, i, isnan(e) ? INFINITY : e);
     }
-    if (node->op == OP_DRAW && node->attr.draw == DRAW_CATEGORICAL)
-        for (int64_t i = 0; i < run->plans[node->in[0]].count; i++)
-            jumps = jumps || interp_ball(run->rounding, &run->plans[node->in[0]], in[0], i).e > 0;
     if (jumps) jump(run, plan);
 }

@@ -146,9 +146,10 @@ void interp_draw(Run *run, const Plan *plan, const int64_t *at, const double *co
     int positions = node->attr.at_count;
     uint64_t seed = run->call->seed, site = rt_hash_name(node->attr.site);
     uint64_t b = (uint64_t)run->b;
+    bool single = run->call->single || (run->rounding && run->rounding->single);
     for (int64_t i = 0; i < plan->count; i++) {
         uint64_t e = (uint64_t)i;
-        double x[2] = {0, 0}, y = 0;
+        double x[2] = {0, 0}, y = 0, u;
         for (int j = 0; j < node->in_count && j < 2; j++)
             x[j] = in[j][interp_element(&run->graph->nodes.at[node->in[j]]->type.shape, to, i)];
         switch (node->attr.draw) {
@@ -157,19 +158,22 @@ void interp_draw(Run *run, const Plan *plan, const int64_t *at, const double *co
             y *= node->in_count > 0 ? x[0] : 1;
             break;
         case DRAW_UNIFORM:
-            y = run->call->single ? (double)rt_uniform24(seed, site, b, at, positions, e)
-                                  : rt_uniform(seed, site, b, at, positions, e);
+            y = single ? (double)rt_uniform24(seed, site, b, at, positions, e)
+                       : rt_uniform(seed, site, b, at, positions, e);
             if (node->in_count > 1) {
                 double width = interp_round(plan->narrow, x[1] - x[0]);
                 y = x[0] + interp_round(plan->narrow, width * y);
             }
             break;
         case DRAW_BERNOULLI:
-            y = (double)rt_uniform24(seed, site, b, at, positions, e) < x[0];
+            u = (double)rt_uniform24(seed, site, b, at, positions, e);
+            y = u < x[0];
+            if (run->rounding) interp_bound_drawn(run, plan, in[0], i, u);
             break;
         case DRAW_CATEGORICAL:
-            y = (double)categorical(in[0], run->plans[node->in[0]].count,
-                                    rt_uniform(seed, site, b, at, positions, e));
+            u = rt_uniform(seed, site, b, at, positions, e);
+            y = (double)categorical(in[0], run->plans[node->in[0]].count, u);
+            if (run->rounding) interp_bound_drawn(run, plan, in[0], i, u);
             break;
         }
         out[i] = interp_round(plan->narrow, y);

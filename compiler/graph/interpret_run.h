@@ -174,6 +174,9 @@ void interp_bound_copy(const Run *run, const Plan *from, const double *in, const
                        double *out);
 /* Of elementwise operations and draws, of class TENSOR and LOSS. */
 void interp_bound(Run *run, const Plan *plan, const double *const *in, double *out);
+/* The same of a draw that chooses by `u`, a number that was drawn: whether it may choose otherwise.
+ */
+void interp_bound_drawn(Run *run, const Plan *plan, const double *in, int64_t i, double u);
 void interp_bound_tensor(Run *run, const Plan *plan, const double *const *in, double *out);
 /* Of operations over positions: before the first, at each, at the end. */
 int64_t interp_bound_loop_size(const Plan *plan, const Loop *loop, int64_t operand_count);
