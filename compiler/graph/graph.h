@@ -267,6 +267,9 @@ bool graph_verify(const Graph *graph, const char *after, Diags *diags);
 void graph_print(const Graph *graph, Text *out);
 Graph *graph_parse(Arena *arena, Names *names, const Source *source, Diags *diags);
 
+/* "normal", "uniform" … */
+const char *graph_draw_text(DrawKind draw);
+
 /* Graphviz text. */
 void graph_dot(const Graph *graph, Text *out);
 

@@ -7,7 +7,10 @@
 #include <string.h>
 
 static const char *const mode_text[] = {"infer", "eval", "train"};
-static const char *const draw_text[] = {"normal", "uniform", "bernoulli", "categorical"};
+const char *graph_draw_text(DrawKind draw) {
+    static const char *const words[] = {"normal", "uniform", "bernoulli", "categorical"};
+    return words[draw];
+}
 static const char *const initial_text[] = {"values",     "glorot", "he",
                                            "orthogonal", "normal", "uniform"};
 
@@ -176,7 +179,7 @@ static void put_attr(const Graph *graph, Text *out, const Node *node) {
         text_double(out, attr->number);
     }
     if (node->op == OP_DRAW) {
-        text_printf(out, " %s ", draw_text[attr->draw]);
+        text_printf(out, " %s ", graph_draw_text(attr->draw));
         put_name(out, attr->site);
         put_ats(graph, out, node);
     }

@@ -262,6 +262,7 @@ static Size make_forward(Lower *lower) {
     input_arguments(&fn);
     output_arguments(&fn);
     if (lower->carries) lower_arg(&fn, ROLE_STATE, 0);
+    lower_seed_argument(&fn, false);
     int work_arg = lower_arg(&fn, ROLE_WORK, 0), bytes_arg = lower_arg(&fn, ROLE_WORK_BYTES, 0);
     Size work = place_values(&fn, work_arg);
     LBlock *out = &fn.fn->body;
@@ -347,6 +348,7 @@ static void make_step(Lower *lower) {
     output_arguments(&fn);
     lower_at_arguments(&fn);
     lower_arg(&fn, ROLE_STATE, 0);
+    lower_seed_argument(&fn, false);
     int work_arg = lower_arg(&fn, ROLE_WORK, 0), bytes_arg = lower_arg(&fn, ROLE_WORK_BYTES, 0);
     lower_state_header(&fn);
     lower_kept_places(&fn);

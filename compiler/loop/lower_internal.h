@@ -191,6 +191,10 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
 /* Loops over the map indices of a value and its sequences; the row of the innermost body. */
 LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row);
 
+/* --- lower_draw.c --- */
+/* An argument for the seed, where the function draws; `static_only`: what has no position. */
+bool lower_seed_argument(Fn *fn, bool static_only);
+
 /* --- lower_nest.c --- */
 void lower_nests(Fn *fn, LBlock *out);
 

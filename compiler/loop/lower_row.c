@@ -403,7 +403,9 @@ static void scalar(RowOp *op) {
 
 void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value) {
     Row row;
+    LExpr *site[2] = {NULL, NULL};
     (void)block;
+    if (value->kind == VALUE_ROW && value->op == OP_DRAW) row_draw_key(fn, out, value, site);
     RowOp op = {fn, lower_rows(fn, out, value, &row), value, &row};
     if (value->kind == VALUE_LEAF) {
         iota(&op);
@@ -422,6 +424,7 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_GATHER: gather(&op); break;
         case OP_ONEHOT: onehot(&op); break;
         case OP_MATMUL: matmul(&op); break;
+        case OP_DRAW: row_draw(&op, site); break;
         case OP_TSUM:
         case OP_TMAX:
         case OP_TCONCAT:

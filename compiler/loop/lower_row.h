@@ -20,6 +20,10 @@ bool row_vectors(const RowOp *op, int i);
 /* The larger (`least`: smaller) of a running maximum and a new element; NaN stays. */
 LExpr *row_better(Lower *lower, LExpr *best, LExpr *e, bool least);
 
+/* --- lower_draw.c. The key of a draw's site, for all its rows; then each row. --- */
+void row_draw_key(Fn *fn, LBlock *out, const Value *value, LExpr *key[2]);
+void row_draw(RowOp *op, LExpr *const site[2]);
+
 /* --- lower_over.c: TSUM, TMAX, TCONCAT --- */
 void row_over_time(RowOp *op);
 void row_running(RowOp *op); /* a step, of a reduction that the state keeps */

@@ -255,6 +255,7 @@ static void make_reset(Lower *lower) {
             lower_arg(&fn, ROLE_INPUT, value->slot);
     }
     lower_arg(&fn, ROLE_STATE, 0);
+    if (computed) lower_seed_argument(&fn, true);
     int work_arg = computed ? lower_arg(&fn, ROLE_WORK, 0) : -1;
     int bytes_arg = computed ? lower_arg(&fn, ROLE_WORK_BYTES, 0) : -1;
     lower_state_header(&fn);

@@ -128,6 +128,8 @@ static const char *why_not(Lower *lower, const Value *value, int *axis) {
                             lower_reduction(lower, value).why);
     if ((value->kind == VALUE_LEAF || value->op == OP_HOLD) && value->attr && value->attr->mirrored)
         return arena_printf(lower->arena, "%s runs backwards", place_text(lower, value));
+    if (schedule_draws_from_end(lower->schedule, value, -1))
+        return arena_printf(lower->arena, "%s runs backwards", place_text(lower, value));
     return NULL;
 }
 

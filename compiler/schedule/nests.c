@@ -98,6 +98,17 @@ static void add_edge(void *user, const Use *use, bool boundary) {
              schedule_edge(build->schedule, build->reader, use));
 }
 
+bool schedule_draws_from_end(const Schedule *schedule, const Value *value, int axis) {
+    bool mirrored = false;
+    for (int k = 0; value->kind == VALUE_ROW && value->op == OP_DRAW && k < value->attr->at_count;
+         k++) {
+        const At *at = &value->attr->at[k];
+        int own = schedule->graph->indices.at[at->index].axis;
+        mirrored = mirrored || (at->kind == AT_MIRROR && (axis < 0 || own == axis));
+    }
+    return mirrored;
+}
+
 bool schedule_needs_length(const Schedule *schedule, const Value *value, int axis) {
     const Graph *graph = schedule->graph;
     if (value->kind == VALUE_LEAF && value->op == OP_LENGTH && value->attr->slot == axis)
@@ -105,6 +116,7 @@ bool schedule_needs_length(const Schedule *schedule, const Value *value, int axi
     if (value->kind == VALUE_LEAF && value->op == OP_INDEX && value->attr->mirrored &&
         graph->indices.at[value->attr->index].axis == axis)
         return true;
+    if (schedule_draws_from_end(schedule, value, axis)) return true;
     if (reduces_time(value) && graph->indices.at[value->attr->index].axis == axis) return true;
     for (int i = 0; i < value->uses.count + value->terms.count; i++) {
         Use uses[2] = {{-1, -1}, {-1, -1}};

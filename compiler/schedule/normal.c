@@ -269,7 +269,6 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_MATMUL:
         if (!make_product(schedule, value, node)) fill(schedule, value, node, VALUE_ROW);
         return true;
-    case OP_DRAW: return refuse(refusals, node, "a random draw");
     case OP_CTC: return refuse(refusals, node, "ctc");
     case OP_TARGMAX: return refuse(refusals, node, "argmax over time");
     case OP_TSUM:
@@ -287,7 +286,8 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_SUM:
     case OP_RMAX:
     case OP_RMIN:
-    case OP_ONEHOT: fill(schedule, value, node, VALUE_ROW); return true;
+    case OP_ONEHOT:
+    case OP_DRAW: fill(schedule, value, node, VALUE_ROW); return true;
     case OP_CONV:
     case OP_MAXPOOL:
     case OP_AVGPOOL:

@@ -189,7 +189,7 @@ static void parse_terms(ParseSchedule *p, Value *value) {
 
 static ValueKind kind_of(Op op) {
     switch (op_info[op].class_) {
-    case CLASS_LEAF: return VALUE_LEAF;
+    case CLASS_LEAF: return op == OP_DRAW ? VALUE_ROW : VALUE_LEAF;
     case CLASS_TIME: return op == OP_HOLD ? VALUE_POINT : VALUE_ROW;
     case CLASS_UNARY:
     case CLASS_BINARY:

@@ -150,6 +150,15 @@ static void put_note(const Schedule *schedule, const Value *value, Text *out) {
             put_bound(schedule, &attr->high, out);
         }
         break;
+    case OP_DRAW:
+        text_printf(out, " # %s of %s", graph_draw_text(attr->draw), attr->site);
+        for (int k = 0; k < attr->at_count; k++) {
+            text_puts(out, k ? ", " : " at ");
+            put_index(schedule, attr->at[k].index, out);
+            if (attr->at[k].kind == AT_MIRROR) text_puts(out, " from the end");
+            if (attr->at[k].offset) text_printf(out, "%+" PRId64, attr->at[k].offset);
+        }
+        break;
     case OP_HOLD: text_printf(out, " # every %" PRId64, attr->every); break;
     case OP_INDEX:
         text_puts(out, " # of ");

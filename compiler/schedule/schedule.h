@@ -174,6 +174,9 @@ int schedule_loop_index(const Schedule *schedule, const Value *value, int axis);
  * for the stop. */
 bool schedule_needs_length(const Schedule *schedule, const Value *value, int axis);
 
+/* A random draw whose number is named by positions from the end of this axis (-1: of any). */
+bool schedule_draws_from_end(const Schedule *schedule, const Value *value, int axis);
+
 /* The labelled edge of a use, as the analysis of loops sees it. */
 DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *use);
 

@@ -139,10 +139,6 @@ class Input(Case):
         self.assertEqual(err.count("E-LOWER"), 1)
         self.assertRegex(err, r"lib.rnn:3:\d+: note: 'a\.\w+' needs reading through a pointer here, "
                               r"one of 2 in all")
-        self.write("m.rnn", "model M(x[t]: [2]) -> y[t]: [2] {\n    e[t]: [2] ~ normal(1)\n"
-                            "    d[t]: [2] ~ normal(1)\n    y[t] = x[t] + e[t] + d[t]\n}\n")
-        err = self.fails(1, ["m.rnn:2:", "E-LOWER", "a random draw"], "m.rnn", "-o", "m.c")
-        self.assertEqual(err.count("E-LOWER"), 1)
 
     def test_unknown_names(self):
         self.write("m.rnn", MODEL)

@@ -228,7 +228,7 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
             b = block(c, "at", (size_t)c->data->batch * 8, 8, o->fill, true);
             if (rows->at_block) rows->at_block[arg->slot] = b;
             break;
-        case ROLE_SEED: break;
+        case ROLE_SEED: args[i].integer = CALL_SEED; break;
         case ROLE_WORK: b = c->work; break;
         case ROLE_WORK_BYTES: args[i].integer = c->work_bytes - o->work_less; break;
         }
@@ -534,7 +534,8 @@ static Outcome *interpreted(Arena *arena, const Built *built, const Data *data, 
         copy_rows(data, port, data->inputs[i], data->extent, rows, longest);
         inputs[i] = rows;
     }
-    InterpCall call = {.single = single,
+    InterpCall call = {.seed = CALL_SEED,
+                       .single = single,
                        .roundoff = roundoff,
                        .batch = data->batch,
                        .lengths = data->lengths,

@@ -105,6 +105,9 @@ typedef struct Outcome {
     int64_t **at; /* steps: [axis][calls, batch], what a step told; NULL where it tells nothing */
 } Outcome;
 
+/* Of all calls that draw, with both of its words in use. */
+#define CALL_SEED INT64_C(0x5EED0123456789AB)
+
 typedef struct Engine Engine;
 struct Engine {
     const char *name;

@@ -271,7 +271,6 @@ void policy_pointer(Draft *draft) {
 void policy_image(Draft *draft) {
     Gen *gen = draft->gen;
     const char *x = draft_name(draft, "x");
-    gen->may_refuse = true;
     text_printf(&draft->inputs, ", %s[t]: [2, 3, 4]", x);
     draft_line(draft, &draft->head, "param K%s: [2, 2, 3, 3] ~ glorot", x);
     const char *y = draft_name(draft, "e");
@@ -285,10 +284,21 @@ void policy_image(Draft *draft) {
 void policy_draw(Draft *draft) {
     Gen *gen = draft->gen;
     Shape shape = gen_vector(gen_size(gen));
-    const char *d = draft_name(draft, "d");
-    gen->may_refuse = true;
-    draft_add(draft, "%s[t]: %s ~ %s", d, gen_shape_text(gen, shape),
-              gen_chance(gen, 50) ? "normal(1)" : "uniform(-1, 1)");
-    Piece in[] = {{arena_printf(gen->arena, "%s[t]", d), -6, 6}, gen_expr(draft, "t", shape, 1)};
+    const char *d = draft_name(draft, "d"), *at = gen_chance(gen, 75) ? "[t]" : "";
+    const char *number = arena_printf(gen->arena, "%s%s", d, at);
+    switch (gen_below(gen, 4)) {
+    case 0: draft_add(draft, "%s%s: %s ~ normal(1)", d, at, gen_shape_text(gen, shape)); break;
+    case 1: draft_add(draft, "%s%s: %s ~ uniform(-1, 1)", d, at, gen_shape_text(gen, shape)); break;
+    case 2:
+        draft_add(draft, "%s%s: %s ~ bernoulli(0.625)", d, at, gen_shape_text(gen, shape));
+        number = arena_printf(gen->arena, "(if %s then 1 else -0.5)", number);
+        break;
+    default:
+        draft_add(draft, "%s%s ~ categorical(iota[3] * 0.5)", d, at);
+        number =
+            arena_printf(gen->arena, "(float(%s) * ones[%lld])", number, (long long)shape.dim[0]);
+        break;
+    }
+    Piece in[] = {{number, -6, 6}, gen_expr(draft, "t", shape, 1)};
     draft_equation(draft, "t", gen_float(shape), gen_op(draft, OP_ADD, 2, in, shape));
 }
