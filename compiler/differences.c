@@ -271,17 +271,17 @@ static int64_t choose(const Check *check, int64_t count, const double *gradient,
 }
 
 static int64_t size_of(const Check *check, const GraphPort *port) {
-    return port->summed ? shape_count(port->type.shape) : count_of(check, port, check->at->lengths);
+    return port->shared ? shape_count(port->type.shape) : count_of(check, port, check->at->lengths);
 }
 
 /* Where the element i of the gradient, laid out by the lengths found, lies in the input. */
 static double *own_values(Check *check, const GraphPort *port, int *slot) {
     const Graph *graph = check->graph;
     const char *name = port->name + 2;
-    for (*slot = 0; port->summed && *slot < graph->params.count; ++*slot)
+    for (*slot = 0; port->shared && *slot < graph->params.count; ++*slot)
         if (strcmp(graph->params.at[*slot].name, name) == 0)
             return (double *)(uintptr_t)check->call.params[*slot];
-    for (*slot = 0; !port->summed && *slot < graph->inputs.count; ++*slot)
+    for (*slot = 0; !port->shared && *slot < graph->inputs.count; ++*slot)
         if (strcmp(graph->inputs.at[*slot].name, name) == 0)
             return (double *)(uintptr_t)check->call.inputs[*slot];
     return NULL;
@@ -292,7 +292,7 @@ static void compare_tensor(Check *check, int o, const double *gradient) {
     int slot;
     double *x = own_values(check, port, &slot);
     DifferenceTensor tensor = {
-        .name = port->name + 2, .input = !port->summed, .elements = size_of(check, port)};
+        .name = port->name + 2, .input = !port->shared, .elements = size_of(check, port)};
     double largest = tolerance * check->largest;
     for (int64_t i = 0; i < tensor.elements; i++) largest = fmax(largest, fabs(gradient[i]));
     for (int k = 0; x && k < check->most && k < tensor.elements; k++)
@@ -313,8 +313,11 @@ AdjointOptions differences_options(Arena *arena, const Graph *graph, const Inter
     for (int i = 0; i < graph->inputs.count; i++)
         of_inputs[i] = graph->inputs.at[i].node >= 0 && call->inputs[i] &&
                        graph->inputs.at[i].type.dtype == DT_FLOAT;
-    return (AdjointOptions){
-        .losses = true, .upstream = upstream, .of_inputs = of_inputs, .of_params = true};
+    return (AdjointOptions){.reduce_sum = call->reduce_sum,
+                            .losses = true,
+                            .upstream = upstream,
+                            .of_inputs = of_inputs,
+                            .of_params = true};
 }
 
 static bool refused(Check *check, const InterpResult *r) {

@@ -8,7 +8,7 @@
 typedef struct Gradient {
     const Graph *forward; /* as written */
     Graph *graph;         /* of the gradient, after the passes; inputs beyond those of `forward` are
-                             d_y and share.i */
+                             d_y */
 } Gradient;
 
 /* Passes, the transformation, passes again. False after an error. */

@@ -17,16 +17,17 @@ static AdjointOptions wanted(RunData *data) {
     for (int i = 0; i < graph->inputs.count; i++)
         of_inputs[i] = o->in_grads && data->inputs[i] && graph->inputs.at[i].type.dtype == DT_FLOAT;
     return (AdjointOptions){.losses = graph->losses.count > 0,
+                            .reduce_sum = o->reduce_sum,
                             .upstream = upstream,
                             .of_inputs = of_inputs,
                             .of_params = o->grads != NULL};
 }
 
 static const double *result_of(const Gradient *gradient, const InterpResult *result,
-                               const char *name, bool summed, const GraphPort **port) {
+                               const char *name, bool shared, const GraphPort **port) {
     for (int i = 0; i < gradient->graph->outputs.count; i++) {
         *port = &gradient->graph->outputs.at[i];
-        if ((*port)->summed == summed && strcmp((*port)->name + 2, name) == 0)
+        if ((*port)->shared == shared && strcmp((*port)->name + 2, name) == 0)
             return result->outputs[i];
     }
     return NULL;

@@ -91,6 +91,23 @@ static void find_risks(Adjoint *a) {
     }
 }
 
+static void find_alone(Adjoint *a) {
+    bool *batched = ARENA_ARRAY(a->arena, a->graph->nodes.count + 1, bool);
+    graph_batched(a->graph, batched);
+    for (int i = 0; i < a->forward; i++) a->alone[i] = true;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int i = 0; i < a->forward; i++) {
+            const Node *node = adjoint_node(a, i);
+            bool alone = a->alone[i] && !batched[i] && node->domain_count == 0;
+            for (int k = 0; k < node->in_count && node->op != OP_BSUM; k++)
+                alone = alone && (node->in[k] < 0 || a->alone[node->in[k]]);
+            changed = changed || alone != a->alone[i];
+            a->alone[i] = alone;
+        }
+    }
+}
+
 /* --- ports ---------------------------------------------------------------------------------------
  */
 
@@ -108,24 +125,31 @@ static Name gradient_name(const Adjoint *a, const char *name) {
     return name_of(a->graph->names, arena_printf(a->arena, "d_%s", name));
 }
 
+/* The derivative of the loss of the batch by loss i of one sequence. */
+static int share(Adjoint *a, const GraphLoss *loss, bool reduce_sum) {
+    if (loss->per < 0 && (reduce_sum || a->alone[loss->node])) return adjoint_number(a, 1);
+    int one = adjoint_number(a, 1), per = loss->per < 0 ? one : loss->per;
+    if (adjoint_node(a, per)->type.dtype != DT_FLOAT) per = adjoint_op(a, OP_FLOAT, per, -1, -1);
+    return adjoint_op(a, OP_DIV, one, adjoint_op(a, OP_BSUM, per, -1, -1), -1);
+}
+
 static void start(Adjoint *a, const AdjointOptions *options) {
     Graph *graph = a->graph;
+    a->user = -1;
     for (int o = 0; options->upstream && o < graph->outputs.count; o++) {
         GraphPort port = graph->outputs.at[o];
         int value = port.node;
         if (!options->upstream[o] || port.type.dtype != DT_FLOAT) continue;
         port.name = gradient_name(a, port.name);
-        port.fallback = -1;
+        port.fallback = adjoint_zeros(a, port.type.shape);
         if (a->wanted[value]) adjoint_add(a, value, new_input(a, port));
     }
     for (int i = 0; options->losses && i < graph->losses.count; i++) {
-        GraphPort port = {.name = name_of(graph->names, arena_printf(a->arena, "share.%d", i)),
-                          .type = {.dtype = DT_FLOAT},
-                          .fallback = -1,
-                          .share = i + 1,
-                          .span = graph->losses.at[i].span};
-        if (a->wanted[graph->losses.at[i].node])
-            adjoint_add(a, graph->losses.at[i].node, new_input(a, port));
+        const GraphLoss *loss = &graph->losses.at[i];
+        if (!a->wanted[loss->node]) continue;
+        a->span = loss->span;
+        a->user = loss->per < 0 ? loss->node : -1; /* one loss for all, or one each by the sum */
+        adjoint_add(a, loss->node, share(a, loss, options->reduce_sum));
     }
 }
 
@@ -135,6 +159,7 @@ static int total(Adjoint *a, int id) {
     for (int r = 0; r < a->reads[id].nodes.count; r++) {
         int read = a->reads[id].nodes.at[r];
         a->span = adjoint_node(a, read)->span;
+        a->user = read;
         if (a->of_read[read] >= 0)
             adjoint_add(a, id, adjoint_of_source(a, adjoint_node(a, read), a->of_read[read]));
     }
@@ -183,7 +208,7 @@ static void finish(Adjoint *a, int inputs, const AdjointOptions *options, int *t
         GraphPort port = {.name = gradient_name(a, param->name),
                           .type = {.dtype = DT_FLOAT, .shape = param->shape},
                           .fallback = -1,
-                          .summed = true,
+                          .shared = true,
                           .span = param->span};
         if (!param->frozen) new_output(a, port, totals, OP_PARAM, p);
     }
@@ -228,6 +253,7 @@ Graph *adjoint_build(const Graph *graph, const AdjointOptions *options, Diags *d
                  .wanted = ARENA_ARRAY(arena, count + 1, bool),
                  .terms = ARENA_ARRAY(arena, count + 1, Terms),
                  .of_read = ARENA_ARRAY(arena, count + 1, int),
+                 .alone = ARENA_ARRAY(arena, count + 1, bool),
                  .under = ARENA_ARRAY(arena, count + 1, bool),
                  .risky = ARENA_ARRAY(arena, count + 1, bool),
                  .relations = relation_graph(arena, graph),
@@ -239,6 +265,7 @@ Graph *adjoint_build(const Graph *graph, const AdjointOptions *options, Diags *d
     find_roots(&a, options, &roots);
     find_wanted(&a, options, &roots);
     find_risks(&a);
+    find_alone(&a);
     for (int i = 0; i < count; i++) {
         const Node *node = adjoint_node(&a, i);
         totals[i] = a.of_read[i] = -1;
@@ -256,6 +283,7 @@ Graph *adjoint_build(const Graph *graph, const AdjointOptions *options, Diags *d
         totals[i] = total(&a, i);
         if (a.of_read[i] >= 0) a.graph->nodes.at[a.of_read[i]]->in[0] = totals[i];
         a.current = node;
+        a.user = i;
         rule(&a, node, totals[i]);
         a.current = NULL;
     }

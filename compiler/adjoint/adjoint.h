@@ -8,21 +8,20 @@
 #include "graph/graph.h"
 
 typedef struct AdjointOptions {
-    bool losses; /* start from the losses */
+    bool losses;     /* start from the losses */
+    bool reduce_sum; /* the loss is the sum over the batch, not the mean */
     const bool
         *upstream; /* [graph->outputs]: start from a gradient of this output, too; NULL: none */
     const bool *of_inputs; /* [graph->inputs]: gradients of these inputs; NULL: none */
     bool of_params;        /* of all parameters that are not frozen */
 } AdjointOptions;
 
-/* A graph, in the arena of `graph`, whose outputs are the gradients that were asked for:
- *   d_W   of a parameter: for each sequence the sum over its positions; `summed`, since the
- * gradient is the sum over the batch d_x   of an input, over its indices It has the losses of
- * `graph`, and beside its inputs d_y        upstream, over the indices of output y, for those of
- * `upstream` share.i    without time: the derivative of the program's loss by loss i of one
- * sequence, 1/B or 1 over the sum of its divisors A parameter or input that nothing depends on gets
- * zeros. `graph` has FORM_PRIMITIVE; what comes of it has not. NULL after an error: E-GRAD, at an
- * operation that has no gradient yet. */
+/* A graph, in the arena of `graph`, whose outputs are the gradients that were asked for: d_W of a
+ * parameter, shared by all sequences, and d_x of an input, over its indices. It has the losses of
+ * `graph`, and beside its inputs d_y, upstream, over the indices of output y, zeros where it is not
+ * given, for those of `upstream`. A parameter or input that nothing depends on gets zeros. `graph`
+ * has FORM_PRIMITIVE; what comes of it has not. NULL after an error: E-GRAD, at an operation that
+ * has no gradient yet. */
 Graph *adjoint_build(const Graph *graph, const AdjointOptions *options, Diags *diags);
 
 #endif

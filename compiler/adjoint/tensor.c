@@ -170,6 +170,7 @@ void adjoint_tensor(Adjoint *a, const Node *node, int d) {
     case OP_CONCAT: concat(a, node, d); break;
     case OP_SLICE: slice(a, node, d); break;
     case OP_GATHER: gather(a, node, d); break;
+    case OP_BSUM: adjoint_add(a, node->in[0], d); break;
     case OP_SUM: adjoint_add(a, node->in[0], along(a, d, from, node->attr.dim)); break;
     case OP_RMAX:
     case OP_RMIN:

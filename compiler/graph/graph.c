@@ -147,7 +147,7 @@ void graph_batched(const Graph *graph, bool *batched) {
     while (waiting > 0) {
         int from = work[--waiting];
         for (int e = first[from]; e >= 0; e = next[e]) {
-            if (batched[user[e]]) continue;
+            if (batched[user[e]] || graph->nodes.at[user[e]]->op == OP_BSUM) continue;
             batched[user[e]] = true;
             work[waiting++] = user[e];
         }

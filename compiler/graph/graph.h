@@ -166,9 +166,8 @@ typedef struct GraphPort {
     int index_count;
     int indices[MAX_DOMAIN];
     int node; /* input: the INPUT node, or -1 when this mode does not read it; output: the value */
-    bool summed; /* output without time: its sum over the batch is what is given */
-    int share;   /* input: 1 + a loss: what one sequence of it counts in the loss of the batch */
-    int fallback; /* input without time: node of the default, or -1 */
+    bool shared; /* output without time, the same for all sequences: given once, [shape…] */
+    int fallback; /* input: node of the default, without time, or -1 */
     Span span;
 } GraphPort;
 

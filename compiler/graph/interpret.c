@@ -120,8 +120,8 @@ static void run_sequence(Run *run, int64_t b, Gathered *to, InterpResult *result
     for (int a = 0; a < graph->axes.count; a++)
         to->lengths[b * graph->axes.count + a] = run->length[a] = interp_length(run, a);
     for (int i = 0; i < graph->outputs.count; i++)
-        to->pieces[b * graph->outputs.count + i] =
-            gather_output(run, &graph->outputs.at[i], &to->bounds[b * graph->outputs.count + i]);
+        if (b == 0 || !graph->outputs.at[i].shared)
+            to->pieces[b * graph->outputs.count + i] = gather_output(run, &graph->outputs.at[i], &to->bounds[b * graph->outputs.count + i]);
     for (int i = 0; i < graph->losses.count; i++) {
         const GraphLoss *loss = &graph->losses.at[i];
         to->losses[i * batch + b] = scalar_value(run, loss->node);
@@ -211,21 +211,11 @@ static void bound_loss(const Run *run, const GraphLoss *loss, const Ball *losses
         total.e + (double)run->graph->losses.count * r->unit * (fabs(total.v) + total.e);
 }
 
-/* The sum over the batch; of bounds their sum. */
-static double *sum_output(Arena *arena, const Run *run, double *const *pieces, int output) {
-    int64_t count = run->plans[run->graph->outputs.at[output].node].count;
-    double *values = ARENA_ARRAY(arena, count, double);
-    for (int64_t b = 0; b < run->call->batch; b++)
-        for (int64_t e = 0; e < count; e++)
-            values[e] = interp_round(run->call->single,
-                                     values[e] + pieces[b * run->graph->outputs.count + output][e]);
-    return values;
-}
-
 static double *whole_output(Arena *arena, const Run *run, double *const *pieces, int output,
                             int64_t *const *lengths) {
-    if (run->graph->outputs.at[output].summed) return sum_output(arena, run, pieces, output);
-    return join_output(arena, run, pieces, output, lengths);
+    const GraphPort *port = &run->graph->outputs.at[output];
+    if (!port->shared) return join_output(arena, run, pieces, output, lengths);
+    return arena_copy(arena, pieces[output], (size_t)run->plans[port->node].count * sizeof(double));
 }
 
 /* Losses without `per` add up sequence by sequence; the others are quotients of sums. */
@@ -279,6 +269,7 @@ static void prepare(Run *run) {
             run->params[slot][e] = interp_round(run->call->single, run->call->params[slot][e]);
         if (run->rounding) interp_bound_leaf(run, &run->plans[i], run->params[slot]);
     }
+    interp_sums(run);
 }
 
 static void prepare_state(Arena *arena, Run *run, InterpResult *result) {

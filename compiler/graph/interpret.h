@@ -63,8 +63,8 @@ typedef struct InterpResult {
     const char *message; /* when not INTERP_OK; names node, position, sequence */
     Span span;
     int64_t **lengths;  /* [axis][batch], as found (generated axes too) */
-    double **outputs;  /* [graph->outputs], laid out as inputs; zero beyond each length; [shape…]
-                          where the port is summed over the batch */
+    double **outputs;   /* [graph->outputs], laid out as inputs; zero beyond each length; [shape…]
+                           where the port is shared */
     double loss;        /* with losses: as the language defines it (mean or sum over the batch) */
     double *loss_of;    /* [batch]: sum of the losses without `per`, for each sequence */
     InterpState *state; /* with want_state: the variables that are read at a lag, the positions */

@@ -93,6 +93,7 @@ static void push_value(Run *run, Plan *plan, const int64_t *at, int64_t where) {
 
 static const double *find(Run *run, Plan *plan, int64_t where) {
     if (plan->node->op == OP_PARAM) return run->params[plan->node->attr.slot];
+    if (plan->node->op == OP_BSUM) return run->sums[plan->node->id];
     return interp_find(run, plan, where);
 }
 

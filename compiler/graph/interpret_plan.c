@@ -19,8 +19,10 @@ static int fallback_of(const Run *run, const Node *node) {
     return run->graph->inputs.at[node->attr.slot].fallback;
 }
 
-/* Operands, and behind them the default of an input. */
+/* Operands, and behind them the default of an input. A sum over the batch is made of other
+ * sequences, before this one (interpret_batch.c). */
 static int edges(const Run *run, const Node *node) {
+    if (node->op == OP_BSUM) return 0;
     return node->in_count + (fallback_of(run, node) >= 0);
 }
 

@@ -98,10 +98,11 @@ typedef struct Run {
     VEC(CarryVariable) variables;
     const InterpState **positions; /* [carry] as an earlier chunk left them; NULL entries: reset */
     double **params;               /* rounded in single precision */
+    double **sums;                 /* by node: BSUM; NULL elsewhere */
     bool *used;                    /* [axis] by a live node */
     int64_t *longest;              /* [axis] over the batch, as the caller gave it */
     const Rounding *rounding;      /* NULL: no bounds */
-    char *fragile;                 /* why the call is; NULL: it is not */
+    const char *fragile;           /* why the call is; NULL: it is not */
     /* of the current sequence */
     int64_t b;
     int64_t *length, *bound; /* [axis] */
@@ -125,6 +126,9 @@ const char *interp_position_name(Run *run, int carry);
 void interp_plan(Run *run);
 /* True when the value may differ from sequence to sequence: it depends on input, draw or length. */
 bool interp_batched(Run *run, int node);
+
+/* interpret_batch.c: sums over the batch, before the first sequence; sets `sums`. */
+void interp_sums(Run *run);
 
 /* interpret_store.c: memory. All of it counts against the limit. */
 void *interp_alloc(Run *run, Arena *arena, int64_t count, size_t size);

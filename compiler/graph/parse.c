@@ -53,9 +53,7 @@ static GraphPort parse_port(Reader *p) {
     port.type = reader_type(p);
     if (!p->failed && reader_accept(p, '=')) port.node = reader_node(p);
     if (reader_accept_word(p, "default")) port.fallback = reader_node(p);
-    if (reader_accept_word(p, "share")) port.share = 1 + reader_small(p);
-    if (port.share < 0) port.share = 0; /* too large: no loss has that number */
-    port.summed = reader_accept_word(p, "summed");
+    port.shared = reader_accept_word(p, "shared");
     return port;
 }
 

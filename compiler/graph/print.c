@@ -255,8 +255,7 @@ static void put_port(const Graph *graph, Text *out, const char *word, const Grap
     put_type(graph, out, &port->type);
     if (port->node >= 0) text_printf(out, " = %%%d", port->node);
     if (port->fallback >= 0) text_printf(out, " default %%%d", port->fallback);
-    if (port->share) text_printf(out, " share %d", port->share - 1);
-    if (port->summed) text_puts(out, " summed");
+    if (port->shared) text_puts(out, " shared");
     text_puts(out, "\n");
 }
 

@@ -315,6 +315,10 @@ static bool tensor_type(const Graph *graph, Op op, int count, const int *in, con
             return fail(why, "onehot of an int gives a vector");
         if (a.bound > declared.dim[0]) return fail(why, "bound of onehot's operand");
         *type = plain(DT_FLOAT, declared);
+    } else if (op == OP_BSUM) {
+        if (a.dtype != DT_FLOAT) return fail(why, "bsum of no float");
+        if (graph->nodes.at[in[0]]->domain_count) return fail(why, "bsum of what has time");
+        *type = plain(DT_FLOAT, s);
     } else if (op == OP_SUM || op == OP_MEAN || op == OP_RMAX || op == OP_RMIN) {
         if (attr->dim < -1 || attr->dim >= s.rank) return fail(why, "no such dim");
         Shape to = {0};

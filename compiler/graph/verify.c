@@ -310,12 +310,8 @@ static bool check_inputs(Verifier *v) {
             (!is_node(graph, port->node) || graph->nodes.at[port->node]->op != OP_INPUT ||
              graph->nodes.at[port->node]->attr.slot != i))
             return defect(v, port->span, "input '%s' has another node", port->name);
-        if (port->share < 0 || port->share > graph->losses.count ||
-            (port->share &&
-             (port->index_count || port->type.shape.rank || port->type.dtype != DT_FLOAT)))
-            return defect(v, port->span, "input '%s' is no share of a loss", port->name);
         if (port->fallback == -1) continue;
-        if (!is_node(graph, port->fallback) || port->index_count > 0)
+        if (!is_node(graph, port->fallback))
             return defect(v, port->span, "input '%s': default", port->name);
         const Node *value = graph->nodes.at[port->fallback];
         if (value->domain_count > 0 || value->type.dtype != port->type.dtype ||
@@ -327,6 +323,8 @@ static bool check_inputs(Verifier *v) {
 
 static bool check_outputs(Verifier *v) {
     const Graph *graph = v->graph;
+    bool *batched = ARENA_ARRAY(graph->arena, graph->nodes.count + 1, bool);
+    graph_batched(graph, batched);
     for (int i = 0; i < graph->outputs.count; i++) {
         const GraphPort *port = &graph->outputs.at[i];
         if (!check_port(v, port)) return false;
@@ -335,8 +333,9 @@ static bool check_outputs(Verifier *v) {
                 return defect(v, port->span, "output '%s' twice", port->name);
         if (!is_node(graph, port->node))
             return defect(v, port->span, "output '%s' without a node", port->name);
-        if (port->summed && (port->index_count || port->type.dtype != DT_FLOAT))
-            return defect(v, port->span, "output '%s' is summed and has time", port->name);
+        if (port->shared && (port->index_count || batched[port->node]))
+            return defect(v, port->span, "output '%s' is shared and differs by sequence",
+                          port->name);
         const Node *value = graph->nodes.at[port->node];
         if (!type_equal(value->type, port->type))
             return defect(v, port->span, "output '%s' has another type", port->name);

@@ -91,16 +91,13 @@ void row_running(RowOp *op) {
     row_write(op, out, i, loop_load(m, fn->fn, place->buffer, at, 1, false));
 }
 
-/* TSUM, TMAX, TCONCAT: one loop over the positions for each vector of elements; positions ascend,
- * or descend inside a `reverse`. */
-void row_over_time(RowOp *op) {
+void row_range(RowOp *op, LBlock *out, LExpr **from, LExpr **to) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    const Value *value = op->value, *source = row_operand(op, 0);
+    const Value *value = op->value;
     const Attr *attr = value->attr;
     int axis = lower->graph->indices.at[attr->index].axis;
-    LBlock *out = op->out;
     LExpr *zero = loop_int(m, 0), *low, *high;
     if (fn->step) { /* a window: counted from the current position, clipped to the beginning */
         const Reduction r = lower_reduction(fn->lower, value);
@@ -114,8 +111,21 @@ void row_over_time(RowOp *op) {
         low = lower_op(lower, SOP_MAX, bound_at(op, &attr->low, length, false), zero);
         high = loop_min(m, bound_at(op, &attr->high, length, true), length);
     }
-    low = lower_let(fn, out, "low", low);
-    high = lower_let(fn, out, "high", high);
+    *from = lower_let(fn, out, "low", low);
+    *to = lower_let(fn, out, "high", high);
+}
+
+/* TSUM, TMAX, TCONCAT: one loop over the positions for each vector of elements; positions ascend,
+ * or descend inside a `reverse`. */
+void row_over_time(RowOp *op) {
+    Fn *fn = op->fn;
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    const Value *value = op->value, *source = row_operand(op, 0);
+    const Attr *attr = value->attr;
+    LBlock *out = op->out;
+    LExpr *zero = loop_int(m, 0), *low, *high;
+    row_range(op, out, &low, &high);
     bool join = value->op == OP_TCONCAT, outer = value->uses.count == 2;
     int lanes = !join && row_vectors(op, outer) && lower->real == lower_type(lower, value) &&
                         value->count > 1

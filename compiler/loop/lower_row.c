@@ -373,9 +373,6 @@ static void matmul(RowOp *op) {
               loop_var(m, fn->fn, sum));
 }
 
-/* --- reductions over time
- * -------------------------------------------------------------------------------------------- */
-
 /* --- scalars
  * ----------------------------------------------------------------------------------------------------------
  */
@@ -423,12 +420,15 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_CONCAT: concat(&op); break;
         case OP_GATHER: gather(&op); break;
         case OP_ONEHOT: onehot(&op); break;
+        case OP_BSUM: row_sum(&op); break;
         case OP_MATMUL: matmul(&op); break;
         case OP_DRAW: row_draw(&op, site); break;
         case OP_TSUM:
         case OP_TMAX:
         case OP_TCONCAT:
-            if (fn->step && lower_reduction(fn->lower, value).kind == REDUCTION_RUNNING)
+            if (!fn->step && value->op == OP_TSUM && (value->over_batch || value->uses.count == 2))
+                row_sum(&op);
+            else if (fn->step && lower_reduction(fn->lower, value).kind == REDUCTION_RUNNING)
                 row_running(&op);
             else
                 row_over_time(&op);

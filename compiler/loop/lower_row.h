@@ -25,7 +25,12 @@ void row_draw_key(Fn *fn, LBlock *out, const Value *value, LExpr *key[2]);
 void row_draw(RowOp *op, LExpr *const site[2]);
 
 /* --- lower_over.c: TSUM, TMAX, TCONCAT --- */
+/* The positions of a reduction for one sequence, half-open. */
+void row_range(RowOp *op, LBlock *out, LExpr **low, LExpr **high);
 void row_over_time(RowOp *op);
 void row_running(RowOp *op); /* a step, of a reduction that the state keeps */
+
+/* --- lower_batch.c: sums over time of outer products, and over the batch --- */
+void row_sum(RowOp *op);
 
 #endif

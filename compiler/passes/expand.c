@@ -22,7 +22,7 @@ bool op_primitive(Op op) {
     case OP_EQ: case OP_NE: case OP_AND: case OP_OR: case OP_SELECT: case OP_CLIP: case OP_MATMUL:
     case OP_TRANSPOSE: case OP_RESHAPE:
     case OP_BROADCAST: case OP_CONCAT: case OP_SLICE: case OP_GATHER: case OP_ARGMAX: case OP_SUM:
-    case OP_RMAX: case OP_RMIN: case OP_ONEHOT:
+    case OP_BSUM: case OP_RMAX: case OP_RMIN: case OP_ONEHOT:
         return true;
     case OP_CONV: case OP_MAXPOOL: case OP_AVGPOOL:
     case OP_TMEAN: case OP_TLOGSUMEXP: case OP_TSOFTMAX: case OP_GELU: case OP_SILU:

@@ -25,7 +25,8 @@ static void split_use(void *user, const Use *use, bool boundary) {
     Ends *ends = user;
     Schedule *schedule = ends->schedule;
     Value *source = schedule->values.at[use->value];
-    if (source->batched && !ends->reader->batched) ends->reader->batched = ends->changed = true;
+    if (source->batched && !ends->reader->batched && !schedule_over_batch(ends->reader))
+        ends->reader->batched = ends->changed = true;
     if (boundary || use->access < 0 || source->batched || source->domain_count == 0) return;
     const Access *access = &schedule->accesses.at[use->access];
     if (access->boundary < 0) return;

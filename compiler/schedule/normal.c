@@ -286,6 +286,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_SUM:
     case OP_RMAX:
     case OP_RMIN:
+    case OP_BSUM:
     case OP_ONEHOT:
     case OP_DRAW: fill(schedule, value, node, VALUE_ROW); return true;
     case OP_CONV:
@@ -524,6 +525,20 @@ void normal_merge(Schedule *schedule, Value *sum) {
     sum->terms.room = terms.room;
 }
 
+/* The sum over the batch of a sum over time that nothing else reads is one sum. */
+static void sum_batches(Schedule *schedule) {
+    for (int i = 0; i < schedule->values.count; i++) {
+        Value *value = schedule->values.at[i];
+        if (value->kind != VALUE_ROW || value->op != OP_BSUM || !value->live) continue;
+        Value *inner = schedule->values.at[value->uses.at[0].value];
+        if (inner->kind != VALUE_ROW || inner->op != OP_TSUM || inner->readers != 1) continue;
+        inner->over_batch = true;
+        inner->batched = false;
+        value->kind = VALUE_POINT;
+        value->op = OP_VAR;
+    }
+}
+
 bool normal_values(Schedule *schedule, Diags *diags) {
     const Graph *graph = schedule->graph;
     int n = graph->nodes.count;
@@ -559,6 +574,9 @@ bool normal_values(Schedule *schedule, Diags *diags) {
         Value *value = schedule->values.at[i];
         if (value->kind == VALUE_PRODUCT && value->domain_count > 0) value->batched = true;
     }
+    schedule_liveness(schedule);
+    sum_batches(schedule);
+    resolve_all(schedule);
     normal_sequences(schedule);
     schedule_liveness(schedule);
     /* Readers stand behind what they read: so each chain is taken at once. */

@@ -335,8 +335,11 @@ Value *parse_value_line(ParseSchedule *p) {
     value->count = shape_count(value->type.shape);
     if (value->count > INT32_MAX) reader_fail(r, "too many elements");
     bool once = !r->failed && reader_accept_word(r, "once");
+    value->over_batch = once && reader_accept_word(r, "summed");
     reader_expect(r, '=');
     if (!r->failed) parse_side(p, value);
+    if (value->over_batch && (value->kind != VALUE_ROW || value->op != OP_TSUM))
+        reader_fail(r, "only a sum over time is summed over the batch");
     value->batched = !once && value->kind != VALUE_PARAM && value->kind != VALUE_CONST;
     if (value->kind == VALUE_PRODUCT) value->acc = id;
     if (!r->failed) parse_storage(p, value);

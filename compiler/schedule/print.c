@@ -233,7 +233,7 @@ static void put_line(const Schedule *schedule, const Value *value, Text *out) {
     text_puts(out, ": ");
     put_type(schedule, &value->type, out);
     if (!value->batched && value->kind != VALUE_PARAM && value->kind != VALUE_CONST)
-        text_puts(out, " once");
+        text_puts(out, value->over_batch ? " once summed" : " once");
     text_puts(out, " =");
     switch (value->kind) {
     case VALUE_INPUT:

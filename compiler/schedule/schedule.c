@@ -64,6 +64,10 @@ bool schedule_is_leaf(const Value *value) {
            (value->kind == VALUE_LEAF && value->op != OP_IOTA);
 }
 
+bool schedule_over_batch(const Value *value) {
+    return value->kind == VALUE_ROW && (value->op == OP_BSUM || value->over_batch);
+}
+
 bool schedule_carried(const Schedule *schedule, const Value *reader, const Use *use) {
     const Block *block = schedule->blocks.at[reader->block];
     if (schedule->values.at[use->value]->block < 0) return false;

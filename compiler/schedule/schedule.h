@@ -71,6 +71,7 @@ typedef struct Value {
     int domain[MAX_DOMAIN];
     Relation relations[MAX_DOMAIN]; /* where it is wanted, by index of the domain */
     bool batched;
+    bool over_batch; /* TSUM: over the sequences, too */
     VEC(Term) terms;
     VEC(Use) uses;
     View view;
@@ -225,6 +226,9 @@ Use *schedule_use_at(Value *value, int i);
 
 typedef void (*UseVisit)(void *user, const Use *use, bool boundary);
 void schedule_uses(const Schedule *schedule, const Value *value, UseVisit visit, void *user);
+
+/* Is it a sum over the sequences of the batch? */
+bool schedule_over_batch(const Value *value);
 
 /* Counts readers and marks what reaches an output or a stop. */
 void schedule_liveness(Schedule *schedule);

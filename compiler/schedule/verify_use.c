@@ -203,7 +203,7 @@ static void check_use(void *user, const Use *use, bool boundary) {
         verify_fail(verify, reader, "reads at positions that it does not have");
         return;
     }
-    if (source->batched && !reader->batched)
+    if (source->batched && !reader->batched && !schedule_over_batch(reader))
         verify_fail(verify, reader, "once for all sequences, but reads one's own");
     if (!boundary && !sizes_fit(reader, source))
         verify_fail(verify, reader, "reads a value of another length");

@@ -261,6 +261,7 @@ static bool passes(Op op, int place) {
     case OP_LOG_SOFTMAX:
     case OP_LOGSUMEXP:
     case OP_LAYERNORM:
+    case OP_BSUM:
     case OP_SUM:
     case OP_MEAN:
     case OP_RMAX:

@@ -30,12 +30,12 @@ static Graph *gradient_graph(Test *test, const Case *one, Compilation **c) {
     bool *of_inputs = ARENA_ARRAY(test->arena, graph->inputs.count + 1, bool);
     for (int i = 0; i < graph->outputs.count; i++) upstream[i] = true;
     for (int i = 0; i < graph->inputs.count; i++) of_inputs[i] = graph->inputs.at[i].node >= 0;
-    const AdjointOptions how = {true, upstream, of_inputs, true};
+    const AdjointOptions how = {
+        .losses = true, .upstream = upstream, .of_inputs = of_inputs, .of_params = true};
     Gradient gradient;
     Diags *diags = diags_new(test->arena);
     if (!gradient_build(graph, &how, true, &gradient, diags)) return NULL;
-    for (int o = 0; o < gradient.graph->outputs.count; o++)
-        gradient.graph->outputs.at[o].summed = false;
+    for (int o = 0; o < gradient.graph->outputs.count; o++) gradient.graph->outputs.at[o].shared = false;
     return gradient.graph;
 }
 
