@@ -82,6 +82,10 @@ static const char *role_text(ArgRole role) {
     case ROLE_OUT_LENGTHS: return "out_lengths";
     case ROLE_INPUT: return "input";
     case ROLE_OUTPUT: return "output";
+    case ROLE_UPSTREAM: return "upstream";
+    case ROLE_LOSS: return "loss";
+    case ROLE_GRADS: return "d_params";
+    case ROLE_INPUT_GRAD: return "d_input";
     case ROLE_STATE: return "state";
     case ROLE_FIRST: return "first";
     case ROLE_COUNT: return "count";

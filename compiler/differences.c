@@ -274,25 +274,24 @@ static int64_t size_of(const Check *check, const GraphPort *port) {
     return port->shared ? shape_count(port->type.shape) : count_of(check, port, check->at->lengths);
 }
 
-/* Where the element i of the gradient, laid out by the lengths found, lies in the input. */
-static double *own_values(Check *check, const GraphPort *port, int *slot) {
-    const Graph *graph = check->graph;
-    const char *name = port->name + 2;
-    for (*slot = 0; port->shared && *slot < graph->params.count; ++*slot)
-        if (strcmp(graph->params.at[*slot].name, name) == 0)
-            return (double *)(uintptr_t)check->call.params[*slot];
-    for (*slot = 0; !port->shared && *slot < graph->inputs.count; ++*slot)
-        if (strcmp(graph->inputs.at[*slot].name, name) == 0)
-            return (double *)(uintptr_t)check->call.inputs[*slot];
-    return NULL;
+/* The values that the gradient is of, laid out as it by the lengths found. */
+static double *own_values(Check *check, const GraphPort *port) {
+    const double *values = port->kind == PORT_PARAM_GRAD ? check->call.params[port->of]
+                                                         : check->call.inputs[port->of];
+    return (double *)(uintptr_t)values;
+}
+
+static Name own_name(const Check *check, const GraphPort *port) {
+    return port->kind == PORT_PARAM_GRAD ? check->graph->params.at[port->of].name
+                                         : check->graph->inputs.at[port->of].name;
 }
 
 static void compare_tensor(Check *check, int o, const double *gradient) {
     const GraphPort *port = &check->gradient->graph->outputs.at[o];
-    int slot;
-    double *x = own_values(check, port, &slot);
-    DifferenceTensor tensor = {
-        .name = port->name + 2, .input = !port->shared, .elements = size_of(check, port)};
+    double *x = own_values(check, port);
+    DifferenceTensor tensor = {.name = own_name(check, port),
+                               .input = port->kind == PORT_INPUT_GRAD,
+                               .elements = size_of(check, port)};
     double largest = tolerance * check->largest;
     for (int64_t i = 0; i < tensor.elements; i++) largest = fmax(largest, fabs(gradient[i]));
     for (int k = 0; x && k < check->most && k < tensor.elements; k++)

@@ -5,17 +5,47 @@
 
 #include "passes/passes.h"
 
-bool gradient_build(const Graph *graph, const AdjointOptions *options, bool verify,
-                    Gradient *gradient, Diags *diags) {
+Graph *gradient_adjoint(const Graph *graph, const AdjointOptions *options, bool verify,
+                        Diags *diags) {
     static const char *const before[] = {"simplify", "cse", "expand"};
-    gradient->forward = graph;
     PassOptions passes = {.names = before, .name_count = 3, .verify_each = verify};
     const Graph *normal = passes_run(graph, &passes, diags);
     Graph *adjoint = normal ? adjoint_build(normal, options, diags) : NULL;
-    if (!adjoint || !graph_verify(adjoint, "adjoint", diags)) return false;
+    return adjoint && graph_verify(adjoint, "adjoint", diags) ? adjoint : NULL;
+}
+
+bool gradient_build(const Graph *graph, const AdjointOptions *options, bool verify,
+                    Gradient *gradient, Diags *diags) {
+    gradient->forward = graph;
+    const Graph *adjoint = gradient_adjoint(graph, options, verify, diags);
     PassOptions after = {.verify_each = verify};
-    gradient->graph = passes_run(adjoint, &after, diags);
+    gradient->graph = adjoint ? passes_run(adjoint, &after, diags) : NULL;
     return gradient->graph != NULL;
+}
+
+static void add_output(Graph *to, PortKind kind, int of, int node, Span span) {
+    GraphPort port = {
+        .name = name_of(to->names, arena_printf(to->arena, "%s.%d", graph_port_word(kind), of)),
+        .type = to->nodes.at[node]->type,
+        .node = node,
+        .kind = kind,
+        .of = of,
+        .fallback = -1,
+        .span = span};
+    vec_push(to->arena, &to->outputs, port);
+}
+
+Graph *gradient_with_losses(const Graph *graph) {
+    Graph *to = arena_copy(graph->arena, graph, sizeof *graph);
+    memset(&to->outputs, 0, sizeof to->outputs);
+    for (int o = 0; o < graph->outputs.count; o++)
+        vec_push(to->arena, &to->outputs, graph->outputs.at[o]);
+    for (int i = 0; i < graph->losses.count; i++) {
+        const GraphLoss *loss = &graph->losses.at[i];
+        add_output(to, PORT_LOSS, i, loss->node, loss->span);
+        if (loss->per >= 0) add_output(to, PORT_PER, i, loss->per, loss->span);
+    }
+    return to;
 }
 
 /* Whether the lengths are those that the model admits. */
@@ -38,8 +68,7 @@ InterpResult *gradient_interpret(Arena *arena, const Gradient *gradient, const I
     for (int i = 0; i < forward->inputs.count; i++) inputs[i] = call->inputs[i];
     for (int i = forward->inputs.count; i < graph->inputs.count; i++) {
         const GraphPort *port = &graph->inputs.at[i];
-        for (int o = 0; o < forward->outputs.count; o++)
-            if (strcmp(forward->outputs.at[o].name, port->name + 2) == 0) inputs[i] = upstream[o];
+        if (port->kind == PORT_UPSTREAM) inputs[i] = upstream[port->of];
     }
     InterpCall own = *call;
     own.inputs = inputs;

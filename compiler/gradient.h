@@ -11,7 +11,15 @@ typedef struct Gradient {
                              d_y */
 } Gradient;
 
-/* Passes, the transformation, passes again. False after an error. */
+/* The transformation, on the graph made ready for it; before the passes that follow. NULL after an
+ * error. */
+Graph *gradient_adjoint(const Graph *graph, const AdjointOptions *options, bool verify,
+                        Diags *diags);
+
+/* `graph`, in its arena, with the losses and their divisors as outputs behind its own. */
+Graph *gradient_with_losses(const Graph *graph);
+
+/* The transformation, and passes. False after an error. */
 bool gradient_build(const Graph *graph, const AdjointOptions *options, bool verify,
                     Gradient *gradient, Diags *diags);
 

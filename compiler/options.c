@@ -398,8 +398,8 @@ static bool take_command(Parser *p, const char *word, bool *is_command) {
 
 static bool check_grad(Parser *p) {
     Options *o = p->options;
-    if (o->backend == RUN_C) return later(p, "'grad' with --backend=c");
-    o->backend = RUN_INTERP;
+    if (o->backend == RUN_DEFAULT) o->backend = RUN_C;
+    o->training = o->backend == RUN_C;
     if (!p->mode_given) o->mode = MODE_TRAIN;
     if (o->mode == MODE_INFER) return fail(p, "'grad' needs --mode=train or --mode=eval");
     if (!o->grads && !o->in_grads && !o->loss)
@@ -440,15 +440,12 @@ static bool check_whole(Parser *p) {
     if (o->command == COMMAND_COMPILE && o->out && strcmp(o->out, "-") != 0 &&
         strcmp(o->out, o->file) == 0)
         return fail(p, arena_printf(p->arena, "-o %s would overwrite the source", o->out));
-    if (o->command == COMMAND_COMPILE && o->mode != MODE_INFER &&
-        (o->emit == EMIT_C || o->emit == EMIT_MANIFEST))
-        return later(p, "code for --mode=eval and --mode=train");
+    o->training = o->command == COMMAND_COMPILE && o->mode != MODE_INFER;
     if (o->depend_file) o->depend = true;
     if (o->command == COMMAND_RUN && o->loss) {
         if (o->mode == MODE_INFER)
             return fail(p, "--loss: a loss needs --mode=eval or --mode=train");
-        if (o->backend == RUN_C) return later(p, "--loss with --backend=c");
-        o->backend = RUN_INTERP;
+        o->training = o->backend != RUN_INTERP;
     }
     if (o->command == COMMAND_RUN && o->backend == RUN_DEFAULT) o->backend = RUN_C;
     if (o->command == COMMAND_GRAD && !check_grad(p)) return false;

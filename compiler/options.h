@@ -83,6 +83,7 @@ typedef struct Options {
     const char *grads, *in_grads; /* grad */
     NamedList upstream;
     bool batch_first, reduce_sum;
+    bool training; /* the functions of training, too */
     uint64_t seed;
 
     TrainOptions train;

@@ -7,10 +7,10 @@
 #include <time.h>
 
 #include "backends/backend.h"
+#include "gradient.h"
 #include "grammar.h"
 #include "input.h"
 #include "loop/lower.h"
-#include "passes/passes.h"
 #include "prelude.h"
 #include "verify_each.h"
 
@@ -117,13 +117,14 @@ static bool known_pass(Compilation *c, const char *option, const char *name) {
     return false;
 }
 
-static Graph *run_passes(Compilation *c) {
+/* What --passes, --disable-pass, -O0 and the like ask for. */
+static bool pass_options(Compilation *c, PassOptions *options) {
     const Options *o = c->options;
     int count;
     const Pass *table = pass_table(&count);
     VEC(const char *) disabled = {0};
     for (int i = 0; i < o->passes.count; i++)
-        if (!known_pass(c, "--passes", o->passes.at[i])) return NULL;
+        if (!known_pass(c, "--passes", o->passes.at[i])) return false;
     for (int i = 0; i < o->disabled.count; i++) {
         Choice choice = choice_named(o->disabled.at[i]);
         if (choice < CHOICE_COUNT) {
@@ -133,36 +134,82 @@ static Graph *run_passes(Compilation *c) {
                              "without '%s' results differ in their last bits", o->disabled.at[i]);
             continue;
         }
-        if (!known_pass(c, "--disable-pass", o->disabled.at[i])) return NULL;
+        if (!known_pass(c, "--disable-pass", o->disabled.at[i])) return false;
         vec_push(c->arena, &disabled, o->disabled.at[i]);
     }
     if (o->print_after && strcmp(o->print_after, "all") != 0 &&
         !known_pass(c, "--print-after", o->print_after))
-        return NULL;
+        return false;
     /* Those that decide bits are no option of speed: -O0 leaves them. */
     for (int i = 0; i < count; i++)
         if (!o->optional_passes && table[i].switchable == PASS_FREE)
             vec_push(c->arena, &disabled, table[i].name);
     static const char *const none[] = {NULL};
-    PassOptions options = {.names =
-                               o->passes_given ? (o->passes.count ? o->passes.at : none) : NULL,
-                           .name_count = o->passes.count,
-                           .disabled = disabled.at,
-                           .disabled_count = disabled.count,
-                           .verify_each = o->verify_each,
-                           .user = c,
-                           .after = after_pass,
-                           .clock = seconds,
-                           .timing = pass_timing};
+    *options =
+        (PassOptions){.names = o->passes_given ? (o->passes.count ? o->passes.at : none) : NULL,
+                      .name_count = o->passes.count,
+                      .disabled = disabled.at,
+                      .disabled_count = disabled.count,
+                      .verify_each = o->verify_each,
+                      .user = c,
+                      .after = after_pass,
+                      .clock = seconds,
+                      .timing = pass_timing};
 #ifdef RNNC_VERIFY_EACH
-    options.verify_each = true;
+    options->verify_each = true;
 #endif
-    if (o->verify_each) {
-        c->verify = verify_each_new(c->arena, c->graph, o->verbose ? &c->log : NULL);
-        if (!verify_graph_text(c->arena, c->graph, "sema", c->diags)) return NULL;
+    return true;
+}
+
+static Graph *run_passes(Compilation *c, const Graph *graph, const char *from) {
+    PassOptions options = c->passes;
+    if (c->options->verify_each) {
+        c->verify = verify_each_new(c->arena, graph, c->options->verbose ? &c->log : NULL);
+        if (!verify_graph_text(c->arena, graph, from, c->diags)) return NULL;
         options.check = check_pass;
     }
-    return passes_run(c->graph, &options, c->diags);
+    Graph *after = passes_run(graph, &options, c->diags);
+    return after && graph_verify(after, "passes", c->diags) ? after : NULL;
+}
+
+/* ---- Schedules ---- */
+
+static Schedule *run_schedule(Compilation *c, const Graph *graph) {
+    Schedule *schedule = schedule_build_with(c->arena, graph, &c->choices, c->diags);
+    if (!schedule || !schedule_verify(schedule, c->diags)) return NULL;
+    if (c->options->verify_each && !verify_schedule_text(c->arena, schedule, c->diags)) return NULL;
+    return schedule;
+}
+
+/* The gradient of everything that has one: the losses, all outputs, all inputs. */
+static const Graph *gradient_graph(Compilation *c) {
+    const Graph *graph = c->graph;
+    bool *upstream = ARENA_ARRAY(c->arena, graph->outputs.count + 1, bool);
+    bool *of_inputs = ARENA_ARRAY(c->arena, graph->inputs.count + 1, bool);
+    for (int o = 0; o < graph->outputs.count; o++)
+        upstream[o] = graph->outputs.at[o].type.dtype == DT_FLOAT;
+    for (int i = 0; i < graph->inputs.count; i++)
+        of_inputs[i] = graph->inputs.at[i].node >= 0 && graph->inputs.at[i].type.dtype == DT_FLOAT;
+    const AdjointOptions how = {.losses = graph->losses.count > 0,
+                                .reduce_sum = c->options->reduce_sum,
+                                .upstream = upstream,
+                                .of_inputs = of_inputs,
+                                .outputs = true,
+                                .of_params = true};
+    const Graph *adjoint = gradient_adjoint(graph, &how, c->passes.verify_each, c->diags);
+    const Graph *normal = adjoint ? run_passes(c, adjoint, "adjoint") : NULL;
+    return normal ? gradient_with_losses(normal) : NULL;
+}
+
+/* The functions of training have schedules of their own. A state goes through all of them: what a
+ * loss alone reads of it, forward keeps, too. */
+static bool run_training(Compilation *c) {
+    const Graph *losses = c->normal->losses.count ? gradient_with_losses(c->normal) : NULL;
+    if (losses && !(c->loss = run_schedule(c, losses))) return false;
+    const Graph *gradient = gradient_graph(c);
+    if (!gradient || !(c->grad = run_schedule(c, gradient))) return false;
+    if (losses && losses->carries.count) c->schedule = c->loss;
+    return true;
 }
 
 /* ---- The way through ---- */
@@ -192,26 +239,28 @@ bool compilation_run(Compilation *c, Stage last) {
     if (!schedule_causal(c->arena, c->graph, c->diags)) return false;
     if (!done(c, "causality", &since) || last == STAGE_GRAPH) return c->diags->errors == 0;
 
-    c->normal = run_passes(c);
-    if (!done(c, "passes", &since)) return false;
-    if (!graph_verify(c->normal, "passes", c->diags)) return false;
+    if (!pass_options(c, &c->passes)) return false;
+    c->normal = run_passes(c, c->graph, "sema");
+    if (!done(c, "passes", &since) || !c->normal) return false;
     if (last == STAGE_NORMAL) return true;
 
-    c->schedule = schedule_build_with(c->arena, c->normal, &c->choices, c->diags);
-    if (!done(c, "schedule", &since)) return false;
-    if (!schedule_verify(c->schedule, c->diags)) return false;
-    bool texts = c->options->verify_each;
-    if (texts && !verify_schedule_text(c->arena, c->schedule, c->diags)) return false;
-    if (last == STAGE_SCHEDULE) return c->diags->errors == 0;
+    c->schedule = run_schedule(c, c->normal);
+    if (!c->schedule || (c->options->training && !run_training(c))) return false;
+    if (!done(c, "schedule", &since) || last == STAGE_SCHEDULE) return c->diags->errors == 0;
 
     bool *axes_needed = ARENA_ARRAY(c->arena, c->graph->axes.count + 1, bool);
     passes_axes_needed(c->graph, axes_needed);
-    LowerOptions lower = {c->target.target, c->options->real, c->prefix ? c->prefix : c->model,
-                          axes_needed};
-    c->interface_ = lower_schedule(c->arena, c->names, c->schedule, &lower, c->diags);
+    LowerOptions lower = {.target = c->target.target,
+                          .real = c->options->real,
+                          .prefix = c->prefix ? c->prefix : c->model,
+                          .reduce_sum = c->options->reduce_sum,
+                          .axes_needed = axes_needed};
+    const LowerSchedules schedules = {c->normal, c->schedule, c->loss, c->grad};
+    c->interface_ = lower_schedules(c->arena, c->names, &schedules, &lower, c->diags);
     if (!done(c, "lower", &since)) return false;
     LoopModule *module = c->interface_->module;
     if (!loop_verify(module, false, "lower", c->diags)) return false;
+    bool texts = c->options->verify_each;
     if (texts && !verify_loop_text(c->arena, c->names, module, "lower", c->diags)) return false;
 
     loop_expand_math(module);

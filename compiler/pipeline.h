@@ -4,6 +4,7 @@
 
 #include "loop/interface.h"
 #include "options.h"
+#include "passes/passes.h"
 #include "schedule/schedule.h"
 #include "targets.h"
 
@@ -32,8 +33,10 @@ typedef struct Compilation {
     const char *model;
     Graph *graph, *normal;
     struct VerifyEach *verify; /* with --verify-each */
-    Choices choices; /* of the schedule, switched off by --disable-pass */
+    PassOptions passes;        /* as the options ask for */
+    Choices choices;           /* of the schedule, switched off by --disable-pass */
     Schedule *schedule;
+    Schedule *loss, *grad; /* of the functions of training, with options->training; NULL: none */
     Interface *interface_;
     Text log; /* for standard error: --print-after, --time-passes, -v */
 } Compilation;

@@ -289,6 +289,6 @@ ExitStatus run_model(Compilation *c, Outputs *outputs) {
     if (!check_names(&data)) return EXIT_INPUT;
     if (!run_read(&data) || !check_ranks(&data)) return EXIT_INPUT;
     if (interp ? !run_interp(&data, &status) : !run_c(&data, &status)) return status;
-    if (c->options->command == COMMAND_GRAD && !run_gradients(&data, &status)) return status;
+    if (interp && c->options->command == COMMAND_GRAD && !run_gradients(&data, &status)) return status;
     return add_results(&data, outputs) ? EXIT_DONE : EXIT_OUTSIDE;
 }

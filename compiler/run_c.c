@@ -137,6 +137,10 @@ int64_t compiled_call(Compiled *r, int index) {
         case ROLE_OUT_LENGTHS: args[i] = r->found[arg->slot]; break;
         case ROLE_INPUT:
         case ROLE_OUTPUT: args[i] = port_array(r, index, arg->role, arg->slot); break;
+        case ROLE_UPSTREAM: args[i] = r->upstream[arg->slot]; break;
+        case ROLE_LOSS: args[i] = r->loss; break;
+        case ROLE_GRADS: args[i] = r->grads; break;
+        case ROLE_INPUT_GRAD: args[i] = r->in_grads[arg->slot]; break;
         case ROLE_STATE: args[i] = r->state; break;
         case ROLE_FIRST: scalars[i] = 0; break;
         case ROLE_ENDED: args[i] = r->ended; break;
@@ -202,43 +206,90 @@ static int64_t port_count(RunData *data, const GraphPort *port) {
     return run_count(data, port->index_count, port->indices, data->extent, port->type.shape);
 }
 
+static bool fill_port(Compiled *r, const GraphPort *port, LoopType type, const double *values,
+                      void **out) {
+    RunData *data = r->data;
+    if (narrow(data->arena, type, values, port_count(data, port), out)) return true;
+    diag_error(data->c->diags, "E-RUN", (Span){0}, "%s holds a number that is out of its range",
+               port->name);
+    return false;
+}
+
+static bool fill_lengths(Compiled *r, int axis) {
+    RunData *data = r->data;
+    r->lengths[axis] = ARENA_ARRAY(data->arena, data->batch, int32_t);
+    for (int64_t b = 0; b < data->batch; b++) {
+        if (data->lengths[axis][b] > INT32_MAX) {
+            diag_error(data->c->diags, "E-RUN", (Span){0}, "%s has more than 2^31-1 positions",
+                       data->graph->axes.at[axis].name);
+            return false;
+        }
+        r->lengths[axis][b] = (int32_t)data->lengths[axis][b];
+    }
+    return true;
+}
+
+/* The array of one argument of the function, if it has one. */
+static bool make_array(Compiled *r, const InterfaceArg *arg, LoopType type) {
+    RunData *data = r->data;
+    const Graph *graph = data->graph;
+    int64_t size = loop_type_size(type);
+    switch (arg->role) {
+    case ROLE_INPUT:
+        return !data->inputs[arg->slot] ||
+               fill_port(r, &graph->inputs.at[arg->slot], type, data->inputs[arg->slot],
+                         &r->inputs[arg->slot]);
+    case ROLE_UPSTREAM:
+        return !data->upstream || !data->upstream[arg->slot] ||
+               fill_port(r, &graph->outputs.at[arg->slot], type, data->upstream[arg->slot],
+                         &r->upstream[arg->slot]);
+    case ROLE_OUTPUT:
+        if (data->kind != RUN_GRAD)
+            r->outputs[arg->slot] = compiled_aligned(
+                data->arena, port_count(data, &graph->outputs.at[arg->slot]) * size);
+        return true;
+    case ROLE_LOSS: r->loss = compiled_aligned(data->arena, size); return true;
+    case ROLE_GRADS:
+        r->grads = compiled_aligned(data->arena, r->in->param_count * size);
+        return true;
+    case ROLE_INPUT_GRAD:
+        if (run_grad_wanted(data, arg->slot))
+            r->in_grads[arg->slot] = compiled_aligned(
+                data->arena, port_count(data, &graph->inputs.at[arg->slot]) * size);
+        return true;
+    case ROLE_LENGTHS: return !data->lengths[arg->slot] || fill_lengths(r, arg->slot);
+    case ROLE_OUT_LENGTHS:
+        r->found[arg->slot] = ARENA_ARRAY(data->arena, data->batch, int32_t);
+        return true;
+    case ROLE_PARAMS:
+    case ROLE_WEIGHTS:
+    case ROLE_BATCH:
+    case ROLE_STEPS:
+    case ROLE_STATE:
+    case ROLE_FIRST:
+    case ROLE_COUNT:
+    case ROLE_ENDED:
+    case ROLE_AT:
+    case ROLE_SEED:
+    case ROLE_WORK:
+    case ROLE_WORK_BYTES: break;
+    }
+    return true;
+}
+
 static bool make_arrays(Compiled *r) {
     RunData *data = r->data;
     const Graph *graph = data->graph;
-    const InterfaceFunction *forward = &r->in->functions.at[r->in->forward];
+    const InterfaceFunction *function = &r->in->functions.at[r->function];
     r->inputs = ARENA_ARRAY(data->arena, graph->inputs.count, void *);
+    r->in_grads = ARENA_ARRAY(data->arena, graph->inputs.count, void *);
     r->outputs = ARENA_ARRAY(data->arena, graph->outputs.count, void *);
+    r->upstream = ARENA_ARRAY(data->arena, graph->outputs.count, void *);
     r->lengths = ARENA_ARRAY(data->arena, graph->axes.count, int32_t *);
     r->found = ARENA_ARRAY(data->arena, graph->axes.count, int32_t *);
-    for (int i = 0; i < forward->args.count; i++) {
-        const InterfaceArg *arg = &forward->args.at[i];
-        LoopType type = function_of(r, forward)->args.at[i].type;
-        if (arg->role == ROLE_INPUT && data->inputs[arg->slot]) {
-            const GraphPort *port = &graph->inputs.at[arg->slot];
-            if (!narrow(data->arena, type, data->inputs[arg->slot], port_count(data, port),
-                        &r->inputs[arg->slot])) {
-                diag_error(data->c->diags, "E-RUN", (Span){0},
-                           "%s holds a number that is out of its range", port->name);
-                return false;
-            }
-        } else if (arg->role == ROLE_OUTPUT) {
-            const GraphPort *port = &graph->outputs.at[arg->slot];
-            r->outputs[arg->slot] =
-                compiled_aligned(data->arena, port_count(data, port) * loop_type_size(type));
-        } else if (arg->role == ROLE_LENGTHS && data->lengths[arg->slot]) {
-            r->lengths[arg->slot] = ARENA_ARRAY(data->arena, data->batch, int32_t);
-            for (int64_t b = 0; b < data->batch; b++) {
-                if (data->lengths[arg->slot][b] > INT32_MAX) {
-                    diag_error(data->c->diags, "E-RUN", (Span){0},
-                               "%s has more than 2^31-1 positions", graph->axes.at[arg->slot].name);
-                    return false;
-                }
-                r->lengths[arg->slot][b] = (int32_t)data->lengths[arg->slot][b];
-            }
-        } else if (arg->role == ROLE_OUT_LENGTHS) {
-            r->found[arg->slot] = ARENA_ARRAY(data->arena, data->batch, int32_t);
-        }
-    }
+    for (int i = 0; i < function->args.count; i++)
+        if (!make_array(r, &function->args.at[i], function_of(r, function)->args.at[i].type))
+            return false;
     return true;
 }
 
@@ -321,7 +372,8 @@ static bool save_state(Compiled *r, ExitStatus *status) {
 static void take_results(Compiled *r) {
     RunData *data = r->data;
     const Graph *graph = data->graph;
-    const InterfaceFunction *forward = &r->in->functions.at[r->in->forward];
+    const InterfaceFunction *function = &r->in->functions.at[r->function];
+    LoopType real = r->in->module->real;
     data->outputs = ARENA_ARRAY(data->arena, graph->outputs.count, double *);
     data->found = ARENA_ARRAY(data->arena, graph->axes.count, int64_t *);
     for (int a = 0; a < graph->axes.count; a++) {
@@ -330,17 +382,39 @@ static void take_results(Compiled *r) {
         data->found[a] = ARENA_ARRAY(data->arena, data->batch, int64_t);
         for (int64_t b = 0; b < data->batch; b++) data->found[a][b] = r->found[a][b];
     }
-    for (int i = 0; i < forward->args.count; i++) {
-        const InterfaceArg *arg = &forward->args.at[i];
-        if (arg->role != ROLE_OUTPUT) continue;
+    for (int i = 0; i < function->args.count; i++) {
+        const InterfaceArg *arg = &function->args.at[i];
+        if (arg->role != ROLE_OUTPUT || !r->outputs[arg->slot]) continue;
         data->outputs[arg->slot] =
-            compiled_widen(data->arena, function_of(r, forward)->args.at[i].type,
+            compiled_widen(data->arena, function_of(r, function)->args.at[i].type,
                            r->outputs[arg->slot], port_count(data, &graph->outputs.at[arg->slot]));
     }
+    if (r->loss) data->loss = compiled_widen(data->arena, real, r->loss, 1)[0];
+    if (!r->grads) return;
+    double *flat = compiled_widen(data->arena, real, r->grads, r->in->param_count);
+    data->grads = ARENA_ARRAY(data->arena, graph->params.count, double *);
+    for (int i = 0; i < graph->params.count; i++)
+        data->grads[i] = flat + r->in->param_offsets.at[i];
+    data->in_grads = ARENA_ARRAY(data->arena, graph->inputs.count, double *);
+    for (int i = 0; i < graph->inputs.count; i++)
+        if (r->in_grads[i])
+            data->in_grads[i] = compiled_widen(data->arena, real, r->in_grads[i],
+                                               port_count(data, &graph->inputs.at[i]));
 }
 
 bool compiled_begin(Compiled *r, RunData *data, ExitStatus *status) {
-    *r = (Compiled){.data = data, .in = r->in, .handle = r->handle};
+    *r = (Compiled){.data = data,
+                    .in = r->in,
+                    .handle = r->handle,
+                    .function = r->in->forward,
+                    .size = r->in->forward_work};
+    if (data->kind == RUN_LOSS) {
+        r->function = r->in->loss;
+        r->size = r->in->loss_work;
+    } else if (data->kind == RUN_GRAD) {
+        r->function = r->in->grad;
+        r->size = r->in->grad_work;
+    }
     *status = EXIT_INPUT;
     r->at = ARENA_ARRAY(data->arena, data->graph->axes.count, int64_t *);
     if (!make_params(r) || !make_arrays(r)) return false;
@@ -366,10 +440,10 @@ bool run_c_forward(Compiled *r, RunData *data, ExitStatus *status) {
     /* Without `carry` the state is only what a step function needs. */
     bool carries = in->state_bytes >= 0 && data->graph->carries.count > 0;
     if (!compiled_begin(r, data, status)) return false;
-    if (!compiled_space(r, in->forward_work, carries, status)) return false;
+    if (!compiled_space(r, r->size, carries, status)) return false;
     if (carries && !match_states(r)) return false;
     if (data->load_state && !load_state(r, status)) return false;
-    if (!compiled_checked(r, in->forward, status)) return false;
+    if (!compiled_checked(r, r->function, status)) return false;
     take_results(r);
     return !data->keep_state || save_state(r, status);
 }
@@ -392,6 +466,11 @@ Compiled *run_c_open(Compilation *c, ExitStatus *status) {
 }
 
 bool run_c(RunData *data, ExitStatus *status) {
+    const Options *o = data->c->options;
+    if (o->command == COMMAND_GRAD)
+        data->kind = RUN_GRAD;
+    else if (o->loss)
+        data->kind = RUN_LOSS;
     Compiled *r = run_c_open(data->c, status);
     bool good = r && run_c_forward(r, data, status);
     if (r) run_c_close(r);

@@ -4,16 +4,19 @@
 
 #include "run_data.h"
 
-/* Buffers are those of one call of forward, or of its steps; data->arena owns them. */
+/* Buffers are those of one call of the function over sequences, or of the steps of forward;
+ * data->arena owns them. */
 struct Compiled {
     RunData *data;
     const Interface *in;
     void *handle;
-    void *params, *weights, *state, *work;
+    int function, size; /* forward, loss or grad, and what tells its workspace */
+    void *params, *weights, *state, *work, *loss, *grads;
     int64_t state_bytes, work_bytes;
-    void **inputs, **outputs;   /* by slot, of the types that `forward` asks for */
-    void **rows;                /* [states] of export_state and import_state */
-    int32_t **lengths, **found; /* by axis */
+    void **inputs, **outputs;    /* by slot, of the types that the function asks for */
+    void **upstream, **in_grads; /* by slot of outputs, inputs */
+    void **rows;                 /* [states] of export_state and import_state */
+    int32_t **lengths, **found;  /* by axis */
     /* step: rows of inputs and outputs by slot, positions told by axis, which sequences are over */
     void **row_in, **row_out;
     int64_t **at;

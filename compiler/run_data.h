@@ -17,12 +17,16 @@ typedef struct RunState {
     double *values; /* [lags, batch, shape…] */
 } RunState;
 
+/* Which function over sequences runs. */
+typedef enum RunKind { RUN_FORWARD, RUN_LOSS, RUN_GRAD } RunKind;
+
 typedef struct RunData {
     Arena *arena;
     Compilation *c;
     const Graph *graph;
     bool batched;                /* files have a batch axis */
     bool load_state, keep_state; /* states go in, come out */
+    RunKind kind;                /* of compiled code */
     int64_t batch;
     int64_t *extent; /* [axis] positions that arrays have; on a generated axis the largest bound */
     int64_t *
@@ -76,6 +80,8 @@ bool run_c_forward(Compiled *compiled, RunData *data, ExitStatus *status);
  * them, one without time as the last step gave it. */
 bool run_c_steps(Compiled *compiled, RunData *data, ExitStatus *status);
 
+/* Whether --in-grads takes the gradient of this input: it was given, and is no int. */
+bool run_grad_wanted(const RunData *data, int input);
 /* After run_interp: the gradients (run_grad.c). */
 bool run_gradients(RunData *data, ExitStatus *status);
 

@@ -7,6 +7,15 @@
 
 #include "run_data.h"
 
+bool run_grad_wanted(const RunData *data, int input) {
+    const GraphPort *port = &data->graph->inputs.at[input];
+    const Options *o = data->c->options;
+    bool given = false;
+    for (int k = 0; k < o->in.count; k++)
+        given = given || strcmp(o->in.at[k].name, port->name) == 0;
+    return o->in_grads && given && data->inputs[input] && port->type.dtype == DT_FLOAT;
+}
+
 /* Which gradients are wanted, and from where. */
 static AdjointOptions wanted(RunData *data) {
     const Graph *graph = data->graph;
@@ -14,8 +23,7 @@ static AdjointOptions wanted(RunData *data) {
     bool *upstream = ARENA_ARRAY(data->arena, graph->outputs.count, bool);
     bool *of_inputs = ARENA_ARRAY(data->arena, graph->inputs.count, bool);
     for (int i = 0; i < graph->outputs.count; i++) upstream[i] = data->upstream[i] != NULL;
-    for (int i = 0; i < graph->inputs.count; i++)
-        of_inputs[i] = o->in_grads && data->inputs[i] && graph->inputs.at[i].type.dtype == DT_FLOAT;
+    for (int i = 0; i < graph->inputs.count; i++) of_inputs[i] = run_grad_wanted(data, i);
     return (AdjointOptions){.losses = graph->losses.count > 0,
                             .reduce_sum = o->reduce_sum,
                             .upstream = upstream,
@@ -23,12 +31,11 @@ static AdjointOptions wanted(RunData *data) {
                             .of_params = o->grads != NULL};
 }
 
-static const double *result_of(const Gradient *gradient, const InterpResult *result,
-                               const char *name, bool shared, const GraphPort **port) {
+static const double *result_of(const Gradient *gradient, const InterpResult *result, PortKind kind,
+                               int of, const GraphPort **port) {
     for (int i = 0; i < gradient->graph->outputs.count; i++) {
         *port = &gradient->graph->outputs.at[i];
-        if ((*port)->shared == shared && strcmp((*port)->name + 2, name) == 0)
-            return result->outputs[i];
+        if ((*port)->kind == kind && (*port)->of == of) return result->outputs[i];
     }
     return NULL;
 }
@@ -42,18 +49,15 @@ static void take_gradients(RunData *data, const Gradient *gradient, const Interp
     data->in_grads = ARENA_ARRAY(data->arena, graph->inputs.count, double *);
     for (int i = 0; o->grads && i < graph->params.count; i++) {
         const GraphParam *param = &graph->params.at[i];
-        const double *values = result_of(gradient, result, param->name, true, &from);
+        const double *values = result_of(gradient, result, PORT_PARAM_GRAD, i, &from);
         int64_t count = shape_count(param->shape);
         data->grads[i] = ARENA_ARRAY(data->arena, count, double);
         if (values) memcpy(data->grads[i], values, (size_t)count * sizeof *values);
     }
     for (int i = 0; o->in_grads && i < graph->inputs.count; i++) {
         const GraphPort *port = &graph->inputs.at[i];
-        bool given = false;
-        for (int k = 0; k < o->in.count; k++)
-            given = given || strcmp(o->in.at[k].name, port->name) == 0;
-        if (!given || port->type.dtype != DT_FLOAT) continue;
-        const double *values = result_of(gradient, result, port->name, false, &from);
+        if (!run_grad_wanted(data, i)) continue;
+        const double *values = result_of(gradient, result, PORT_INPUT_GRAD, i, &from);
         data->in_grads[i] = ARENA_ARRAY(
             data->arena,
             run_count(data, port->index_count, port->indices, data->extent, port->type.shape),

@@ -125,6 +125,19 @@ static Name gradient_name(const Adjoint *a, const char *name) {
     return name_of(a->graph->names, arena_printf(a->arena, "d_%s", name));
 }
 
+/* The same for a port: no other has it. */
+static Name port_name(const Adjoint *a, const char *name) {
+    const Graph *graph = a->graph;
+    Name own = gradient_name(a, name);
+    for (int i = 0; i < graph->inputs.count + graph->outputs.count; i++) {
+        int o = i - graph->inputs.count;
+        if ((o < 0 ? graph->inputs.at[i].name : graph->outputs.at[o].name) != own) continue;
+        own = name_of(graph->names, arena_printf(a->arena, "%s_", own));
+        i = -1;
+    }
+    return own;
+}
+
 /* The derivative of the loss of the batch by loss i of one sequence. */
 static int share(Adjoint *a, const GraphLoss *loss, bool reduce_sum) {
     if (loss->per < 0 && (reduce_sum || a->alone[loss->node])) return adjoint_number(a, 1);
@@ -140,7 +153,9 @@ static void start(Adjoint *a, const AdjointOptions *options) {
         GraphPort port = graph->outputs.at[o];
         int value = port.node;
         if (!options->upstream[o] || port.type.dtype != DT_FLOAT) continue;
-        port.name = gradient_name(a, port.name);
+        port.name = port_name(a, port.name);
+        port.kind = PORT_UPSTREAM;
+        port.of = o;
         port.fallback = adjoint_zeros(a, port.type.shape);
         if (a->wanted[value]) adjoint_add(a, value, new_input(a, port));
     }
@@ -202,10 +217,12 @@ static void new_output(Adjoint *a, GraphPort port, int *totals, Op op, int slot)
 
 static void finish(Adjoint *a, int inputs, const AdjointOptions *options, int *totals) {
     Graph *graph = a->graph;
-    memset(&graph->outputs, 0, sizeof graph->outputs);
+    if (!options->outputs) memset(&graph->outputs, 0, sizeof graph->outputs);
     for (int p = 0; p < graph->params.count && options->of_params; p++) {
         const GraphParam *param = &graph->params.at[p];
-        GraphPort port = {.name = gradient_name(a, param->name),
+        GraphPort port = {.name = port_name(a, param->name),
+                          .kind = PORT_PARAM_GRAD,
+                          .of = p,
                           .type = {.dtype = DT_FLOAT, .shape = param->shape},
                           .fallback = -1,
                           .shared = true,
@@ -215,7 +232,9 @@ static void finish(Adjoint *a, int inputs, const AdjointOptions *options, int *t
     for (int i = 0; i < inputs && options->of_inputs; i++) {
         GraphPort port = graph->inputs.at[i];
         if (!options->of_inputs[i] || port.type.dtype != DT_FLOAT) continue;
-        port.name = gradient_name(a, port.name);
+        port.name = port_name(a, port.name);
+        port.kind = PORT_INPUT_GRAD;
+        port.of = i;
         port.fallback = -1;
         new_output(a, port, totals, OP_INPUT, i);
     }
@@ -225,10 +244,13 @@ static void finish(Adjoint *a, int inputs, const AdjointOptions *options, int *t
 static void own_lists(Graph *graph) {
     Arena *arena = graph->arena;
     size_t inputs = (size_t)graph->inputs.count * sizeof *graph->inputs.at;
+    size_t outputs = (size_t)graph->outputs.count * sizeof *graph->outputs.at;
     size_t indices = (size_t)graph->indices.count * sizeof *graph->indices.at;
     if (inputs) graph->inputs.at = arena_copy(arena, graph->inputs.at, inputs);
+    if (outputs) graph->outputs.at = arena_copy(arena, graph->outputs.at, outputs);
     if (indices) graph->indices.at = arena_copy(arena, graph->indices.at, indices);
     graph->inputs.room = graph->inputs.count;
+    graph->outputs.room = graph->outputs.count;
     graph->indices.room = graph->indices.count;
 }
 

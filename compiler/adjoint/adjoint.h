@@ -13,6 +13,7 @@ typedef struct AdjointOptions {
     const bool
         *upstream; /* [graph->outputs]: start from a gradient of this output, too; NULL: none */
     const bool *of_inputs; /* [graph->inputs]: gradients of these inputs; NULL: none */
+    bool outputs;          /* those of `graph` stay, before the gradients */
     bool of_params;        /* of all parameters that are not frozen */
 } AdjointOptions;
 

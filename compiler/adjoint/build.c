@@ -172,7 +172,6 @@ void adjoint_add(Adjoint *a, int to, int x) {
     } else if (shape->rank > 0 && own->rank == 0) {
         x = adjoint_shaped(a, OP_BROADCAST, x, *shape);
     }
-    if (a->alone[to] && (a->user < 0 || !a->alone[a->user]))
-        x = adjoint_op(a, OP_BSUM, x, -1, -1);
+    if (a->alone[to] && (a->user < 0 || !a->alone[a->user])) x = adjoint_op(a, OP_BSUM, x, -1, -1);
     vec_push(a->arena, &a->terms[to].nodes, x);
 }

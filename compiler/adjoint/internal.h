@@ -26,9 +26,9 @@ typedef struct Adjoint {
                      operands are finite */
     Relation *const *relations; /* of the forward graph */
     const Node *current;        /* whose adjoint is handed on */
-    bool *alone;                /* by forward node: it and all that it is made from are the same for all
-                                   sequences, and without time; its adjoint is the sum over the batch */
-    int user;                   /* whose contributions are added: a forward node, or -1 */
+    bool *alone; /* by forward node: it and all that it is made from are the same for all
+                    sequences, and without time; its adjoint is the sum over the batch */
+    int user;    /* whose contributions are added: a forward node, or -1 */
     bool failed;
 } Adjoint;
 

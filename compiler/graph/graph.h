@@ -158,6 +158,17 @@ typedef struct Index {
     int axis;
 } Index;
 
+/* What a port that a transformation made stands for: `of` numbers it in the graph that it was made
+ * of. */
+typedef enum PortKind {
+    PORT_MODEL,      /* as the model declares it */
+    PORT_UPSTREAM,   /* input: the gradient of output `of` */
+    PORT_PARAM_GRAD, /* output: the gradient of parameter `of` */
+    PORT_INPUT_GRAD, /* output: the gradient of input `of` */
+    PORT_LOSS,       /* output: loss `of` of one sequence */
+    PORT_PER         /* output: its divisor */
+} PortKind;
+
 /* A port of the model. `indices` in the order of the port's bracket: the layout of the caller's
  * array, [positions…, batch, shape…]. */
 typedef struct GraphPort {
@@ -166,6 +177,8 @@ typedef struct GraphPort {
     int index_count;
     int indices[MAX_DOMAIN];
     int node; /* input: the INPUT node, or -1 when this mode does not read it; output: the value */
+    PortKind kind;
+    int of;
     bool shared; /* output without time, the same for all sequences: given once, [shape…] */
     int fallback; /* input: node of the default, without time, or -1 */
     Span span;
@@ -261,6 +274,9 @@ bool type_equal(Type a, Type b);
  * graph_domain say, offsets, ports, losses scalar, names. Reports to `diags` with code "internal"
  * and returns false on a defect; `after` names the pass to blame. */
 bool graph_verify(const Graph *graph, const char *after, Diags *diags);
+
+/* What its text says that a port is `of`. */
+const char *graph_port_word(PortKind kind);
 
 /* Text form, and back: graph_parse(graph_print(g)) prints the same bytes. Spans are not kept. */
 void graph_print(const Graph *graph, Text *out);

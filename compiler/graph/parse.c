@@ -54,6 +54,11 @@ static GraphPort parse_port(Reader *p) {
     if (!p->failed && reader_accept(p, '=')) port.node = reader_node(p);
     if (reader_accept_word(p, "default")) port.fallback = reader_node(p);
     port.shared = reader_accept_word(p, "shared");
+    if (!reader_accept_word(p, "of")) return port;
+    for (int kind = PORT_UPSTREAM; kind <= PORT_PER && port.kind == PORT_MODEL; kind++)
+        if (reader_accept_word(p, graph_port_word((PortKind)kind))) port.kind = (PortKind)kind;
+    if (port.kind == PORT_MODEL) reader_fail(p, "what the port is of");
+    port.of = reader_small(p);
     return port;
 }
 

@@ -247,6 +247,18 @@ static void put_node(const Graph *graph, Text *out, const Node *node) {
     text_puts(out, "\n");
 }
 
+const char *graph_port_word(PortKind kind) {
+    switch (kind) {
+    case PORT_MODEL: return "";
+    case PORT_UPSTREAM: return "output";
+    case PORT_PARAM_GRAD: return "param";
+    case PORT_INPUT_GRAD: return "input";
+    case PORT_LOSS: return "loss";
+    case PORT_PER: return "per";
+    }
+    return "";
+}
+
 static void put_port(const Graph *graph, Text *out, const char *word, const GraphPort *port) {
     text_printf(out, "%s ", word);
     put_name(out, port->name);
@@ -256,6 +268,8 @@ static void put_port(const Graph *graph, Text *out, const char *word, const Grap
     if (port->node >= 0) text_printf(out, " = %%%d", port->node);
     if (port->fallback >= 0) text_printf(out, " default %%%d", port->fallback);
     if (port->shared) text_puts(out, " shared");
+    if (port->kind != PORT_MODEL)
+        text_printf(out, " of %s %d", graph_port_word(port->kind), port->of);
     text_puts(out, "\n");
 }
 

@@ -294,6 +294,7 @@ static bool check_param_names(Verifier *v) {
 
 static bool check_port(Verifier *v, const GraphPort *port) {
     if (!port->name) return defect(v, port->span, "port without a name");
+    if (port->of < 0) return defect(v, port->span, "port '%s' of a negative number", port->name);
     return check_type(v, &port->type, port->span) &&
            check_indices(v, port->index_count, port->indices, false, port->span);
 }

@@ -17,6 +17,10 @@ typedef enum ArgRole {
     ROLE_OUT_LENGTHS, /* axis `slot`: int32 [batch], written */
     ROLE_INPUT,       /* graph->inputs[slot] */
     ROLE_OUTPUT,      /* graph->outputs[slot]; may be NULL: not wanted */
+    ROLE_UPSTREAM,    /* gradient of graph->outputs[slot]; may be NULL: zeros */
+    ROLE_LOSS,        /* one number, written; may be NULL */
+    ROLE_GRADS,       /* as ROLE_PARAMS; added to; may be NULL: not wanted */
+    ROLE_INPUT_GRAD,  /* gradient of graph->inputs[slot]; added to; may be NULL: not wanted */
     ROLE_STATE,       /* state of `batch` sequences */
     ROLE_FIRST,       /* reset: first sequence */
     ROLE_COUNT,       /* reset: how many sequences */
@@ -58,6 +62,7 @@ typedef struct Interface {
     int pack, forward, step, reset, state_bytes, forward_work, step_work; /* in functions */
     int export_state,
         import_state; /* between the state buffer and plain [lags, batch, count] rows per state */
+    int loss, loss_work, grad, grad_work; /* of training and evaluation */
     int reset_work;   /* -1 too where reset takes no workspace */
     const char *no_step;
     int step_axis;   /* the run axis that a step goes along; -1 */

@@ -10,12 +10,25 @@ typedef struct LowerOptions {
     Target target;
     LoopType real;      /* LT_F32 or LT_F64 */
     const char *prefix; /* of every symbol */
+    bool reduce_sum;    /* the loss is the sum over the batch, not the mean */
     const bool
         *axes_needed; /* by axis: no length may be 0 (passes_axes_needed of the graph as written) */
 } LowerOptions;
 
+/* What there is of a model. Training functions are lowered from graphs of their own, whose further
+ * ports say what they are (PortKind): `loss` gives the losses and their divisors, `grad` these and
+ * the gradients. */
+typedef struct LowerSchedules {
+    const Graph *graph; /* whose ports, parameters and axes the interface has */
+    const Schedule *forward, *loss, *grad; /* NULL: there is none */
+} LowerSchedules;
+
 /* The whole module with its functions, before math is expanded. Never fails on a verified schedule
  * but for operations that are not lowered yet (E-LOWER, located): then NULL. */
+Interface *lower_schedules(Arena *arena, Names *names, const LowerSchedules *schedules,
+                           const LowerOptions *options, Diags *diags);
+
+/* The same of forward alone. */
 Interface *lower_schedule(Arena *arena, Names *names, const Schedule *schedule,
                           const LowerOptions *options, Diags *diags);
 

@@ -10,6 +10,12 @@ static const char *const role_doc[] = {
     [ROLE_OUT_LENGTHS] = "[batch]: written, where each sequence stopped; or NULL",
     [ROLE_INPUT] = "",
     [ROLE_OUTPUT] = "",
+    [ROLE_UPSTREAM] = "",
+    [ROLE_LOSS] = "the loss of the batch, written; or NULL",
+    [ROLE_GRADS] =
+        ("gradients of the parameters, laid out as these: added to what it holds; NULL: not "
+         "wanted"),
+    [ROLE_INPUT_GRAD] = "",
     [ROLE_STATE] = "state of `batch` sequences, aligned to 64 bytes",
     [ROLE_FIRST] = "first sequence to reset",
     [ROLE_COUNT] = "how many",
@@ -103,8 +109,9 @@ static void input_place(Fn *fn, int slot, int arg) {
 /* A port that is called as one of our own arguments gets a tail. */
 static const char *port_name(Fn *fn, const char *name, const char *tail) {
     Lower *lower = fn->lower;
-    static const char *const own[] = {"params", "weights", "batch", "state",      "first",
-                                      "count",  "seed",    "work",  "work_bytes", "ended"};
+    static const char *const own[] = {"params",     "weights", "batch",    "state",
+                                      "first",      "count",   "seed",     "work",
+                                      "work_bytes", "ended",   "d_params", "loss"};
     bool taken = false;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) taken = taken || !strcmp(name, own[i]);
     for (int a = 0; a < lower->graph->axes.count; a++) {
@@ -118,6 +125,12 @@ static const char *port_name(Fn *fn, const char *name, const char *tail) {
 
 bool lower_writes_state(const Fn *fn) {
     return strcmp(fn->fn->name, "export_state") != 0;
+}
+
+static int own_port(const GraphPort *ports, int count, PortKind kind, int of) {
+    int i = 0;
+    while (i + 1 < count && (ports[i].kind != kind || ports[i].of != of)) i++;
+    return i;
 }
 
 int lower_arg(Fn *fn, ArgRole role, int slot) {
@@ -197,8 +210,36 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
                                input_type(lower, port->type), true, true, doc);
         break;
     }
+    case ROLE_UPSTREAM: {
+        int own = own_port(graph->inputs.at, graph->inputs.count, PORT_UPSTREAM, slot);
+        const GraphPort *port = &graph->inputs.at[own];
+        doc = arena_printf(lower->arena, "upstream gradient of %s, %s; NULL: none",
+                           lower->interface_->graph->outputs.at[slot].name,
+                           lower_shape_text(lower, port, false));
+        arg = loop_arg_pointer(m, fn->fn, port_name(fn, port->name, "in"),
+                               input_type(lower, port->type), false, true, doc);
+        input_place(fn, own, arg);
+        fn->given[own] = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
+                                 loop_int_of(m, LT_I32, 0), NULL);
+        break;
+    }
+    case ROLE_LOSS: arg = loop_arg_pointer(m, fn->fn, "loss", lower->real, true, true, doc); break;
+    case ROLE_GRADS:
+        arg = loop_arg_pointer(m, fn->fn, "d_params", lower->real, true, true, doc);
+        break;
+    case ROLE_INPUT_GRAD: {
+        int own = own_port(graph->outputs.at, graph->outputs.count, PORT_INPUT_GRAD, slot);
+        const GraphPort *port = &graph->outputs.at[own];
+        doc = arena_printf(lower->arena,
+                           "gradient of %s, %s: added to what it holds, at the positions of each "
+                           "sequence; NULL: not wanted",
+                           graph->inputs.at[slot].name, lower_shape_text(lower, port, false));
+        arg = loop_arg_pointer(m, fn->fn, port_name(fn, port->name, "out"), lower->real, true, true,
+                               doc);
+        break;
+    }
     case ROLE_STATE: {
-        bool nullable = strcmp(fn->fn->name, "forward") == 0;
+        bool nullable = fn->sequence;
         arg = loop_arg_pointer(m, fn->fn, "state", LT_VOID, lower_writes_state(fn), nullable,
                                nullable ? "state of `batch` sequences, aligned to 64 bytes: read, "
                                           "and left as of the end; NULL: from the reset"

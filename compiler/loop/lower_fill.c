@@ -421,6 +421,7 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
     for (int o = 0; o < lower->graph->outputs.count; o++) {
         const GraphPort *port = &lower->graph->outputs.at[o];
         const Value *value = lower->schedule->values.at[lower->schedule->outputs.at[o]];
+        if (port->kind != PORT_MODEL) continue;
         int arg = lower_arg(fn, ROLE_OUTPUT, o);
         LoopType type = caller_type(lower, port->type);
         bool batched = true;

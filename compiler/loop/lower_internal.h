@@ -54,8 +54,14 @@ typedef struct Window {
     int64_t low, high;
 } Window;
 
+/* Functions over whole sequences. Those of training pack the parameters, which change from call to
+ * call, into their workspace. */
+typedef enum SequenceKind { SEQUENCE_FORWARD, SEQUENCE_LOSS, SEQUENCE_GRAD } SequenceKind;
+
 typedef struct Lower {
     Arena *arena;
+    SequenceKind kind;
+    const struct Lower *layout; /* whose layout of the state this one has, too; NULL: its own */
     Names *names;
     const Schedule *schedule;
     const Graph *graph;
@@ -95,6 +101,8 @@ typedef struct Fn {
     Lower *lower;
     LFunction *fn;
     bool step;
+    bool sequence; /* over whole sequences */
+    Size before;   /* bytes of the workspace before the values */
     LExpr *batch;
     LExpr **extent;        /* by axis: positions that arrays have */
     LExpr **longest;       /* by axis: largest length of the batch */
@@ -313,7 +321,23 @@ bool lower_static_needed(const Lower *lower);
 void lower_keep_first(Fn *fn, LBlock *out, const Value *reader);
 void lower_collect_kept(Lower *lower, bool step);
 
-/* --- lower.c --- */
-void lower_pack(Lower *lower);
+/* Loss of the batch, checked and stored; then gradients, added to what the caller has. */
+void lower_store_loss(Fn *fn, LBlock *out);
+void lower_add_gradients(Fn *fn, LBlock *out);
+
+/* --- lower_pack.c --- */
+void lower_layout_weights(Lower *lower);
+void lower_pack(Lower *lower); /* the function */
+/* The parameters `params` (a buffer) into fn->weights. */
+void lower_pack_into(Fn *fn, LBlock *out, int params);
+int lower_params_buffer(Fn *fn);
+/* Packed weights at the start of the workspace. */
+void lower_weights_in_work(Fn *fn, int work_argument);
+
+/* --- lower_sequence.c --- */
+void lower_sequence(Lower *lower);
+bool lower_input_live(const Lower *lower, int slot);
+void lower_input_arguments(Fn *fn);
+void lower_work_check(Fn *fn, LBlock *out, int bytes_arg, Size work);
 
 #endif

@@ -192,7 +192,7 @@ Size place_values(Fn *fn, int work_argument) {
     Lower *lower = fn->lower;
     const Schedule *schedule = lower->schedule;
     bool *copied = copied_inputs(fn);
-    Size bytes = size_constant(0);
+    Size bytes = fn->before;
     /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned;
      * then 8-byte scalars, lengths among them, then the others. */
     for (int pass = 0; pass < 3; pass++) {

@@ -37,6 +37,21 @@ LExpr *lower_position_at(Fn *fn, int place, LExpr *b) {
     return place ? loop_add(m, loop_mul(m, fn->batch, loop_int(m, place)), b) : b;
 }
 
+/* One state goes through all functions of a model. */
+static void take_layout(Lower *lower) {
+    const Lower *from = lower->layout;
+    for (int i = 0; i < lower->kept.count; i++)
+        for (int j = 0; j < from->kept.count; j++)
+            if (from->kept.at[j].name == lower->kept.at[i].name) {
+                lower->kept.at[i].ring = from->kept.at[j].ring;
+                lower->kept.at[i].offset = from->kept.at[j].offset;
+            }
+    lower->clock_offset = from->clock_offset;
+    lower->positions_offset = from->positions_offset;
+    lower->ends_offset = from->ends_offset;
+    lower->state_size = from->state_size;
+}
+
 void lower_state_layout(Lower *lower, bool step) {
     const Schedule *schedule = lower->schedule;
     for (int i = 0; i < schedule->accesses.count; i++)
@@ -53,6 +68,10 @@ void lower_state_layout(Lower *lower, bool step) {
             lower->kept.at[next++] = kept;
         }
     for (int i = 0; i < lower->kept.count; i++) name_kept(lower, i);
+    if (lower->layout) {
+        take_layout(lower);
+        return;
+    }
     Size bytes = size_constant(64);
     lower->clock_offset = size_constant(0);
     for (int pass = 0; pass < 2; pass++) {

@@ -62,8 +62,7 @@ Reduction lower_reduction(const Lower *lower, const Value *value) {
     if (r.kind != REDUCTION_RUNNING || value->domain_count != 1 || r.from) return r;
     bool differs = false;
     for (int i = 0; i < value->uses.count; i++)
-        differs = differs ||
-                  lower->schedule->values.at[value->uses.at[i].value]->domain_count == 2;
+        differs = differs || lower->schedule->values.at[value->uses.at[i].value]->domain_count == 2;
     const Axis *axis = &lower->graph->axes.at[lower->graph->indices.at[value->attr->index].axis];
     int64_t most = axis->fixed ? axis->fixed : axis->most;
     if (!differs || most < 1 || most > MOST_WINDOW) return r;
