@@ -311,7 +311,7 @@ static bool tensor_type(const Graph *graph, Op op, int count, const int *in, con
         *type = plain(DT_FLOAT, s);
         return pool_type(s, attr, &type->shape, why);
     } else if (op == OP_ONEHOT) {
-        if (a.dtype != DT_INT || s.rank != 0 || declared.rank != 1)
+        if (a.dtype != DT_INT || s.rank != 0 || declared.rank != 1 || a.pointer != PTR_NONE)
             return fail(why, "onehot of an int gives a vector");
         if (a.bound > declared.dim[0]) return fail(why, "bound of onehot's operand");
         *type = plain(DT_FLOAT, declared);

@@ -229,6 +229,10 @@ static int64_t invoke(Call *c, int index, const Rows *rows, int *out_block, int 
             if (rows->at_block) rows->at_block[arg->slot] = b;
             break;
         case ROLE_SEED: args[i].integer = CALL_SEED; break;
+        case ROLE_UPSTREAM:
+        case ROLE_LOSS:
+        case ROLE_GRADS:
+        case ROLE_INPUT_GRAD: break;
         case ROLE_WORK: b = c->work; break;
         case ROLE_WORK_BYTES: args[i].integer = c->work_bytes - o->work_less; break;
         }

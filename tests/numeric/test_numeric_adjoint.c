@@ -35,7 +35,12 @@ static Graph *gradient_graph(Test *test, const Case *one, Compilation **c) {
     Gradient gradient;
     Diags *diags = diags_new(test->arena);
     if (!gradient_build(graph, &how, true, &gradient, diags)) return NULL;
-    for (int o = 0; o < gradient.graph->outputs.count; o++) gradient.graph->outputs.at[o].shared = false;
+    for (int o = 0; o < gradient.graph->outputs.count; o++)
+        gradient.graph->outputs.at[o].shared = false;
+    for (int o = 0; o < gradient.graph->outputs.count; o++)
+        gradient.graph->outputs.at[o].kind = PORT_MODEL;
+    for (int i = 0; i < gradient.graph->inputs.count; i++)
+        gradient.graph->inputs.at[i].kind = PORT_MODEL;
     return gradient.graph;
 }
 
@@ -44,7 +49,8 @@ static Built *build(Test *test, Compilation *c, Graph *graph, LoopType real, Tar
     Diags *diags = diags_new(test->arena);
     bool *needed = ARENA_ARRAY(test->arena, graph->axes.count + 1, bool);
     passes_axes_needed(c->graph, needed);
-    LowerOptions lower = {target, real, "gradient", needed};
+    LowerOptions lower = {
+        .target = target, .real = real, .prefix = "gradient", .axes_needed = needed};
     built->graph = graph;
     Schedule *schedule = schedule_build(test->arena, graph, diags);
     Interface *in = schedule && schedule_verify(schedule, diags)

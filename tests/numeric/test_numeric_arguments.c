@@ -124,6 +124,10 @@ static void put_argument(Subject *s, int i, const Shared_ *shared) {
     case ROLE_COUNT: to->integer = s->data->batch; break;
     case ROLE_ENDED: to->pointer = block(s, s->data->batch, false); break;
     case ROLE_AT: to->pointer = block(s, s->data->batch * 8, false); break;
+    case ROLE_UPSTREAM:
+    case ROLE_LOSS:
+    case ROLE_GRADS:
+    case ROLE_INPUT_GRAD:
     case ROLE_SEED: break;
     case ROLE_WORK: to->pointer = shared->work; break;
     case ROLE_WORK_BYTES: to->integer = shared->work_bytes; break;
@@ -310,6 +314,10 @@ static void spoil_argument(Subject *s, int i) {
         if (s->args[i].integer > 0) spoil_number(s, i, LOOP_BAD_SPACE, values, 4);
         break;
     }
+    case ROLE_UPSTREAM:
+    case ROLE_LOSS:
+    case ROLE_GRADS:
+    case ROLE_INPUT_GRAD:
     case ROLE_SEED:
     case ROLE_ENDED:
     case ROLE_AT:

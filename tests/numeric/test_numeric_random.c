@@ -32,7 +32,8 @@ static Built *build(Try *try, Target target, LoopType real) {
     bool *needed = ARENA_ARRAY(try->arena, try->graph->axes.count + 1, bool);
     passes_axes_needed(try->graph, needed);
     PassOptions options = {.verify_each = true};
-    LowerOptions lower = {target, real, "random", needed};
+    LowerOptions lower = {
+        .target = target, .real = real, .prefix = "random", .axes_needed = needed};
     const Graph *normal = passes_run(try->graph, &options, diags);
     Schedule *schedule = normal ? schedule_build(try->arena, normal, diags) : NULL;
     Interface *in = schedule && schedule_verify(schedule, diags)

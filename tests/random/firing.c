@@ -40,7 +40,10 @@ static void after(void *user, const Pass *pass, const Graph *graph, bool changed
 static const char *loops(Arena *arena, const Built *built, const Schedule *schedule, Diags *diags) {
     bool *needed = ARENA_ARRAY(arena, built->graph->axes.count + 1, bool);
     passes_axes_needed(built->graph, needed);
-    LowerOptions options = {built->c->target.target, built->c->options->real, "m", needed};
+    LowerOptions options = {.target = built->c->target.target,
+                            .real = built->c->options->real,
+                            .prefix = "m",
+                            .axes_needed = needed};
     Interface *in = lower_schedule(arena, built->c->names, schedule, &options, diags);
     Text out = text_new(arena);
     if (in) loop_print(in->module, &out);

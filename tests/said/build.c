@@ -76,7 +76,8 @@ static Built *lower(Arena *arena, Names *names, const Graph *graph, const Said *
         .names = said->passes, .name_count = said->pass_count, .verify_each = true};
     Choices choices;
     memcpy(choices.off, said->off, sizeof choices.off);
-    LowerOptions how = {said->target, said->real, "said", needed};
+    LowerOptions how = {
+        .target = said->target, .real = said->real, .prefix = "said", .axes_needed = needed};
     const Graph *normal = passes_run(graph, &passes, diags);
     if (!normal || !graph_verify(normal, "passes", diags)) return built;
     Schedule *schedule = schedule_build_with(arena, normal, &choices, diags);
