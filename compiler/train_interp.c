@@ -135,17 +135,14 @@ static void add_gradients(TrainEngine *engine, const InterpResult *result, void 
     const Graph *graph = own->gradient.graph;
     for (int o = 0; o < graph->outputs.count; o++) {
         const GraphPort *port = &graph->outputs.at[o];
-        if (!port->summed) continue;
-        for (int i = 0; i < engine->train->params.count; i++) {
-            if (strcmp(engine->train->params.at[i].name, port->name + 2) != 0) continue;
-            int64_t count = shape_count(engine->train->params.at[i].shape);
-            size_t at = (size_t)engine->param_offsets.at[i];
-            for (int64_t k = 0; k < count; k++) {
-                if (engine->real == RT_F32)
-                    ((float *)grads)[at + (size_t)k] += (float)result->outputs[o][k];
-                else
-                    ((double *)grads)[at + (size_t)k] += result->outputs[o][k];
-            }
+        if (port->kind != PORT_PARAM_GRAD) continue;
+        int64_t count = shape_count(engine->train->params.at[port->of].shape);
+        size_t at = (size_t)engine->param_offsets.at[port->of];
+        for (int64_t k = 0; k < count; k++) {
+            if (engine->real == RT_F32)
+                ((float *)grads)[at + (size_t)k] += (float)result->outputs[o][k];
+            else
+                ((double *)grads)[at + (size_t)k] += result->outputs[o][k];
         }
     }
 }
