@@ -398,7 +398,7 @@ static bool take_command(Parser *p, const char *word, bool *is_command) {
 
 static bool check_grad(Parser *p) {
     Options *o = p->options;
-    if (o->backend == RUN_DEFAULT) o->backend = RUN_INTERP; /* until all draws are compiled */
+    if (o->backend == RUN_DEFAULT) o->backend = RUN_C;
     o->training = o->backend == RUN_C;
     if (!p->mode_given) o->mode = MODE_TRAIN;
     if (o->mode == MODE_INFER) return fail(p, "'grad' needs --mode=train or --mode=eval");

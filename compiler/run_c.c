@@ -244,9 +244,8 @@ static bool make_array(Compiled *r, const InterfaceArg *arg, LoopType type) {
                fill_port(r, &graph->outputs.at[arg->slot], type, data->upstream[arg->slot],
                          &r->upstream[arg->slot]);
     case ROLE_OUTPUT:
-        if (data->kind != RUN_GRAD)
-            r->outputs[arg->slot] = compiled_aligned(
-                data->arena, port_count(data, &graph->outputs.at[arg->slot]) * size);
+        r->outputs[arg->slot] = compiled_aligned(
+            data->arena, port_count(data, &graph->outputs.at[arg->slot]) * size);
         return true;
     case ROLE_LOSS: r->loss = compiled_aligned(data->arena, size); return true;
     case ROLE_GRADS:
