@@ -409,8 +409,8 @@ static bool check_grad(Parser *p) {
 
 static bool check_train(Parser *p) {
     Options *o = p->options;
-    if (o->backend == RUN_C) return later(p, "'train' with --backend=c");
-    o->backend = RUN_INTERP;
+    if (o->backend == RUN_DEFAULT) o->backend = RUN_C;
+    o->training = o->backend == RUN_C;
     o->mode = MODE_TRAIN;
     return train_options_check(p->arena, &o->train, o->in.count || o->lengths.count, o->out,
                                p->why);

@@ -186,15 +186,16 @@ static const Graph *gradient_graph(Compilation *c) {
     const Graph *graph = c->graph;
     bool *upstream = ARENA_ARRAY(c->arena, graph->outputs.count + 1, bool);
     bool *of_inputs = ARENA_ARRAY(c->arena, graph->inputs.count + 1, bool);
-    for (int o = 0; o < graph->outputs.count; o++)
+    bool all = c->options->command != COMMAND_TRAIN; /* which asks for parameters alone */
+    for (int o = 0; all && o < graph->outputs.count; o++)
         upstream[o] = graph->outputs.at[o].type.dtype == DT_FLOAT;
-    for (int i = 0; i < graph->inputs.count; i++)
+    for (int i = 0; all && i < graph->inputs.count; i++)
         of_inputs[i] = graph->inputs.at[i].node >= 0 && graph->inputs.at[i].type.dtype == DT_FLOAT;
     const AdjointOptions how = {.losses = graph->losses.count > 0,
                                 .reduce_sum = c->options->reduce_sum,
                                 .upstream = upstream,
                                 .of_inputs = of_inputs,
-                                .outputs = true,
+                                .outputs = all,
                                 .of_params = true};
     const Graph *adjoint = gradient_adjoint(graph, &how, c->passes.verify_each, c->diags);
     const Graph *normal = adjoint ? run_passes(c, adjoint, "adjoint") : NULL;
@@ -206,10 +207,10 @@ static const Graph *gradient_graph(Compilation *c) {
 static bool run_training(Compilation *c) {
     const Graph *losses = c->normal->losses.count ? gradient_with_losses(c->normal) : NULL;
     if (losses && !(c->loss = run_schedule(c, losses))) return false;
-    const Graph *gradient = gradient_graph(c);
-    if (!gradient || !(c->grad = run_schedule(c, gradient))) return false;
     if (losses && losses->carries.count) c->schedule = c->loss;
-    return true;
+    if (c->options->command == COMMAND_TRAIN && c->options->mode == MODE_EVAL) return true;
+    const Graph *gradient = gradient_graph(c);
+    return gradient && (c->grad = run_schedule(c, gradient));
 }
 
 /* ---- The way through ---- */
@@ -226,10 +227,10 @@ static bool done(Compilation *c, const char *stage, double *since) {
 bool compilation_run(Compilation *c, Stage last) {
     double since = seconds(NULL);
 
-    c->ast = parse_file(c);
+    if (!c->ast) c->ast = parse_file(c);
     if (!done(c, "parse", &since) || last == STAGE_TREE) return c->diags->errors == 0;
 
-    c->program = read_program(c);
+    if (!c->program) c->program = read_program(c);
     c->model = sema_model(c->program, c->options->model, c->diags);
     if (!done(c, "check", &since)) return false;
 

@@ -190,7 +190,8 @@ static void plan(TrainRun *run) {
 
 static bool prepare(TrainRun *run, ExitStatus *status) {
     *status = EXIT_INPUT;
-    if (!compilation_run(run->c, STAGE_GRAPH)) return false;
+    bool interp = run->c->options->backend == RUN_INTERP;
+    if (!compilation_run(run->c, interp ? STAGE_GRAPH : STAGE_LOOP)) return false;
     run->engine = train_engine_open(run->c, status);
     if (!run->engine || !make_data(run, status) || !make_params(run)) return false;
     plan(run);

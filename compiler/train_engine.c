@@ -56,7 +56,7 @@ int64_t train_variable_elements(const TrainVariable *variable, int64_t batch) {
 
 TrainEngine *train_engine_open(Compilation *c, ExitStatus *status) {
     TrainEngine *engine = ARENA_NEW(c->arena, TrainEngine);
-    engine->kind = &train_interp;
+    engine->kind = c->options->backend == RUN_INTERP ? &train_interp : &train_c;
     engine->c = c;
     engine->train = c->graph;
     engine->real = c->options->real == LT_F64 ? RT_F64 : RT_F32;

@@ -70,6 +70,6 @@ int64_t train_variable_elements(const TrainVariable *variable, int64_t batch);
 bool train_engine_weight(TrainEngine *engine, const TrainBatch *batch, const void *params,
                          double *weight, ExitStatus *status);
 
-extern const TrainEngineKind train_interp;
+extern const TrainEngineKind train_interp, train_c;
 
 #endif

@@ -94,7 +94,8 @@ class Train(Case):
         self.write("t.txt", TEXT)
 
     def line(self, model, *args):
-        return ["train", "m.rnn", "--model=" + model, "-o", "w"] + list(args)
+        engine = [] if any(a.startswith("--backend") for a in args) else ["--backend=interp"]
+        return ["train", "m.rnn", "--model=" + model, "-o", "w"] + engine + list(args)
 
     def train(self, model, *args, **more):
         return self.rnnc(*self.line(model, *args), **more)[1]
@@ -378,6 +379,43 @@ class Train(Case):
         self.refused("w2: ", "Two", *base, "--checkpoint=w2")
         self.write("w2", self.read("w"))
         self.refused("w2 is no checkpoint of rnnc train", "Two", *base, "--checkpoint=w2")
+
+    # ---- Compiled ----
+
+    def near(self, name, want, tolerance=2e-4):
+        got = self.weights(name)
+        for key, values in want.items():
+            self.close(got[key], values, tolerance)
+
+    def test_compiled(self):
+        """Compiled code computes what the interpreter does, draws included."""
+        args = ["--in", "x=xn.npy", "--in", "y=y.npy", "--lengths", "t=len.npy", "--epochs=3",
+                "--batch=4", "--valid=0.2", "--log=log"]
+        self.train("Two", *args)
+        want, rounds = self.weights(), [(e["loss"], e["valid"]) for e in self.log()[1:-1]]
+        self.train("Two", *args, "--backend=c")
+        self.assertEqual(self.log()[0]["engine"], "c")
+        self.near("w", want)
+        for a, b in zip(rounds, self.log()[1:-1]):
+            self.close(a, (b["loss"], b["valid"]), 1e-4)
+        self.refused("a sequence is empty", "Two", "--in", "x=x.npy", "--in", "y=y.npy",
+                     "--lengths", "t=" + self.npy("l0.npy", (N,), [0] * N, "<i4"), "--backend=c")
+
+    def test_compiled_windows(self):
+        """The carried state: exact resume, and the interpreter goes on with what C left."""
+        args = ["--batch=3", "--window=9", "--epochs=2", "--valid=0.2", "--lr=0.01"]
+        self.char(*args)
+        want = self.weights()
+        self.char(*args, "--backend=c")
+        self.near("w", want)
+        whole = [self.read("w"), self.read("w.checkpoint")]
+        self.char(*args, "--backend=c", "--steps=7")
+        part = self.read("w.checkpoint")
+        self.char(*args, "--backend=c", "--resume")
+        self.assertEqual(whole, [self.read("w"), self.read("w.checkpoint")])
+        self.write("w.checkpoint", part)
+        self.char(*args, "--resume")
+        self.near("w", want)
 
     # ---- Files ----
 

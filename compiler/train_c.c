@@ -1,0 +1,305 @@
+/* Training by compiled C: the model in both modes, each compiled once, and its functions called by
+ * the roles of their arguments on arrays that stay where they are. */
+#define _XOPEN_SOURCE 700
+
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "run_compiled.h"
+#include "train_engine.h"
+
+typedef int64_t (*Trampoline)(void *const *args);
+
+/* Memory that grows, aligned to 64 bytes; what it held is lost when it does. */
+typedef struct Room {
+    Arena *arena;
+    void *at;
+    int64_t bytes;
+} Room;
+
+/* The model in one mode. */
+typedef struct Side {
+    TrainEngine *engine;
+    Compilation *c;
+    const Interface *in;
+    const Graph *graph;    /* as written, in this mode */
+    const int *axis;       /* [graph->axes]: that of the batch; NULL: the same */
+    Trampoline *functions; /* [in->functions] */
+    void ***args;          /* the same: room for the arguments of a call */
+    int64_t **scalars;     /* the same */
+    Room weights, state, work;
+    Room *lengths;     /* [axes] int32 */
+    void *loss;        /* a number of the real type */
+    bool fresh;        /* the state has to be reset first */
+    void *const *load; /* then rows to be loaded, in the order of `in->states`; NULL: none */
+    /* of the call that is made */
+    const TrainBatch *batch;
+    int64_t sequences;
+    const void *params;
+    void *grads;
+    void *const *rows;
+} Side;
+
+typedef struct Sides {
+    Side train, eval;
+} Sides;
+
+static Side *side_of(TrainEngine *engine, Mode mode) {
+    Sides *sides = engine->own;
+    return mode == MODE_EVAL ? &sides->eval : &sides->train;
+}
+
+/* ---- Memory ---- */
+
+static void *room(Arena *parent, Room *to, int64_t bytes) {
+    if (to->at && bytes <= to->bytes) return to->at;
+    if (to->arena) arena_free(to->arena);
+    to->arena = arena_new_in(parent);
+    to->bytes = bytes;
+    to->at = compiled_aligned(to->arena, bytes);
+    return to->at;
+}
+
+/* ---- Calls ---- */
+
+static int64_t extent_of(const Side *side, int axis) {
+    int from = side->axis ? side->axis[axis] : axis;
+    return from < 0 ? 0 : side->batch->extent[from];
+}
+
+static int32_t *lengths_of(Side *side, int axis) {
+    int from = side->axis ? side->axis[axis] : axis;
+    const int64_t *given = from < 0 ? NULL : side->batch->lengths[from];
+    if (!given) return NULL;
+    int64_t bytes = side->sequences * (int64_t)sizeof(int32_t);
+    int32_t *to = room(side->c->arena, &side->lengths[axis], bytes);
+    for (int64_t b = 0; b < side->sequences; b++) to[b] = (int32_t)given[b];
+    return to;
+}
+
+static int64_t call(Side *side, int index) {
+    const InterfaceFunction *function = &side->in->functions.at[index];
+    bool transfer = index == side->in->export_state || index == side->in->import_state;
+    void **args = side->args[index];
+    int64_t *scalars = side->scalars[index];
+    for (int i = 0; i < function->args.count; i++) {
+        const InterfaceArg *arg = &function->args.at[i];
+        args[i] = &scalars[i];
+        switch (arg->role) {
+        case ROLE_PARAMS: memcpy(&args[i], &side->params, sizeof args[i]); break;
+        case ROLE_WEIGHTS: args[i] = side->weights.at; break;
+        case ROLE_BATCH:
+        case ROLE_COUNT: scalars[i] = side->sequences; break;
+        case ROLE_STEPS: scalars[i] = extent_of(side, arg->slot); break;
+        case ROLE_LENGTHS: args[i] = lengths_of(side, arg->slot); break;
+        case ROLE_INPUT:
+            args[i] = transfer ? side->rows[arg->slot] : side->batch->inputs[arg->slot];
+            break;
+        case ROLE_OUTPUT: args[i] = transfer ? side->rows[arg->slot] : NULL; break;
+        case ROLE_LOSS: args[i] = side->loss; break;
+        case ROLE_GRADS: args[i] = side->grads; break;
+        case ROLE_STATE: args[i] = side->state.at; break;
+        case ROLE_FIRST: scalars[i] = 0; break;
+        case ROLE_SEED:
+            scalars[i] = 0;
+            if (side->batch) memcpy(&scalars[i], &side->batch->seed, sizeof scalars[i]);
+            break;
+        case ROLE_WORK: args[i] = side->work.at; break;
+        case ROLE_WORK_BYTES: scalars[i] = side->work.bytes; break;
+        case ROLE_OUT_LENGTHS:
+        case ROLE_UPSTREAM:
+        case ROLE_INPUT_GRAD:
+        case ROLE_ENDED:
+        case ROLE_AT: args[i] = NULL; break;
+        }
+    }
+    return side->functions[index](args);
+}
+
+static bool checked(Side *side, int index, ExitStatus *status) {
+    int64_t got = call(side, index);
+    *status = EXIT_INPUT;
+    if (got == LOOP_OK) return true;
+    Diags *diags = side->engine->c->diags;
+    if (got == LOOP_BAD_LENGTH)
+        diag_error(diags, "E-RUN", (Span){0},
+                   "a sequence is empty, or longer than its axis, when the model does not take it");
+    else if (got == LOOP_BAD_VALUE)
+        diag_error(diags, "E-RUN", (Span){0}, "an integer input is out of its range");
+    else if (got == LOOP_BAD_LOSS)
+        diag_error(diags, "E-RUN", (Span){0}, "the divisor of a loss is 0");
+    else
+        diag_error(diags, "internal", (Span){0}, "function %d returned %" PRId64, index, got);
+    return false;
+}
+
+static void space(Side *side, int index) {
+    int64_t bytes = index < 0 ? 0 : call(side, index);
+    room(side->c->arena, &side->work, bytes > 0 ? bytes : 0);
+}
+
+/* The state of fresh sequences, or what was loaded. */
+static bool begin_state(Side *side, ExitStatus *status) {
+    const Interface *in = side->in;
+    if (!side->fresh || side->graph->carries.count == 0) return true;
+    room(side->c->arena, &side->state, call(side, in->state_bytes));
+    if (in->reset_work >= 0) space(side, in->reset_work);
+    if (!checked(side, in->reset, status)) return false;
+    side->rows = side->load;
+    if (side->load && !checked(side, in->import_state, status)) return false;
+    side->fresh = false;
+    side->load = NULL;
+    return true;
+}
+
+/* One call of loss or grad. */
+static bool run(Side *side, const TrainBatch *batch, const void *params, void *grads, int function,
+                int size, double *loss, ExitStatus *status) {
+    side->batch = batch;
+    side->sequences = batch->batch;
+    side->params = params;
+    side->grads = grads;
+    if (side->in->pack >= 0 && !checked(side, side->in->pack, status)) return false;
+    if (!begin_state(side, status)) return false;
+    space(side, size);
+    if (!checked(side, function, status)) return false;
+    *loss = side->in->module->real == LT_F32 ? (double)*(float *)side->loss : *(double *)side->loss;
+    return true;
+}
+
+/* ---- Engine ---- */
+
+static bool open_side(Side *side, ExitStatus *status) {
+    Arena *arena = side->c->arena;
+    const Interface *in = side->in = side->c->interface_;
+    Compiled *compiled = run_c_open(side->c, status);
+    if (!compiled) return false;
+    int count = in->functions.count;
+    side->functions = ARENA_ARRAY(arena, count, Trampoline);
+    side->args = ARENA_ARRAY(arena, count, void **);
+    side->scalars = ARENA_ARRAY(arena, count, int64_t *);
+    for (int f = 0; f < count; f++) {
+        void *symbol = dlsym(compiled->handle, arena_printf(arena, "rnnc_call_%d", f));
+        memcpy(&side->functions[f], &symbol, sizeof symbol);
+        int args = in->functions.at[f].args.count + 1;
+        side->args[f] = ARENA_ARRAY(arena, args, void *);
+        side->scalars[f] = ARENA_ARRAY(arena, args, int64_t);
+    }
+    side->lengths = ARENA_ARRAY(arena, side->graph->axes.count + 1, Room);
+    side->loss = ARENA_NEW(arena, double);
+    room(arena, &side->weights, in->weight_bytes);
+    side->fresh = true;
+    return true;
+}
+
+/* The same program in mode eval. */
+static Compilation *compile_eval(TrainEngine *engine) {
+    Compilation *c = engine->c;
+    Options *options = arena_copy(c->arena, c->options, sizeof *options);
+    options->mode = MODE_EVAL;
+    options->print_after = NULL;
+    options->time_passes = false;
+    Compilation *eval = compilation_new(c->arena, options);
+    eval->names = c->names;
+    eval->target = c->target;
+    eval->ast = c->ast;
+    eval->program = c->program;
+    bool good = compilation_run(eval, STAGE_LOOP);
+    for (int i = 0; !good && i < eval->diags->list.count; i++) {
+        const Diag *diag = eval->diags->list.at[i];
+        if (diag->kind == DIAG_ERROR)
+            diag_error(c->diags, diag->code, diag->span, "%s", diag->message);
+    }
+    return good ? eval : NULL;
+}
+
+static bool c_open(TrainEngine *engine, ExitStatus *status) {
+    Sides *sides = ARENA_NEW(engine->c->arena, Sides);
+    engine->own = sides;
+    *status = EXIT_INPUT;
+    Compilation *eval = compile_eval(engine);
+    if (!eval) return false;
+    sides->train = (Side){.engine = engine, .c = engine->c, .graph = engine->train};
+    sides->eval =
+        (Side){.engine = engine, .c = eval, .graph = engine->eval, .axis = engine->eval_axis};
+    bool good = open_side(&sides->train, status) && open_side(&sides->eval, status);
+    text_puts(&engine->c->log, text_string(&eval->log));
+    return good;
+}
+
+static bool c_reset(TrainEngine *engine, Mode mode, int64_t batch, ExitStatus *status) {
+    Side *side = side_of(engine, mode);
+    (void)batch;
+    (void)status;
+    side->fresh = true; /* boundary values may be inputs: with the next batch */
+    side->load = NULL;
+    return true;
+}
+
+static bool c_gradient(TrainEngine *engine, const TrainBatch *batch, const void *params,
+                       void *grads, double *loss, ExitStatus *status) {
+    Side *side = side_of(engine, MODE_TRAIN);
+    return run(side, batch, params, grads, side->in->grad, side->in->grad_work, loss, status);
+}
+
+static bool c_loss(TrainEngine *engine, const TrainBatch *batch, const void *params, double *loss,
+                   ExitStatus *status) {
+    Side *side = side_of(engine, MODE_EVAL);
+    return run(side, batch, params, NULL, side->in->loss, side->in->loss_work, loss, status);
+}
+
+/* The engine's variable that row `state` of the interface is; -1: none. */
+static int variable_of(const TrainEngine *engine, const InterfaceState *state) {
+    for (int v = 0; v < engine->variables.count; v++)
+        if (strcmp(engine->variables.at[v].name, state->name) == 0) return v;
+    return -1;
+}
+
+static void c_save(TrainEngine *engine, int64_t batch, void *const *rows) {
+    Side *side = side_of(engine, MODE_TRAIN);
+    const Interface *in = side->in;
+    void **own = ARENA_ARRAY(engine->c->arena, in->states.count + 1, void *);
+    ExitStatus status;
+    for (int s = 0; s < in->states.count; s++)
+        own[s] = rows[variable_of(engine, &in->states.at[s])];
+    if (!side->fresh) {
+        side->rows = own;
+        side->sequences = batch;
+        (void)checked(side, in->export_state, &status);
+        return;
+    }
+    for (int s = 0; side->load && s < in->states.count; s++) {
+        const TrainVariable *variable =
+            &engine->variables.at[variable_of(engine, &in->states.at[s])];
+        memcpy(own[s], side->load[s],
+               (size_t)train_variable_elements(variable, batch) * rt_dtype_size(variable->dtype));
+    }
+}
+
+static bool c_load(TrainEngine *engine, int64_t batch, void *const *rows, ExitStatus *status) {
+    Side *side = side_of(engine, MODE_TRAIN);
+    const Interface *in = side->in;
+    void **own = ARENA_ARRAY(engine->c->arena, in->states.count + 1, void *);
+    (void)batch;
+    *status = EXIT_INPUT;
+    for (int s = 0; s < in->states.count; s++) {
+        int v = variable_of(engine, &in->states.at[s]);
+        if (v < 0 || in->states.count != engine->variables.count) {
+            diag_error(engine->c->diags, "internal", (Span){0},
+                       "the compiled model carries another state than its equations");
+            return false;
+        }
+        own[s] = rows[v];
+    }
+    side->load = own;
+    return true;
+}
+
+const TrainEngineKind train_c = {.name = "c",
+                                 .open = c_open,
+                                 .reset = c_reset,
+                                 .gradient = c_gradient,
+                                 .loss = c_loss,
+                                 .save = c_save,
+                                 .load = c_load};
