@@ -45,6 +45,8 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
              .positions = -1,
              .start = -1,
              .ends = -1,
+             .panel = -1,
+             .panel_rows = -1,
              .scratch = -1};
     int axes = lower->graph->axes.count, values = lower->schedule->values.count;
     fn.fn = loop_function(lower->module, name, result, true);
@@ -60,6 +62,7 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
     fn.window_at = ARENA_ARRAY(lower->arena, lower->graph->indices.count + 1, LExpr *);
     fn.inputs = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, RowPlace);
     fn.given = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, LExpr *);
+    fn.summed = ARENA_ARRAY(lower->arena, values + 1, bool);
     fn.filled_pre = ARENA_ARRAY(lower->arena, values + 1, unsigned char);
     fn.filled_post = ARENA_ARRAY(lower->arena, values + 1, unsigned char);
     for (int v = 0; v < values; v++)

@@ -127,7 +127,9 @@ typedef struct Fn {
     LExpr **given; /* by graph input: a mask that is false when the caller gave none; NULL: always
                       given */
     LExpr *parity; /* parity of the innermost loop, or NULL: zig-zag */
-    int scratch;   /* LOCAL buffer for accumulators, -1 */
+    int panel, panel_rows; /* lower_outer.c: buffers, or -1 */
+    bool *summed;          /* by value: it was, together with another one */
+    int scratch;           /* LOCAL buffer for accumulators, -1 */
     int64_t scratch_count;
 } Fn;
 
@@ -164,6 +166,13 @@ LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, c
 bool lower_batched(const Fn *fn, const Value *value);
 const RowPlace *lower_place_of(Fn *fn, const Value *source, int access);
 bool lower_flat(Fn *fn, const Family *family, int *index);
+
+/* The same of one use by a value without that index. */
+bool lower_flat_use(Fn *fn, const Use *use, int index);
+
+/* --- lower_outer.c --- */
+/* Room for the panels of sums of outer products, where there are any. */
+void lower_place_outer(Fn *fn, int work_argument, Size *bytes);
 
 /* --- lower_point.c --- */
 typedef enum Want { WANT_REAL, WANT_INT, WANT_MASK } Want;

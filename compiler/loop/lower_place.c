@@ -193,6 +193,7 @@ Size place_values(Fn *fn, int work_argument) {
     const Schedule *schedule = lower->schedule;
     bool *copied = copied_inputs(fn);
     Size bytes = fn->before;
+    lower_place_outer(fn, work_argument, &bytes);
     /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned;
      * then 8-byte scalars, lengths among them, then the others. */
     for (int pass = 0; pass < 3; pass++) {
@@ -394,9 +395,8 @@ LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Va
 
 typedef struct FlatCheck {
     Fn *fn;
-    const Family *family;
-    const Value *reader;
     int index;
+    bool batched, over; /* over: some use has the index */
     bool good;
 } FlatCheck;
 
@@ -423,23 +423,30 @@ static void check_flat(void *user, const Use *use, bool boundary) {
         over = true;
         if (d != place->dim_count - 1) check->good = false;
     }
-    if (over ? place->batched != check->family->batched : place->batched) check->good = false;
+    if (over ? place->batched != check->batched : place->batched) check->good = false;
+    check->over = check->over || over;
+}
+
+bool lower_flat_use(Fn *fn, const Use *use, int index) {
+    FlatCheck check = {fn, index, true, false, true};
+    check_flat(&check, use, false);
+    return check.good && check.over;
 }
 
 /* Whether the rows of a family over one map index can be walked as one run of position*batch +
  * sequence. */
 bool lower_flat(Fn *fn, const Family *family, int *index) {
     if (fn->step || family->domain_count != 1) return false;
-    FlatCheck check = {fn, family, NULL, family->domain[0], true};
+    FlatCheck check = {fn, family->domain[0], family->batched, false, true};
     const Schedule *schedule = fn->lower->schedule;
     for (int i = 0; i < family->values.count && check.good; i++) {
-        check.reader = schedule->values.at[family->values.at[i]];
-        schedule_uses(schedule, check.reader, check_flat, &check);
-        const RowPlace *place = &fn->places[check.reader->id];
+        const Value *reader = schedule->values.at[family->values.at[i]];
+        schedule_uses(schedule, reader, check_flat, &check);
+        const RowPlace *place = &fn->places[reader->id];
         if (place->buffer >= 0 &&
             (place->dim_count < 1 || place->dims[place->dim_count - 1] != check.index))
             check.good = false;
-        if (check.reader->kind == VALUE_POINT && check.reader->op == OP_HOLD) check.good = false;
+        if (reader->kind == VALUE_POINT && reader->op == OP_HOLD) check.good = false;
     }
     *index = check.index;
     return check.good;

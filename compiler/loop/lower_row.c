@@ -401,7 +401,6 @@ static void scalar(RowOp *op) {
 void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value) {
     Row row;
     LExpr *site[2] = {NULL, NULL};
-    (void)block;
     if (value->kind == VALUE_ROW && value->op == OP_DRAW) row_draw_key(fn, out, value, site);
     RowOp op = {fn, lower_rows(fn, out, value, &row), value, &row};
     if (value->kind == VALUE_LEAF) {
@@ -426,6 +425,7 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_TSUM:
         case OP_TMAX:
         case OP_TCONCAT:
+            if (row_outer(&op, block)) break;
             if (!fn->step && value->op == OP_TSUM && (value->over_batch || value->uses.count == 2))
                 row_sum(&op);
             else if (fn->step && lower_reduction(fn->lower, value).kind == REDUCTION_RUNNING)

@@ -33,4 +33,8 @@ void row_running(RowOp *op); /* a step, of a reduction that the state keeps */
 /* --- lower_batch.c: sums over time of outer products, and over the batch --- */
 void row_sum(RowOp *op);
 
+/* --- lower_outer.c: sums of outer products over all positions of all sequences --- */
+/* False where the rows cannot be walked as one run: then row_sum does it. */
+bool row_outer(RowOp *op, const Block *block);
+
 #endif
