@@ -127,6 +127,8 @@ typedef struct Fn {
     LExpr **given; /* by graph input: a mask that is false when the caller gave none; NULL: always
                       given */
     LExpr *parity; /* parity of the innermost loop, or NULL: zig-zag */
+    uint64_t *wanted; /* by value: for which of these arguments, a bit each; NULL: all always */
+    VEC(int) wanted_args;
     int panel, panel_rows; /* lower_outer.c: buffers, or -1 */
     bool *summed;          /* by value: it was, together with another one */
     int scratch;           /* LOCAL buffer for accumulators, -1 */
@@ -169,6 +171,14 @@ bool lower_flat(Fn *fn, const Family *family, int *index);
 
 /* The same of one use by a value without that index. */
 bool lower_flat_use(Fn *fn, const Use *use, int index);
+
+/* --- lower_wanted.c --- */
+#define WANTED_ALWAYS UINT64_MAX
+/* Finds fn->wanted, once all arguments are there. */
+void lower_find_wanted(Fn *fn);
+uint64_t lower_wanted(const Fn *fn, const int *values, int count);
+/* Where what is wanted for these arguments goes: it runs when one of them was given. */
+LBlock *lower_if_wanted(Fn *fn, LBlock *out, uint64_t wanted);
 
 /* --- lower_outer.c --- */
 /* Room for the panels of sums of outer products, where there are any. */

@@ -51,6 +51,11 @@ static LBlock *step_block(Fn *fn, LBlock *out, const Value *value) {
     return lower_on_tick(fn, out, value, value->domain[0]);
 }
 
+/* Of what no loop surrounds: inside of one the whole loop is wanted or not. */
+static uint64_t own_wanted(const Fn *fn, const Block *block, const int *values, int count) {
+    return block->loop_count ? WANTED_ALWAYS : lower_wanted(fn, values, count);
+}
+
 static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
     const Schedule *schedule = fn->lower->schedule;
     LoopModule *m = fn->lower->module;
@@ -64,7 +69,9 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
         }
         for (int i = 0; i < block->prologues.count; i++) {
             const Value *value = schedule->values.at[block->prologues.at[i]];
-            if (value->stage == stage) lower_prologue(fn, step_block(fn, out, value), block, value);
+            if (value->stage != stage) continue;
+            LBlock *into = lower_if_wanted(fn, out, own_wanted(fn, block, &value->id, 1));
+            lower_prologue(fn, step_block(fn, into, value), block, value);
         }
         for (int i = 0; i < block->families.count; i++) {
             const Family *family = schedule->families.at[block->families.at[i]];
@@ -77,7 +84,9 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
                     text_printf(&text, " %s", lower_name(fn->lower, value));
             }
             loop_comment(m, out, text_string(&text));
-            lower_family(fn, step_block(fn, out, schedule->values.at[family->values.at[0]]), block,
+            LBlock *into = lower_if_wanted(
+                fn, out, own_wanted(fn, block, family->values.at, family->values.count));
+            lower_family(fn, step_block(fn, into, schedule->values.at[family->values.at[0]]), block,
                          family, single);
         }
         /* As does a loop inside of another one, see there. */
@@ -285,13 +294,19 @@ void lower_nests(Fn *fn, LBlock *out) {
             block(fn, out, nest->block, false);
         } else {
             fill_before(fn, out, nest);
-            LStmt *test = loop_if(m, out, one);
+            LBlock *into =
+                lower_if_wanted(fn, out, lower_wanted(fn, nest->members.at, nest->members.count));
+            LStmt *test = loop_if(m, into, one);
             unsigned char *pre = arena_copy(fn->lower->arena, fn->filled_pre, (size_t)count);
             unsigned char *post = arena_copy(fn->lower->arena, fn->filled_post, (size_t)count);
             loop(fn, &test->body, nest, true);
-            fn->filled_pre = pre;
-            fn->filled_post = post;
+            memcpy(fn->filled_pre, pre, (size_t)count);
+            memcpy(fn->filled_post, post, (size_t)count);
             loop(fn, &test->otherwise, nest, false);
+            if (into != out) { /* what it has filled may not be there */
+                fn->filled_pre = pre;
+                fn->filled_post = post;
+            }
             for (int s = 0; s < schedule->stops.count; s++)
                 if (holds(nest, schedule->stops.at[s]))
                     find_longest(fn, out, fn->lower->graph->stops.at[s].axis);

@@ -246,11 +246,12 @@ static void clear(Outer *o, LBlock *out) {
     }
 }
 
-static bool together(const Schedule *schedule, const Value *a, const Value *b) {
+static bool together(const Fn *fn, const Value *a, const Value *b) {
+    const Schedule *schedule = fn->lower->schedule;
     const Attr *x = a->attr, *y = b->attr;
-    return a->stage == b->stage && schedule_same_use(schedule, a->uses.at[1], b->uses.at[1]) &&
-           x->index == y->index && x->mirrored == y->mirrored &&
-           memcmp(&x->low, &y->low, sizeof x->low) == 0 &&
+    return a->stage == b->stage && fn->wanted[a->id] == fn->wanted[b->id] &&
+           schedule_same_use(schedule, a->uses.at[1], b->uses.at[1]) && x->index == y->index &&
+           x->mirrored == y->mirrored && memcmp(&x->low, &y->low, sizeof x->low) == 0 &&
            memcmp(&x->high, &y->high, sizeof x->high) == 0;
 }
 
@@ -268,7 +269,7 @@ bool row_outer(RowOp *op, const Block *block) {
                .local = -1};
     for (int i = 0; i < block->prologues.count; i++) {
         const Value *value = lower->schedule->values.at[block->prologues.at[i]];
-        if (!can_list(fn, value) || !together(lower->schedule, value, op->value)) continue;
+        if (!can_list(fn, value) || !together(fn, value, op->value)) continue;
         vec_push(lower->arena, &o.values, value);
         fn->summed[value->id] = true;
     }

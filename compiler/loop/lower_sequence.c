@@ -145,6 +145,7 @@ void lower_sequence(Lower *lower) {
     int work_arg = lower_arg(&fn, ROLE_WORK, 0), bytes_arg = lower_arg(&fn, ROLE_WORK_BYTES, 0);
     if (packs) lower_weights_in_work(&fn, work_arg);
     Size work = place_values(&fn, work_arg);
+    lower_find_wanted(&fn);
     LBlock *out = &fn.fn->body;
     lower_checks(&fn, out);
     lower_work_check(&fn, out, bytes_arg, work);
