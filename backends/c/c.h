@@ -1,12 +1,12 @@
 /* The C backend, inside: one C99 file from a Loop module. emit.c orders the file; stmt.c,
  * expr.c and ops.c have one case a node; scope.c keeps names apart; types.c spells types and
- * constants; live.c finds what would be unused; prelude.c and soft_fma.c print what the rest turned
- * out to need. */
+ * constants; prelude.c and soft_fma.c print what the rest turned out to need. */
 #ifndef RNNC_BACKENDS_C_C_H
 #define RNNC_BACKENDS_C_C_H
 
 #include "../backend.h"
 #include "../identifier.h"
+#include "../live.h"
 
 extern const Backend c_backend;
 
@@ -32,13 +32,6 @@ enum { C_LANE_LEVELS = 7 }; /* 1, 2, 4 … 64 lanes */
 typedef struct CUses {
     unsigned of[LT_VOID + 1][C_LANE_LEVELS];
 } CUses;
-
-/* What of a function is printed: the rest would be unused. */
-typedef struct CLive {
-    bool *vars, *buffers;
-    bool *
-        wraps; /* integer variables that hold bits (hashes): their arithmetic is printed unsigned */
-} CLive;
 
 /* What one statement knows of an expression: how often it is used, and the constant that holds it.
  */
@@ -86,7 +79,7 @@ typedef struct EmitC {
     Diags *diags;
     int depth; /* of indentation, 4 blanks each */
     CUses uses;
-    CLive live;
+    Live live;
     const char **vars, **buffers; /* their identifiers, once declared */
     bool *used;                   /* [buffers]: of the statement at hand */
     bool *overlaps;               /* [buffers]: another one may lie in the same memory */
@@ -95,14 +88,6 @@ typedef struct EmitC {
     CNode *nodes; /* of the statement being printed: open hash table */
     int node_count, node_room;
 } EmitC;
-
-/* live.c */
-CLive c_live(Arena *arena, const LFunction *function);
-bool c_stmt_live(const CLive *live, const LFunction *function, const LStmt *stmt);
-bool c_wraps(const CLive *live, const LExpr *expr);
-
-/* Marks the buffers that the statement, or one in it, loads or stores. */
-void c_stmt_buffers(const LStmt *stmt, bool *used);
 
 /* expr.c. A statement calls c_expr_begin, c_expr_count on each of its expressions, c_expr_prepare
  * on each (which prints the constants that must stand before the statement; with a hint, the

@@ -61,7 +61,7 @@ static void wrapped(EmitC *c, Text *out, const LExpr *e, const char *sign, Bindi
 static void arithmetic(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding own,
                        Binding around) {
     bool unsigned_ =
-        !c_is_float(e->type) && e->op != SOP_DIV && (e->type == LT_I32 || c_wraps(&c->live, e));
+        !c_is_float(e->type) && e->op != SOP_DIV && (e->type == LT_I32 || live_wraps(&c->live, e));
     if (unsigned_)
         wrapped(c, out, e, sign, around);
     else

@@ -197,7 +197,7 @@ static void print_return(EmitC *c, const LStmt *s) {
 }
 
 static void print_stmt(EmitC *c, const LStmt *s) {
-    if (!c_stmt_live(&c->live, c->function, s)) return;
+    if (!live_stmt(&c->live, c->function, s)) return;
     switch (s->kind) {
     case LS_LET:
     case LS_MUTABLE: print_declaration(c, s); return;
@@ -226,14 +226,6 @@ static void print_block(EmitC *c, const LBlock *block) {
 
 static bool is_start(const LBuffer *b) {
     return !b->offset || (b->offset->kind == LE_INT && b->offset->integer == 0);
-}
-
-/* For each buffer: whether another one may lie in the same memory. */
-static bool *find_overlaps(Arena *arena, const LFunction *f) {
-    bool *overlaps = ARENA_ARRAY(arena, f->buffers.count + 1, bool);
-    for (int i = 0; i < f->buffers.count; i++)
-        if (f->buffers.at[i].alias) overlaps[i] = overlaps[f->buffers.at[i].alias - 1] = true;
-    return overlaps;
 }
 
 /* The argument itself serves where it has the buffer's type and no other buffer lies behind it. */
@@ -310,7 +302,7 @@ static void print_buffers_of(EmitC *c, const LStmt *s) {
     int count = c->function->buffers.count;
     bool *used = c->used;
     memset(used, 0, (size_t)count * sizeof *used);
-    c_stmt_buffers(s, used);
+    live_stmt_buffers(s, used);
     for (int i = 0; i < count; i++)
         if (used[i] && c->live.buffers[i] && !c->buffers[i]) print_buffer(c, i);
 }
@@ -322,18 +314,9 @@ static void print_pointer_checks(EmitC *c, const char *const *names) {
     const LFunction *f = c->function;
     Text missing = text_new(c->arena), bits = text_new(c->arena);
     for (int i = 0; i < f->args.count; i++) {
-        if (!f->args.at[i].pointer) continue;
-        /* Our own arrays always are, whatever this function keeps in them. */
-        bool used = false, aligned = f->args.at[i].type == LT_VOID;
-        for (int j = 0; j < f->buffers.count; j++) {
-            if (f->buffers.at[j].base != LB_ARG || f->buffers.at[j].arg != i) continue;
-            used = used || c->live.buffers[j];
-            aligned = aligned || f->buffers.at[j].align == 64;
-        }
-        if (used && !f->args.at[i].nullable)
-            text_printf(&missing, "%s!%s", missing.length ? " || " : "", names[i]);
-        if (used && aligned)
-            text_printf(&bits, "%s(uintptr_t)%s", bits.length ? " | " : "", names[i]);
+        LiveArg is = live_arg(&c->live, f, i);
+        if (is.not_null) text_printf(&missing, "%s!%s", missing.length ? " || " : "", names[i]);
+        if (is.aligned) text_printf(&bits, "%s(uintptr_t)%s", bits.length ? " | " : "", names[i]);
     }
     if (!missing.length && !bits.length) return;
     Text line = text_new(c->arena);
@@ -352,10 +335,7 @@ static void print_arguments(EmitC *c, const char *const *names) {
     const LFunction *f = c->function;
     for (int i = 0; i < f->args.count; i++) {
         const LArg *arg = &f->args.at[i];
-        bool used = !arg->pointer && c->live.vars[arg->var];
-        for (int j = 0; j < f->buffers.count; j++)
-            used = used || (c->live.buffers[j] && f->buffers.at[j].base == LB_ARG &&
-                            f->buffers.at[j].arg == i);
+        bool used = live_arg(&c->live, f, i).used;
         if (arg->pointer && arg->var >= 0 && c->live.vars[arg->var]) {
             used = true;
             c->vars[arg->var] = c_declare(c, arena_printf(c->arena, "has_%s", names[i]));
@@ -368,7 +348,7 @@ static void print_arguments(EmitC *c, const char *const *names) {
 
 void c_function(EmitC *c, const LFunction *f) {
     c->function = f;
-    c->live = c_live(c->arena, f);
+    c->live = live_of(c->arena, f);
     c_leave(c, 0);
     c->depth = 0;
     c->vars = ARENA_ARRAY(c->arena, f->vars.count + 1, const char *);
@@ -385,7 +365,7 @@ void c_function(EmitC *c, const LFunction *f) {
     for (int i = 0; i < f->buffers.count; i++)
         if (c->live.buffers[i] && f->buffers.at[i].base == LB_ARG)
             buffers_of_arg[f->buffers.at[i].arg]++;
-    c->overlaps = find_overlaps(c->arena, f);
+    c->overlaps = live_overlaps(c->arena, f);
     for (int i = 0; i < f->buffers.count; i++)
         if (c->live.buffers[i] && is_argument(f, i, buffers_of_arg)) {
             c->buffers[i] = names[f->buffers.at[i].arg];
@@ -398,9 +378,9 @@ void c_function(EmitC *c, const LFunction *f) {
     text_puts(c->out, "\n{\n");
     c->depth = 1;
     print_arguments(c, names);
-    if (f->exported && f->result == LT_I32) print_pointer_checks(c, names);
+    if (live_checks(f)) print_pointer_checks(c, names);
     for (int i = 0; i < f->body.count; i++) {
-        if (!c_stmt_live(&c->live, f, f->body.at[i])) continue;
+        if (!live_stmt(&c->live, f, f->body.at[i])) continue;
         print_buffers_of(c, f->body.at[i]);
         print_stmt(c, f->body.at[i]);
     }

@@ -1,10 +1,10 @@
-/* What of a function is printed. Compilers warn of what is computed and never read, so a variable
- * that no store, return, branch or call depends on is left out, and so is a local array that is
- * only written. The same walk finds the integer variables that hold bits rather than counts: they
- * may wrap. */
-#include "c.h"
+/* What of a function a backend prints. Compilers warn of what is computed and never read, so a
+ * variable that no store, return, branch or call depends on is left out, and so is a local array
+ * that is only written. The same walk finds the integer variables that hold bits rather than
+ * counts: they may wrap. */
+#include "live.h"
 
-bool c_wraps(const CLive *live, const LExpr *e) {
+bool live_wraps(const Live *live, const LExpr *e) {
     if (!e) return false;
     switch (e->kind) {
     case LE_FLOAT:
@@ -12,20 +12,20 @@ bool c_wraps(const CLive *live, const LExpr *e) {
     case LE_INT: return e->integer > INT32_MAX || e->integer < INT32_MIN;
     case LE_VAR: return live->wraps[e->var];
     case LE_SPLAT:
-    case LE_LANE: return c_wraps(live, e->a);
+    case LE_LANE: return live_wraps(live, e->a);
     case LE_OP: break;
     }
     if (scalar_op_info[e->op].kind == SK_CONVERT)
-        return e->op == SOP_BITCAST || c_wraps(live, e->a);
+        return e->op == SOP_BITCAST || live_wraps(live, e->a);
     if (scalar_op_info[e->op].kind == SK_BITS && e->op != SOP_MOD) return true;
     if (scalar_op_info[e->op].kind == SK_COMPARE) return false;
-    return c_wraps(live, e->a) || c_wraps(live, e->b) || c_wraps(live, e->c);
+    return live_wraps(live, e->a) || live_wraps(live, e->b) || live_wraps(live, e->c);
 }
 
 /* ---- marks ---- */
 
 typedef struct Marker {
-    CLive *live;
+    Live *live;
     const LFunction *function;
     bool changed;
 } Marker;
@@ -44,7 +44,7 @@ static void mark_expr(Marker *m, const LExpr *e) {
     mark_expr(m, e->c);
 }
 
-bool c_stmt_live(const CLive *live, const LFunction *function, const LStmt *s) {
+bool live_stmt(const Live *live, const LFunction *function, const LStmt *s) {
     switch (s->kind) {
     case LS_LET:
     case LS_MUTABLE:
@@ -67,10 +67,10 @@ static void mark_block(Marker *m, const LBlock *block) {
     /* From the end, so that a use is met before its definition and one round does nearly all. */
     for (int i = block->count - 1; i >= 0; i--) {
         const LStmt *s = block->at[i];
-        if (!c_stmt_live(m->live, m->function, s)) continue;
+        if (!live_stmt(m->live, m->function, s)) continue;
         if (s->kind == LS_STORE) mark(&m->live->buffers[s->buffer], m);
         if ((s->kind == LS_LET || s->kind == LS_MUTABLE || s->kind == LS_SET) &&
-            !m->live->wraps[s->var] && c_wraps(m->live, s->value))
+            !m->live->wraps[s->var] && live_wraps(m->live, s->value))
             mark(&m->live->wraps[s->var], m);
         mark_block(m, &s->otherwise);
         mark_block(m, &s->body);
@@ -82,10 +82,10 @@ static void mark_block(Marker *m, const LBlock *block) {
     }
 }
 
-CLive c_live(Arena *arena, const LFunction *function) {
-    CLive live = {.vars = ARENA_ARRAY(arena, function->vars.count + 1, bool),
-                  .buffers = ARENA_ARRAY(arena, function->buffers.count + 1, bool),
-                  .wraps = ARENA_ARRAY(arena, function->vars.count + 1, bool)};
+Live live_of(Arena *arena, const LFunction *function) {
+    Live live = {.vars = ARENA_ARRAY(arena, function->vars.count + 1, bool),
+                 .buffers = ARENA_ARRAY(arena, function->buffers.count + 1, bool),
+                 .wraps = ARENA_ARRAY(arena, function->vars.count + 1, bool)};
     Marker m = {.live = &live, .function = function};
     do {
         m.changed = false;
@@ -107,10 +107,10 @@ static void expr_buffers(const LExpr *e, bool *used) {
 }
 
 static void block_buffers(const LBlock *block, bool *used) {
-    for (int i = 0; i < block->count; i++) c_stmt_buffers(block->at[i], used);
+    for (int i = 0; i < block->count; i++) live_stmt_buffers(block->at[i], used);
 }
 
-void c_stmt_buffers(const LStmt *s, bool *used) {
+void live_stmt_buffers(const LStmt *s, bool *used) {
     if (s->kind == LS_STORE) used[s->buffer] = true;
     for (int i = 0; i < s->args.count; i++) expr_buffers(s->args.at[i], used);
     expr_buffers(s->index, used);
@@ -119,4 +119,33 @@ void c_stmt_buffers(const LStmt *s, bool *used) {
     expr_buffers(s->high, used);
     block_buffers(&s->body, used);
     block_buffers(&s->otherwise, used);
+}
+
+/* ---- arguments ---- */
+
+LiveArg live_arg(const Live *live, const LFunction *function, int arg) {
+    const LArg *argument = &function->args.at[arg];
+    LiveArg is = {.used = !argument->pointer && live->vars[argument->var]};
+    /* Our own arrays always are, whatever this function keeps in them. */
+    bool aligned = argument->type == LT_VOID;
+    for (int i = 0; argument->pointer && i < function->buffers.count; i++) {
+        const LBuffer *buffer = &function->buffers.at[i];
+        if (buffer->base != LB_ARG || buffer->arg != arg) continue;
+        is.used = is.used || live->buffers[i];
+        aligned = aligned || buffer->align == 64;
+    }
+    is.not_null = argument->pointer && is.used && !argument->nullable;
+    is.aligned = argument->pointer && is.used && aligned;
+    return is;
+}
+
+bool live_checks(const LFunction *function) {
+    return function->exported && function->result == LT_I32;
+}
+
+bool *live_overlaps(Arena *arena, const LFunction *f) {
+    bool *overlaps = ARENA_ARRAY(arena, f->buffers.count + 1, bool);
+    for (int i = 0; i < f->buffers.count; i++)
+        if (f->buffers.at[i].alias) overlaps[i] = overlaps[f->buffers.at[i].alias - 1] = true;
+    return overlaps;
 }
