@@ -9,6 +9,7 @@
 # SAN=1           address and undefined-behaviour sanitizers   (then BUILD is build/san)
 # CC=clang        gcc 12 and clang 14 are tested
 # V=1             shows whole command lines
+# LLVM=0          without machine code; 19 (Debian's llvm-19-dev) where it is installed
 # RNNC_DATA=      where other people's models lie; what is absent is skipped
 
 SAN ?=
@@ -35,7 +36,7 @@ LIBS := -lm -lpthread -ldl
 # tests/mutants makes shared objects of the libraries, so that its programs are linked once.
 ARCHIVE ?= ar rcs
 
-SOURCES := $(wildcard compiler/*.c compiler/*/*.c backends/*.c backends/*/*.c grammar/*.c)
+SOURCES := $(wildcard compiler/*.c compiler/*/*.c backends/*.c backends/c/*.c grammar/*.c)
 RUNTIME := $(wildcard runtime/*.c)
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 NUMERIC := $(patsubst tests/numeric/%.c,%,$(wildcard tests/numeric/test_*.c))
@@ -63,6 +64,8 @@ TESTS += $(addprefix $(BUILD)/diagnostics/,$(DIAGNOSTICS))
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(BUILD)/rnnc
+
+include backends/llvm/llvm.mk
 
 $(BUILD)/rnnc: $(MAIN) $(LIBRARY) $(LIBRARY_RT)
 	@echo '  LINK  $@'

@@ -2,11 +2,12 @@
 #ifndef RNNC_BACKENDS_BACKEND_H
 #define RNNC_BACKENDS_BACKEND_H
 
-#include "loop/interface.h"
+#include "machine.h"
 
 typedef struct BackendOptions {
-    const char *header_name; /* what the emitted file includes: "m.h" */
-    const char *version;     /* of rnnc, for the first comment */
+    const char *header_name;       /* what the emitted file includes: "m.h" */
+    const char *version;           /* of rnnc, for the first comment */
+    const MachineOptions *machine; /* for llvm, asm, obj; NULL elsewhere */
 } BackendOptions;
 
 typedef struct Backend {
@@ -18,6 +19,8 @@ typedef struct Backend {
 } Backend;
 
 extern const Backend *const backends[]; /* NULL-terminated */
+
+extern const Backend llvm_backend, assembly_backend, object_backend; /* machine.c */
 
 const Backend *backend_find(const char *name);
 

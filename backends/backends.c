@@ -6,7 +6,8 @@
 #include "c/c.h"
 #include "manifest.h"
 
-const Backend *const backends[] = {&c_backend, &manifest_backend, NULL};
+const Backend *const backends[] = {&c_backend,        &manifest_backend, &llvm_backend,
+                                   &assembly_backend, &object_backend,   NULL};
 
 const Backend *backend_find(const char *name) {
     for (int i = 0; backends[i]; i++)

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/archive.h"
+#include "link.h"
 #include "output.h"
 #include "passes/passes.h"
 #include "pipeline.h"
@@ -115,36 +117,97 @@ static bool emit_whole(Compilation *c, Text *out) {
     return true;
 }
 
+/* What each --emit is: how far to compile, the backend that prints it, whether a header belongs to
+ * it, and how its file begins and ends without -o; NULL: it goes to standard output. */
+typedef struct Product {
+    Stage last;
+    const char *backend;
+    bool header, machine;
+    const char *beginning, *ending;
+} Product;
+
+static const Product products[] = {
+    [EMIT_C] = {STAGE_LOOP, "c", true, false, "", ".c"},
+    [EMIT_MANIFEST] = {STAGE_LOOP, "manifest", false, false, NULL, NULL},
+    [EMIT_AST] = {STAGE_TREE, NULL, false, false, NULL, NULL},
+    [EMIT_GRAPH] = {STAGE_NORMAL, NULL, false, false, NULL, NULL},
+    [EMIT_SCHEDULE] = {STAGE_SCHEDULE, NULL, false, false, NULL, NULL},
+    [EMIT_LOOP] = {STAGE_LOOP, NULL, false, false, NULL, NULL},
+    [EMIT_DOT] = {STAGE_NORMAL, NULL, false, false, NULL, NULL},
+    [EMIT_REMARKS] = {STAGE_LOOP, NULL, false, false, NULL, NULL},
+    [EMIT_OBJECT] = {STAGE_LOOP, "obj", true, true, "", ".o"},
+    [EMIT_ASSEMBLY] = {STAGE_LOOP, "asm", true, true, "", ".s"},
+    [EMIT_LLVM] = {STAGE_LOOP, "llvm", false, true, NULL, NULL},
+    [EMIT_LIBRARY] = {STAGE_LOOP, "obj", true, true, "lib", ".a"},
+    [EMIT_SHARED] = {STAGE_LOOP, "obj", true, true, "lib", ".so"},
+};
+
+/* `libm.a` and `m.o`: `m.h`. */
+static const char *header_of(Arena *arena, const char *out, const Product *product) {
+    const char *path = with_ending(arena, out, ".h"), *name = base_name(path);
+    size_t length = strlen(product->beginning);
+    if (!length || strncmp(name, product->beginning, length) != 0 || name[length] == '.')
+        return path;
+    return arena_printf(arena, "%.*s%s", (int)(name - path), path, name + length);
+}
+
+/* Whether machine code can be made; else says why not. */
+static bool can_make_code(const Compilation *c, const char *emit) {
+    const char *why = "there is none for this processor";
+    bool can = machine_find(c->arena, &why) && c->target.machine.triple;
+    if (!can) fprintf(stderr, "rnnc: error: --emit=%s needs LLVM: %s\n", emit, why);
+    return can;
+}
+
+/* The library that holds an object, or the object itself. */
+static bool wrap_object(Compilation *c, const char *out, Text *text) {
+    const Text object = *text;
+    if (c->options->emit != EMIT_LIBRARY && c->options->emit != EMIT_SHARED) return true;
+    *text = text_new(c->arena);
+    if (c->options->emit == EMIT_LIBRARY) archive_write(c->interface_, &object, text);
+    return c->options->emit == EMIT_LIBRARY || link_shared(c, base_name(out), &object, text);
+}
+
 static ExitStatus compile(Compilation *c) {
-    static const Stage last[] = {
-        [EMIT_C] = STAGE_LOOP,       [EMIT_MANIFEST] = STAGE_LOOP,     [EMIT_AST] = STAGE_TREE,
-        [EMIT_GRAPH] = STAGE_NORMAL, [EMIT_SCHEDULE] = STAGE_SCHEDULE, [EMIT_LOOP] = STAGE_LOOP,
-        [EMIT_DOT] = STAGE_NORMAL,   [EMIT_REMARKS] = STAGE_LOOP};
     const Options *o = c->options;
+    const Product *product = &products[o->emit];
     Text main_text = text_new(c->arena), header = text_new(c->arena), depend = text_new(c->arena);
     const char *out = o->out, *header_path = NULL, *header_name;
     if (!out) {
-        bool file = o->emit == EMIT_C && strcmp(o->file, "-") != 0;
-        out = file ? with_ending(c->arena, base_name(o->file), ".c") : "-";
+        bool file = product->ending && strcmp(o->file, "-") != 0;
+        out = file ? arena_printf(c->arena, "%s%s", product->beginning,
+                                  with_ending(c->arena, base_name(o->file), product->ending))
+                   : "-";
     }
     if (o->depend && strcmp(out, "-") == 0 && !o->depend_file) {
         fputs("rnnc: error: -MD needs -MF when the output is standard output\n", stderr);
         return EXIT_USAGE;
     }
-    Stage stage = last[o->emit];
+    Stage stage = product->last;
+    if (product->machine && !can_make_code(c, product->backend)) return EXIT_OUTSIDE;
     if (o->remarks && stage < STAGE_LOOP) stage = STAGE_LOOP;
     if (!compilation_run(c, stage)) return report(c);
 
     bool good = true;
+    if (product->header && strcmp(out, "-") != 0) {
+        header_path = header_of(c->arena, out, product);
+        good = compilation_header(c, base_name(header_path), &header);
+    }
     switch (o->emit) {
     case EMIT_C:
-        if (strcmp(out, "-") == 0) {
-            good = emit_whole(c, &main_text);
-            break;
+        good = good && (header_path ? compilation_emit(c, "c", base_name(header_path), &main_text)
+                                    : emit_whole(c, &main_text));
+        break;
+    case EMIT_OBJECT:
+    case EMIT_ASSEMBLY:
+    case EMIT_LLVM:
+    case EMIT_LIBRARY:
+    case EMIT_SHARED:
+        good = good && compilation_emit(c, product->backend, NULL, &main_text);
+        if (good && !wrap_object(c, out, &main_text)) {
+            report(c);
+            return EXIT_OUTSIDE;
         }
-        header_path = with_ending(c->arena, out, ".h");
-        good = compilation_emit(c, "c", base_name(header_path), &main_text) &&
-               compilation_header(c, base_name(header_path), &header);
         break;
     case EMIT_MANIFEST:
         header_name = strcmp(o->file, "-") == 0 ? c->model : base_name(o->file);

@@ -232,7 +232,6 @@ static bool take_emit(Parser *p, const OptionRow *row, const char *value) {
                                         "llvm", "lib",      "so",      NULL};
     int i = choose(p, row, value, words);
     if (i < 0) return false;
-    if (i > (int)EMIT_REMARKS) return later(p, arena_printf(p->arena, "--emit=%s", value));
     p->emit_given = true;
     p->options->emit = (Emit)i;
     return true;
@@ -305,6 +304,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_FEATURES: return take_once(p, row, value, &o->target.features);
     case ID_LEVEL:
         if ((word = choose(p, row, value, levels)) < 0) return false;
+        o->level = word;
         o->optional_passes = word > 0;
         return true;
     case ID_PASSES: o->passes_given = true; return take_list(p, value, false);
@@ -336,8 +336,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
         return true;
     case ID_BACKEND:
         if ((word = choose(p, row, value, backends)) < 0) return false;
-        o->backend = word == 0 ? RUN_INTERP : RUN_C;
-        o->without_llvm = word == 2;
+        o->backend = word == 0 ? RUN_INTERP : word == 1 ? RUN_C : RUN_LLVM;
         return true;
     case ID_WEIGHTS: return take_once(p, row, value, &o->weights);
     case ID_IN: return take_named(p, row, value, &o->in);
@@ -398,8 +397,7 @@ static bool take_command(Parser *p, const char *word, bool *is_command) {
 
 static bool check_grad(Parser *p) {
     Options *o = p->options;
-    if (o->backend == RUN_DEFAULT) o->backend = RUN_C;
-    o->training = o->backend == RUN_C;
+    o->training = o->backend != RUN_INTERP;
     if (!p->mode_given) o->mode = MODE_TRAIN;
     if (o->mode == MODE_INFER) return fail(p, "'grad' needs --mode=train or --mode=eval");
     if (!o->grads && !o->in_grads && !o->loss)
@@ -409,8 +407,7 @@ static bool check_grad(Parser *p) {
 
 static bool check_train(Parser *p) {
     Options *o = p->options;
-    if (o->backend == RUN_DEFAULT) o->backend = RUN_C;
-    o->training = o->backend == RUN_C;
+    o->training = o->backend != RUN_INTERP;
     o->mode = MODE_TRAIN;
     return train_options_check(p->arena, &o->train, o->in.count || o->lengths.count, o->out,
                                p->why);
@@ -447,7 +444,6 @@ static bool check_whole(Parser *p) {
             return fail(p, "--loss: a loss needs --mode=eval or --mode=train");
         o->training = o->backend != RUN_INTERP;
     }
-    if (o->command == COMMAND_RUN && o->backend == RUN_DEFAULT) o->backend = RUN_C;
     if (o->command == COMMAND_GRAD && !check_grad(p)) return false;
     if (o->command == COMMAND_TRAIN && !check_train(p)) return false;
     if (o->command == COMMAND_VERIFY) o->mode = MODE_INFER;
@@ -486,6 +482,7 @@ const Options *options_parse(Arena *arena, int argc, char **argv, const char **w
     Parser p = {.arena = arena, .options = o, .why = why};
     o->real = LT_F32;
     o->train = train_options();
+    o->level = 2;
     o->optional_passes = true;
     bool command_open = true, options_open = true;
     for (int i = 1; i < argc && o->command <= COMMAND_FMT; i++) {

@@ -43,10 +43,16 @@ typedef enum Emit {
     EMIT_SCHEDULE,
     EMIT_LOOP,
     EMIT_DOT,
-    EMIT_REMARKS
+    EMIT_REMARKS,
+    EMIT_OBJECT,
+    EMIT_ASSEMBLY,
+    EMIT_LLVM,
+    EMIT_LIBRARY,
+    EMIT_SHARED
 } Emit;
 
-typedef enum RunBackend { RUN_DEFAULT, RUN_INTERP, RUN_C } RunBackend;
+/* DEFAULT: LLVM where it is built in, else C. */
+typedef enum RunBackend { RUN_DEFAULT, RUN_INTERP, RUN_C, RUN_LLVM } RunBackend;
 typedef enum ColorWish { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } ColorWish;
 
 /* `NAME=VALUE` of --in, --out, --lengths, --out-lengths. */
@@ -66,6 +72,7 @@ typedef struct Options {
     LoopType real; /* F32 or F64 */
     const char *prefix;
     TargetWish target;
+    int level;            /* of optimisation, 0 to 3 */
     bool optional_passes; /* false with -O0 */
     VEC(const char *) passes, disabled;
     bool passes_given;
@@ -77,7 +84,6 @@ typedef struct Options {
 
     /* run, grad */
     RunBackend backend;
-    bool without_llvm; /* llvm was asked for, which is not built in: it runs as c, and says so */
     const char *weights, *state_in, *state_out, *loss;
     NamedList in, out_tensors, lengths, out_lengths;
     const char *grads, *in_grads; /* grad */

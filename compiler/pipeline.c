@@ -22,8 +22,6 @@ Compilation *compilation_new(Arena *arena, const Options *options) {
     c->diags = diags_new(arena);
     c->log = text_new(arena);
     c->prefix = options->prefix;
-    if (options->without_llvm)
-        text_puts(&c->log, "rnnc: note: LLVM is not built in, --backend=llvm runs as c\n");
     return c;
 }
 
@@ -36,6 +34,16 @@ static double seconds(void *user) {
 
 static void log_time(Compilation *c, const char *what, double time) {
     if (c->options->time_passes) text_printf(&c->log, "%-16s %9.3f ms\n", what, time * 1e3);
+}
+
+void compilation_time(Compilation *c, const char *what, double *since) {
+    double now = seconds(NULL);
+    log_time(c, what, now - *since);
+    *since = now;
+}
+
+double compilation_clock(void) {
+    return seconds(NULL);
 }
 
 /* ---- Reading ---- */
@@ -271,9 +279,26 @@ bool compilation_run(Compilation *c, Stage last) {
     return done(c, "expand_math", &since);
 }
 
+static void end_stage(void *user, const char *what) {
+    Compilation *c = user;
+    compilation_time(c, what, &c->stage_since);
+}
+
+MachineOptions compilation_machine(Compilation *c, bool calls) {
+    c->stage_since = seconds(NULL);
+    return (MachineOptions){.target = c->target.machine,
+                            .level = c->options->level,
+                            .calls = calls,
+                            .version = RNNC_VERSION,
+                            .user = c,
+                            .stage = end_stage};
+}
+
 bool compilation_emit(Compilation *c, const char *backend, const char *header_name, Text *out) {
     double since = seconds(NULL);
-    BackendOptions options = {.header_name = header_name, .version = RNNC_VERSION};
+    MachineOptions machine = compilation_machine(c, false);
+    BackendOptions options = {
+        .header_name = header_name, .version = RNNC_VERSION, .machine = &machine};
     return backend_find(backend)->emit(c->interface_, &options, out, c->diags) &&
            done(c, "emit", &since);
 }

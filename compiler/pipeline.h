@@ -2,6 +2,7 @@
 #ifndef RNNC_PIPELINE_H
 #define RNNC_PIPELINE_H
 
+#include "backends/machine.h"
 #include "loop/interface.h"
 #include "options.h"
 #include "passes/passes.h"
@@ -38,7 +39,8 @@ typedef struct Compilation {
     Schedule *schedule;
     Schedule *loss, *grad; /* of the functions of training, with options->training; NULL: none */
     Interface *interface_;
-    Text log; /* for standard error: --print-after, --time-passes, -v */
+    double stage_since; /* when the stage of backends/llvm at hand began */
+    Text log;           /* for standard error: --print-after, --time-passes, -v */
 } Compilation;
 
 /* An empty compilation; `diags`, `log` and all results live in `arena`. */
@@ -49,6 +51,13 @@ bool compilation_run(Compilation *c, Stage last);
 
 /* `rnnc check`: every model of the file, in every mode. */
 bool compilation_check(Compilation *c);
+
+/* The processor in the words of backends/machine.h; with `calls`, code that `rnnc run` calls. */
+MachineOptions compilation_machine(Compilation *c, bool calls);
+
+/* With --time-passes, logs what the time since *since went into, and begins anew. */
+void compilation_time(Compilation *c, const char *what, double *since);
+double compilation_clock(void);
 
 /* Appends the code of a backend; `header_name` is what it includes. */
 bool compilation_emit(Compilation *c, const char *backend, const char *header_name, Text *out);

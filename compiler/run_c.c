@@ -1,7 +1,7 @@
-/* `rnnc run --backend=c`: the model as C, compiled for this machine, and its functions called by
- * the roles that loop/interface.h gives to their arguments. A few lines of C behind the emitted
- * file turn each function into one that takes an array of pointers, so that no calling convention
- * is guessed here. */
+/* `rnnc run --backend=llvm` and `=c`: the model compiled for this machine, and its functions called
+ * by the roles that loop/interface.h gives to their arguments. A few lines of C behind the emitted
+ * file, or their like in machine code, turn each function into one that takes an array of pointers,
+ * so that no calling convention is guessed here. */
 #define _XOPEN_SOURCE 700
 
 #include <dlfcn.h>
@@ -45,7 +45,27 @@ static void add_trampolines(const Interface *in, Text *out) {
     }
 }
 
+/* By LLVM, in memory. */
+static bool build_machine(Compiled *r, Compilation *c) {
+    Text object = text_new(c->arena);
+    const char *why = "";
+    MachineOptions options = compilation_machine(c, true);
+    if (!r->machine->emit(r->in, &options, MACHINE_OBJECT, &object, c->diags)) return false;
+    r->handle = r->machine->load(c->arena, &options, object.at, object.length, &why);
+    compilation_time(c, "llvm: load", &c->stage_since);
+    if (!r->handle) text_printf(&c->log, "rnnc: error: cannot load the compiled model: %s\n", why);
+    return r->handle != NULL;
+}
+
 static bool build(Compiled *r, Compilation *c) {
+    const char *why = "";
+    double since = compilation_clock();
+    if (c->options->backend != RUN_C && c->target.machine.triple)
+        r->machine = machine_find(c->arena, &why);
+    compilation_time(c, "llvm: library", &since);
+    if (r->machine) return build_machine(r, c);
+    if (c->options->backend == RUN_LLVM)
+        text_printf(&c->log, "rnnc: note: %s, --backend=llvm runs as c\n", why);
     Text code = text_new(c->arena), header = text_new(c->arena);
     if (!compilation_emit(c, "c", "model.h", &code)) return false;
     if (!compilation_header(c, "model.h", &header)) return false;
@@ -115,12 +135,16 @@ static void *port_array(const Compiled *r, int index, ArgRole role, int slot) {
     return role == ROLE_INPUT ? r->inputs[slot] : r->outputs[slot];
 }
 
+void *compiled_symbol(const Compiled *r, int index) {
+    const char *name = arena_printf(r->in->module->arena, "rnnc_call_%d", index);
+    return r->machine ? r->machine->symbol(r->handle, name) : dlsym(r->handle, name);
+}
+
 int64_t compiled_call(Compiled *r, int index) {
     RunData *data = r->data;
     const InterfaceFunction *function = &r->in->functions.at[index];
     Trampoline trampoline;
-    const char *name = arena_printf(data->arena, "rnnc_call_%d", index);
-    void *symbol = dlsym(r->handle, name);
+    void *symbol = compiled_symbol(r, index);
     memcpy(&trampoline, &symbol, sizeof trampoline);
     void **args = ARENA_ARRAY(data->arena, function->args.count + 1, void *);
     int64_t *scalars = ARENA_ARRAY(data->arena, function->args.count + 1, int64_t);
@@ -244,8 +268,8 @@ static bool make_array(Compiled *r, const InterfaceArg *arg, LoopType type) {
                fill_port(r, &graph->outputs.at[arg->slot], type, data->upstream[arg->slot],
                          &r->upstream[arg->slot]);
     case ROLE_OUTPUT:
-        r->outputs[arg->slot] = compiled_aligned(
-            data->arena, port_count(data, &graph->outputs.at[arg->slot]) * size);
+        r->outputs[arg->slot] =
+            compiled_aligned(data->arena, port_count(data, &graph->outputs.at[arg->slot]) * size);
         return true;
     case ROLE_LOSS: r->loss = compiled_aligned(data->arena, size); return true;
     case ROLE_GRADS:
@@ -405,6 +429,7 @@ bool compiled_begin(Compiled *r, RunData *data, ExitStatus *status) {
     *r = (Compiled){.data = data,
                     .in = r->in,
                     .handle = r->handle,
+                    .machine = r->machine,
                     .function = r->in->forward,
                     .size = r->in->forward_work};
     if (data->kind == RUN_LOSS) {
@@ -447,8 +472,13 @@ bool run_c_forward(Compiled *r, RunData *data, ExitStatus *status) {
     return !data->keep_state || save_state(r, status);
 }
 
+const char *run_c_name(const Compiled *r) {
+    return r->machine ? "LLVM" : "C";
+}
+
 void run_c_close(Compiled *r) {
-    if (r->handle) dlclose(r->handle);
+    if (r->handle && r->machine) r->machine->unload(r->handle);
+    if (r->handle && !r->machine) dlclose(r->handle);
     r->handle = NULL;
 }
 

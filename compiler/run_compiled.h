@@ -9,7 +9,8 @@
 struct Compiled {
     RunData *data;
     const Interface *in;
-    void *handle;
+    void *handle; /* of dlopen; or, with `machine`, of code in memory */
+    const Machine *machine;
     int function, size; /* forward, loss or grad, and what tells its workspace */
     void *params, *weights, *state, *work, *loss, *grads;
     int64_t state_bytes, work_bytes;
@@ -23,6 +24,8 @@ struct Compiled {
     unsigned char *ended;
 };
 
+/* What calls function `index` of the interface with an array of pointers. */
+void *compiled_symbol(const Compiled *r, int index);
 /* Calls function `index` of the interface with what its roles ask for. */
 int64_t compiled_call(Compiled *r, int index);
 /* The same of one that returns a status; false where it refuses, said in c->diags. */

@@ -70,11 +70,12 @@ void run_graph_states(RunData *data);
 bool run_interp(RunData *data, ExitStatus *status);
 bool run_c(RunData *data, ExitStatus *status);
 
-/* The model as C, compiled once and called with any data; the arena's of `c`. NULL with the reason
- * as above. */
+/* The model as machine code, compiled once and called with any data; the arena's of `c`. NULL with
+ * the reason as above. */
 typedef struct Compiled Compiled;
 Compiled *run_c_open(Compilation *c, ExitStatus *status);
 void run_c_close(Compiled *compiled);
+const char *run_c_name(const Compiled *compiled); /* "C" or "LLVM" */
 bool run_c_forward(Compiled *compiled, RunData *data, ExitStatus *status);
 /* By `step`, where the interface has one, all sequences being of one length: outputs as forward has
  * them, one without time as the last step gave it. */

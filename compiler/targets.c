@@ -9,24 +9,50 @@ typedef struct TargetRow {
     Target target;
     Arch arch;
     const char *flags[8]; /* NULL-terminated */
+    MachineTarget machine;
     const char *about;
 } TargetRow;
 
+#define X86_64 "x86_64-unknown-linux-gnu"
+#if defined(__x86_64__)
+#define HOST_TRIPLE X86_64
+#elif defined(__aarch64__)
+#define HOST_TRIPLE "aarch64-unknown-linux-gnu"
+#else
+#define HOST_TRIPLE NULL
+#endif
+
 /* From weak to strong within an architecture. */
 static const TargetRow rows[] = {
-    {{"generic", 1, false, 16, 256 << 10}, ARCH_NONE, {NULL}, "any C99 compiler: one lane, no fma"},
-    {{"x86-64", 4, false, 16, 256 << 10}, ARCH_X86_64, {"-msse2", NULL}, "SSE2: 4 lanes, no fma"},
+    {{"generic", 1, false, 16, 256 << 10},
+     ARCH_NONE,
+     {NULL},
+     {HOST_TRIPLE, "", ""},
+     "any C99 compiler: one lane, no fma"},
+    {{"x86-64", 4, false, 16, 256 << 10},
+     ARCH_X86_64,
+     {"-msse2", NULL},
+     {X86_64, "x86-64", ""},
+     "SSE2: 4 lanes, no fma"},
+    {{"x86-64-v2", 4, false, 16, 256 << 10},
+     ARCH_X86_64,
+     {"-msse4.2", "-mpopcnt", NULL},
+     {X86_64, "x86-64", "+sse4.2,+popcnt"},
+     "SSE4.2: 4 lanes, no fma"},
     {{"x86-64-v3", 8, true, 16, 512 << 10},
      ARCH_X86_64,
      {"-mavx2", "-mfma", NULL},
+     {X86_64, "x86-64", "+avx2,+fma"},
      "AVX2: 8 lanes, fma; the default on x86-64"},
     {{"x86-64-v4", 16, true, 32, 1 << 20},
      ARCH_X86_64,
      {"-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL},
+     {X86_64, "x86-64", "+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq"},
      "AVX-512: 16 lanes, fma, 32 registers"},
     {{"armv8-a", 4, true, 32, 512 << 10},
      ARCH_ARM64,
      {NULL},
+     {"aarch64-unknown-linux-gnu", "generic", "+neon"},
      "NEON: 4 lanes, fma, 32 registers; the default on 64-bit ARM"},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
@@ -66,6 +92,8 @@ static const TargetRow *row_native(void) {
         return row_named("x86-64-v4");
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return row_named("x86-64-v3");
+    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))
+        return row_named("x86-64-v2");
     return row_named("x86-64");
 #elif defined(__aarch64__)
     return row_named("armv8-a");
@@ -149,7 +177,13 @@ bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoi
     if (!row) row = native && !wish->triple ? row_native() : row_default(arch);
     choice->target = row->target;
     choice->flags = row->flags;
+    choice->machine = row->machine;
     return !wish->features || apply_features(arena, wish->features, &choice->target, why);
+}
+
+const MachineTarget *target_machine(const char *name) {
+    const TargetRow *row = row_named(name);
+    return row ? &row->machine : NULL;
 }
 
 void target_list(Text *out) {

@@ -2,6 +2,7 @@
 #ifndef RNNC_TARGETS_H
 #define RNNC_TARGETS_H
 
+#include "backends/machine.h"
 #include "loop/loop.h"
 #include "support/text.h"
 
@@ -13,12 +14,16 @@ typedef struct TargetWish {
 typedef struct TargetChoice {
     Target target;
     const char *const *flags; /* what a C compiler must be told to use it; NULL-terminated */
+    MachineTarget machine;    /* the same for LLVM */
 } TargetChoice;
 
 /* Fills *choice. Without a wish: the fixed target of this architecture, or with `native` the
  * nearest one to this very processor. False with the reason in *why. */
 bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choice,
                    const char **why);
+
+/* A row by its name, as tests have it; NULL: there is none. */
+const MachineTarget *target_machine(const char *name);
 
 /* One line a target, for --list-targets. */
 void target_list(Text *out);

@@ -2,7 +2,6 @@
  * the roles of their arguments on arrays that stay where they are. */
 #define _XOPEN_SOURCE 700
 
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -180,7 +179,7 @@ static bool open_side(Side *side, ExitStatus *status) {
     side->args = ARENA_ARRAY(arena, count, void **);
     side->scalars = ARENA_ARRAY(arena, count, int64_t *);
     for (int f = 0; f < count; f++) {
-        void *symbol = dlsym(compiled->handle, arena_printf(arena, "rnnc_call_%d", f));
+        void *symbol = compiled_symbol(compiled, f);
         memcpy(&side->functions[f], &symbol, sizeof symbol);
         int args = in->functions.at[f].args.count + 1;
         side->args[f] = ARENA_ARRAY(arena, args, void *);

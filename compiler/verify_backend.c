@@ -41,8 +41,8 @@ static void compare(Check *check, Comparison *to, const char *name, int64_t i, d
     if (fabs(c - want) <= within || to->differs) return;
     to->differs = arena_printf(check->c->arena,
                                "%s, element %" PRId64
-                               ", is %.9g in C when the interpreter has %.9g, bound %.3g",
-                               name, i, c, want, bound);
+                               ", is %.9g by %s when the interpreter has %.9g, bound %.3g",
+                               name, i, c, run_c_name(check->compiled), want, bound);
 }
 
 static void compare_outputs(Check *check, Comparison *to, RunData *data, const InterpResult *want) {
@@ -118,7 +118,8 @@ static bool compare_call(Check *check, Comparison *to, Run *run, RunData *data,
                          const InterpResult *want) {
     ExitStatus status;
     if (!run(check->compiled, data, &status)) {
-        to->differs = arena_printf(check->c->arena, "C refuses: %s", refusal(check));
+        to->differs = arena_printf(check->c->arena, "%s refuses: %s", run_c_name(check->compiled),
+                                   refusal(check));
         return false;
     }
     compare_outputs(check, to, data, want);
@@ -205,8 +206,9 @@ bool verify_backend(Compilation *c, VerifyFound *found, ExitStatus *status) {
     Check check = {.c = c, .found = found};
     check.compiled = run_c_open(c, status);
     if (!check.compiled) return false;
-    text_printf(found->out, "C against the interpreter, --dtype=%s, %s\n",
-                c->options->real == LT_F64 ? "f64" : "f32", c->interface_->module->target.name);
+    text_printf(found->out, "%s against the interpreter, --dtype=%s, %s\n",
+                run_c_name(check.compiled), c->options->real == LT_F64 ? "f64" : "f32",
+                c->interface_->module->target.name);
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
         check_size(&check, "forward", run_c_forward, &calls[i]);
     for (size_t i = 0; c->interface_->step >= 0 && i < sizeof streams / sizeof *streams; i++)

@@ -205,7 +205,7 @@ static bool verify_compiled(Compilation *c, VerifyFound *found, ExitStatus *stat
             *status = EXIT_INPUT;
             return false;
         }
-        text_printf(found->out, "C: none, %s\n", words);
+        text_printf(found->out, "code: none, %s\n", words);
         return true;
     }
     bool good = verify_backend(code, found, status);

@@ -139,3 +139,11 @@ void arena_limit(Arena *arena, size_t most) {
 size_t arena_used(const Arena *arena) {
     return arena->used;
 }
+
+int arena_is_single(void) {
+#ifdef RNNC_ARENA_MALLOC
+    return 1;
+#else
+    return 0;
+#endif
+}

@@ -50,6 +50,10 @@ _Noreturn void arena_exhausted(Arena *arena);
  * and may be empty yet, or released already. */
 void arena_own(Arena *arena, void (*release)(void *what), void *what);
 
+/* Whether this is built so that each object is an allocation of its own: arenas of the two kinds must
+ * not meet. */
+int arena_is_single(void);
+
 /* Bytes handed out so far, for tests of memory bounds. */
 size_t arena_used(const Arena *arena);
 

@@ -48,8 +48,6 @@ class Usage(Case):
     def test_not_built_yet(self):
         for command in ("bench", "tune", "import"):
             self.fails(2, "'%s' is not built yet" % command, command, "m.rnn")
-        for kind in ("obj", "asm", "llvm", "lib", "so"):
-            self.fails(2, "--emit=%s is not built yet" % kind, "--emit=" + kind, "m.rnn")
         for option in ("-g", "--unroll-time=2", "--layout=x", "--tile=x", "--memory-budget=1"):
             self.fails(2, "%s is not built yet" % option.split("=")[0], option, "m.rnn")
         for option in ("--gemm=blas", "--threads=2", "--dtype=bf16"):

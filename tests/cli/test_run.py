@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 import subprocess
+import unittest
 
 from files import RNNC, Case, npy_bytes, npy_parse, safetensors_bytes, safetensors_parse
 
@@ -407,6 +408,12 @@ class Interp(Both, Case):
                    "--out", "h=h")
 
 
+@unittest.skipUnless(os.path.exists(os.path.join(os.path.dirname(RNNC), "rnnc-llvm.so")),
+                     "LLVM is not built in")
+class InMemory(Both, Case):
+    backend = "llvm"
+
+
 class Compiled(Both, Case):
     backend = "c"
 
@@ -442,8 +449,8 @@ class Compiled(Both, Case):
         os.mkfifo(self.path("started"))
         slow = self.write("slow", "#!/bin/sh\necho > started\nsleep 1\nexit 1\n")
         os.chmod(slow, stat.S_IRWXU)
-        run = subprocess.Popen([RNNC, "run", "net.rnn", "--weights", "w.safetensors", "--in", "x=x.npy",
-                                "--out", "h=h.npy"], cwd=self.folder, stderr=subprocess.DEVNULL,
+        run = subprocess.Popen([RNNC, "run", "net.rnn", "--backend=c", "--weights", "w.safetensors", "--in",
+                                "x=x.npy", "--out", "h=h.npy"], cwd=self.folder, stderr=subprocess.DEVNULL,
                                env=dict(os.environ, CC=slow, TMPDIR=self.path("tmp")))
         self.read("started")
         run.terminate()

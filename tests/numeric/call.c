@@ -596,4 +596,4 @@ static bool evaluate(Engine *engine, Arena *arena, const Built *built, int index
                              count, result, error);
 }
 
-Engine evaluator = {"evaluator", evaluate, NULL};
+Engine evaluator = {"evaluator", evaluate, NULL, NULL};

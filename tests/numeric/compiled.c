@@ -69,6 +69,14 @@ static bool call_compiled(Engine *engine, Arena *arena, const Built *built, int 
     return true;
 }
 
+static void close_compiled(Engine *engine) {
+    dlclose(engine->handle);
+}
+
+void engine_close(Engine *engine) {
+    if (engine->close) engine->close(engine);
+}
+
 /* Starts the compiler with both outputs to `log`; -1: it is not installed. */
 static int start(Arena *arena, const Compiler *compiler, char *const *words, const char *log) {
     posix_spawn_file_actions_t actions;
@@ -98,6 +106,8 @@ static const char *beginning(Arena *arena, const char *path) {
 Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
                         bool *missing, const char **error) {
     const char *base = getenv("TMPDIR");
+    if (strcmp(compiler->program, "llvm") == 0)
+        return machine_engine(arena, compiler, models, count, missing, error);
     char *folder = arena_printf(arena, "%s/rnnc-numeric-XXXXXX", base && *base ? base : "/tmp");
     VEC(char *) words = {0};
     VEC(char *) files = {0};
@@ -145,7 +155,8 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
     }
     if (!*error && !*missing) {
         engine = ARENA_NEW(arena, Engine);
-        *engine = (Engine){compiler->program, call_compiled, dlopen(object, RTLD_NOW | RTLD_LOCAL)};
+        *engine = (Engine){compiler->program, call_compiled, close_compiled,
+                           dlopen(object, RTLD_NOW | RTLD_LOCAL)};
         if (!engine->handle) {
             *error = dlerror();
             engine = NULL;

@@ -114,8 +114,11 @@ struct Engine {
     /* Calls function `index` of the interface. False with a message on a defect. */
     bool (*call)(Engine *engine, Arena *arena, const Built *built, int index, const LoopValue *args,
                  int count, int64_t *result, const char **error);
-    void *handle; /* of dlopen */
+    void (*close)(Engine *engine); /* NULL: nothing is to be closed */
+    void *handle;
 };
+
+void engine_close(Engine *engine);
 
 extern Engine evaluator;
 
@@ -177,8 +180,9 @@ const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *wh
                          const Data *part_data, const Outcome *part, int64_t first, int axis,
                          int64_t from, const Outcome *bounded);
 
-/* ---- Compiled C (compiled.c) ---- */
+/* ---- Compiled code (compiled.c, machine.c) ---- */
 
+/* A C compiler; or `llvm`, whose flag is -O0 to -O3. */
 typedef struct Compiler {
     const char *program;
     const char *const *flags; /* NULL-terminated */
@@ -188,6 +192,10 @@ typedef struct Compiler {
  * (*missing), or with what it said in *error. */
 Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
                         bool *missing, const char **error);
+
+/* The same by backends/llvm in memory, for compiled_engine. */
+Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
+                       bool *missing, const char **error);
 
 /* ---- A test: an arena, and failures collected ---- */
 

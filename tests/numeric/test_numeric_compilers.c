@@ -3,8 +3,6 @@
  * this processor cannot run, is skipped with a message. */
 #include "numeric.h"
 
-#include <dlfcn.h>
-
 #include "guards.h"
 #include "list.h"
 
@@ -131,7 +129,7 @@ static void run_compiler(Test *test, const Choice_ *choice, const char *what, Bu
         refuse_pointers(test, engine,
                         arena_printf(test->arena, "%s, %s", what, all[number[n]]->words), models[n],
                         expected[number[n]].data[0]);
-    dlclose(engine->handle);
+    engine_close(engine);
 }
 
 static void run_target(Target target, LoopType real, const Choice_ *compilers, int compiler_count) {
@@ -167,6 +165,8 @@ static void run_target(Target target, LoopType real, const Choice_ *compilers, i
     test_close(&test);
 }
 
+static const char *const level_0[] = {"-O0", NULL}, *const level_2[] = {"-O2", NULL},
+                         *const level_3[] = {"-O3", NULL};
 static const char
     *const o0_plain[] = {"-O0", "-std=c99", NULL},
            *const o3_plain[] = {"-O3", "-std=c99", NULL}, *const tcc_flags[] = {"-w", NULL},
@@ -202,27 +202,33 @@ static void sanitized(void **state) {
 
 static void generic(void **state) {
     (void)state;
-    const Choice_ list[] = {
-        {{"tcc", tcc_flags}, 1}, {{"gcc", o0_plain}, 4}, {{"clang", o3_plain}, 9}};
-    run_target(target_generic, LT_F32, list, 3);
+    const Choice_ list[] = {{{"tcc", tcc_flags}, 1},
+                            {{"gcc", o0_plain}, 4},
+                            {{"clang", o3_plain}, 9},
+                            {{"llvm", level_2}, 7}};
+    run_target(target_generic, LT_F32, list, 4);
 }
 
 static void avx2(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o0_avx2}, 3}, {{"gcc", o3_avx2}, 11}};
-    run_target(target_8, LT_F32, list, 2);
+    const Choice_ list[] = {{{"clang", o0_avx2}, 3},
+                            {{"gcc", o3_avx2}, 11},
+                            {{"llvm", level_0}, 13},
+                            {{"llvm", level_2}, 3},
+                            {{"llvm", level_3}, 23}};
+    run_target(target_8, LT_F32, list, 5);
 }
 
 static void avx512(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o1_avx512}, 7}};
-    run_target(target_16, LT_F32, list, 1);
+    const Choice_ list[] = {{{"clang", o1_avx512}, 7}, {{"llvm", level_2}, 11}};
+    run_target(target_16, LT_F32, list, 2);
 }
 
 static void doubles(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o3_avx2}, 7}};
-    run_target(target_8, LT_F64, list, 1);
+    const Choice_ list[] = {{{"clang", o3_avx2}, 7}, {{"llvm", level_2}, 11}};
+    run_target(target_8, LT_F64, list, 2);
 }
 
 int main(void) {

@@ -3,7 +3,6 @@
  * programs in test_numeric_stream.c. */
 #include "numeric.h"
 
-#include <dlfcn.h>
 
 #include "list.h"
 
@@ -159,7 +158,7 @@ static void compiled(void **state) {
         if (!test_expect(&test, list[i].what, b->error)) continue;
         test_expect(&test, list[i].what, compare_exact(test.arena, data, a, b));
     }
-    if (engine) dlclose(engine->handle);
+    if (engine) engine_close(engine);
     test_close(&test);
 }
 

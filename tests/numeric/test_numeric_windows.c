@@ -3,7 +3,6 @@
  * evaluator and by compiled C; and what does not stream says why. */
 #include "numeric.h"
 
-#include <dlfcn.h>
 #include <math.h>
 
 #include "list.h"
@@ -166,7 +165,7 @@ static void compiled(void **state) {
         rows_of(&test, engine, names[i], models[i], (Sizes){1, 12, 0, 0, 0}, true);
         rows_of(&test, engine, names[i], models[i], (Sizes){3, 12, 5, 1, 1}, false);
     }
-    if (engine) dlclose(engine->handle);
+    if (engine) engine_close(engine);
     test_close(&test);
 }
 

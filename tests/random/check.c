@@ -3,7 +3,6 @@
 
 #include "check.h"
 
-#include <dlfcn.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@ const Group groups[GROUPS] = {{"generic f32", &target_generic, LT_F32, SETS},
                               {"8 lanes f32", &target_8, LT_F32, SETS},
                               {"8 lanes f64", &target_8, LT_F64, 2}};
 
+static const char *const level_0[] = {"-O0", NULL}, *const level_2[] = {"-O2", NULL};
 static const char *const o0[] = {"-O0", "-std=c99", NULL}, *const o3[] = {"-O3", "-std=c99", NULL},
                          *const plain[] = {"-w", NULL},
                          *const o0_avx2[] = {"-O0", "-std=c99", "-mavx2", "-mfma", NULL},
@@ -22,7 +22,11 @@ const Column columns[COLUMNS] = {{"tcc, generic", 0, {"tcc", plain}, 1},
                                  {"gcc -O0, x86-64-v3", 1, {"gcc", o0_avx2}, 1},
                                  {"gcc -O3, x86-64-v3", 1, {"gcc", o3_avx2}, 1},
                                  {"clang -O3, x86-64-v3", 1, {"clang", o3_avx2}, 1},
-                                 {"clang -O3, x86-64-v3 f64", 2, {"clang", o3_avx2}, 25}};
+                                 {"clang -O3, x86-64-v3 f64", 2, {"clang", o3_avx2}, 25},
+                                 {"llvm -O2, generic", 0, {"llvm", level_2}, 10},
+                                 {"llvm -O0, x86-64-v3", 1, {"llvm", level_0}, 10},
+                                 {"llvm -O2, x86-64-v3", 1, {"llvm", level_2}, 1},
+                                 {"llvm -O2, x86-64-v3 f64", 2, {"llvm", level_2}, 10}};
 
 const char *fault_name(FaultKind kind) {
     static const char *const names[] = {"none",        "refused",
@@ -296,7 +300,7 @@ static void run_column(Check *check, Subject *const *subjects, int count, int co
         return;
     }
     for (int i = 0; i < count; i++) compare_column(check, subjects[i], column, engine);
-    dlclose(engine->handle);
+    engine_close(engine);
 }
 
 static void run_columns(Check *check, Subject *subjects, int count) {

@@ -1,6 +1,7 @@
 /* Random programs through every column of check.c, many to a compilation, two processes at a time.
  *
  *   PROGRAM_SEEDS=FIRST:LAST   other seeds, every column for each of them
+ *   PROGRAM_COLUMNS=WORD       of the columns only those with this word in their names
  *   PROGRAM_PLAIN=1            no C compilers: interpreter and Loop evaluator alone
  *   PROGRAM_SHRINK=SEED        makes a failing program small and prints it
  *   PROGRAM_FILE=FILE          that shrinks the program of a file, with the data of the seed
@@ -147,11 +148,22 @@ static void print_table(const Tally *t) {
                       100.0 * t->policies[i] / (t->programs ? t->programs : 1));
 }
 
+/* Columns that PROGRAM_COLUMNS names, bits; 0: all. */
+static unsigned wished_columns(void) {
+    const char *word = getenv("PROGRAM_COLUMNS");
+    unsigned only = 0;
+    for (int c = 0; word && c < COLUMNS; c++)
+        if (strstr(columns[c].name, word)) only |= 1u << c;
+    if (word && !only) fail_msg("PROGRAM_COLUMNS: no column is called %s", word);
+    return only;
+}
+
 static void programs(void **state) {
     unsigned long long first = 0, last = SEEDS;
     const char *wish = getenv("PROGRAM_SEEDS");
     CheckOptions options = {
         .all = wish != NULL, .no_columns = getenv("PROGRAM_PLAIN") != NULL, .count_firings = true};
+    options.only = wished_columns();
     Tally *total = shared(sizeof(Tally));
     (void)state;
     if (wish && sscanf(wish, "%llu:%llu", &first, &last) != 2) fail_msg("PROGRAM_SEEDS=FIRST:LAST");

@@ -1,0 +1,164 @@
+/* A function of the Loop IR as one of LLVM: its head, what it asks of its pointers, where its
+ * buffers lie. */
+#include "llvm.h"
+
+/* ---- room on the stack ---- */
+
+/* Before the branch that ends the entry block: in a loop it would be taken at every turn. */
+static LLVMValueRef room(EmitLlvm *e, LLVMTypeRef type, const char *name) {
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder);
+    LLVMPositionBuilderBefore(e->builder, e->entry);
+    LLVMValueRef at = LLVMBuildAlloca(e->builder, type, name);
+    LLVMPositionBuilderAtEnd(e->builder, here);
+    return at;
+}
+
+LLVMValueRef llvm_room(EmitLlvm *e, LLVMTypeRef type, const char *name) {
+    return room(e, type, name);
+}
+
+/* ---- buffers ---- */
+
+static LLVMValueRef table(EmitLlvm *e, const LBuffer *b) {
+    int64_t count = b->count->integer;
+    LLVMValueRef *numbers = ARENA_ARRAY(e->arena, count + 1, LLVMValueRef);
+    for (int64_t i = 0; i < count; i++) numbers[i] = llvm_number(e, b->type, b->table[i]);
+    LLVMTypeRef element = llvm_element(e, b->type);
+    LLVMValueRef global = LLVMAddGlobal(e->out, LLVMArrayType2(element, (uint64_t)count), b->name);
+    LLVMSetInitializer(global, LLVMConstArray2(element, numbers, (uint64_t)count));
+    LLVMSetGlobalConstant(global, true);
+    LLVMSetLinkage(global, LLVMPrivateLinkage);
+    LLVMSetAlignment(global, 64);
+    return global;
+}
+
+static LLVMValueRef buffer(EmitLlvm *e, int index) {
+    const LBuffer *b = &e->function->buffers.at[index];
+    LLVMValueRef at = NULL;
+    switch (b->base) {
+    case LB_ARG:
+        at = LLVMGetParam(e->self, (unsigned)b->arg);
+        if (b->offset && !(b->offset->kind == LE_INT && b->offset->integer == 0)) {
+            LLVMValueRef offset = llvm_expr(e, b->offset);
+            /* Not `inbounds`: a pointer that is refused below may be any. */
+            at = LLVMBuildGEP2(e->builder, llvm_element(e, LT_I8), at, &offset, 1, b->name);
+        }
+        break;
+    case LB_LOCAL:
+        at =
+            room(e, LLVMArrayType2(llvm_element(e, b->type), (uint64_t)b->count->integer), b->name);
+        LLVMSetAlignment(at, 64);
+        break;
+    case LB_TABLE: at = table(e, b); break;
+    }
+    return at;
+}
+
+static LLVMMetadataRef string(EmitLlvm *e, const char *text) {
+    return LLVMMDStringInContext2(e->context, text, strlen(text));
+}
+
+/* What may overlap has one mark, and what may not has another: brothers in a tree of types, which
+ * LLVM takes to be apart. */
+static void make_marks(EmitLlvm *e) {
+    const LFunction *f = e->function;
+    LLVMMetadataRef root_name = string(e, arena_printf(e->arena, "memory of %s", f->name));
+    LLVMMetadataRef root = LLVMMDNodeInContext2(e->context, &root_name, 1);
+    LLVMMetadataRef zero = LLVMValueAsMetadata(llvm_integer(e, LT_I64, 0));
+    for (int i = 0; i < f->buffers.count; i++) {
+        if (f->buffers.at[i].alias) {
+            e->marks[i] = e->marks[f->buffers.at[i].alias - 1];
+            continue;
+        }
+        const char *name = arena_printf(e->arena, "%s %d", f->buffers.at[i].name, i);
+        LLVMMetadataRef parts[] = {string(e, name), root, zero};
+        LLVMMetadataRef type = LLVMMDNodeInContext2(e->context, parts, 3);
+        LLVMMetadataRef access[] = {type, type, zero};
+        e->marks[i] = LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, access, 3));
+    }
+}
+
+/* ---- arguments ---- */
+
+/* Refuses pointers that are NULL or not aligned, before anything is computed from them. */
+static void check_pointers(EmitLlvm *e) {
+    const LFunction *f = e->function;
+    LLVMTypeRef integer = llvm_element(e, LT_I64);
+    LLVMValueRef bad = NULL, bits = NULL;
+    for (int i = 0; i < f->args.count; i++) {
+        LiveArg is = live_arg(&e->live, f, i);
+        LLVMValueRef arg = LLVMGetParam(e->self, (unsigned)i);
+        if (is.not_null) {
+            LLVMValueRef null = LLVMBuildIsNull(e->builder, arg, "");
+            bad = bad ? LLVMBuildOr(e->builder, bad, null, "") : null;
+        }
+        if (is.aligned) {
+            LLVMValueRef address = LLVMBuildPtrToInt(e->builder, arg, integer, "");
+            bits = bits ? LLVMBuildOr(e->builder, bits, address, "") : address;
+        }
+    }
+    if (bits) {
+        LLVMValueRef low = LLVMBuildAnd(e->builder, bits, LLVMConstInt(integer, 63, false), "");
+        LLVMValueRef odd = LLVMBuildIsNotNull(e->builder, low, "");
+        bad = bad ? LLVMBuildOr(e->builder, bad, odd, "") : odd;
+    }
+    if (!bad) return;
+    LLVMBasicBlockRef refuse = llvm_new_block(e, "refuse"), good = llvm_new_block(e, "good");
+    LLVMBuildCondBr(e->builder, bad, refuse, good);
+    LLVMPositionBuilderAtEnd(e->builder, refuse);
+    LLVMBuildRet(e->builder, llvm_integer(e, f->result, LOOP_BAD_POINTER));
+    LLVMPositionBuilderAtEnd(e->builder, good);
+}
+
+static void take_arguments(EmitLlvm *e) {
+    const LFunction *f = e->function;
+    const char *const *names = identifier_args(e->arena, f);
+    for (int i = 0; i < f->args.count; i++) {
+        const LArg *arg = &f->args.at[i];
+        LLVMValueRef value = LLVMGetParam(e->self, (unsigned)i);
+        LLVMSetValueName2(value, names[i], strlen(names[i]));
+        if (!arg->pointer) e->vars[arg->var] = value;
+        if (arg->pointer && arg->var >= 0)
+            e->vars[arg->var] = LLVMBuildZExt(e->builder, LLVMBuildIsNotNull(e->builder, value, ""),
+                                              llvm_element(e, LT_I32), "");
+    }
+}
+
+/* ---- functions ---- */
+
+void llvm_declare(EmitLlvm *e, int function) {
+    const LFunction *f = e->module->functions.at[function];
+    LLVMValueRef self =
+        LLVMAddFunction(e->out, identifier_symbol(e->module, f->name), llvm_function_type(e, f));
+    if (!f->exported) LLVMSetLinkage(self, LLVMInternalLinkage);
+    e->functions[function] = self;
+}
+
+void llvm_define(EmitLlvm *e, int function) {
+    const LFunction *f = e->module->functions.at[function];
+    e->function = f;
+    e->self = e->functions[function];
+    e->live = live_of(e->arena, f);
+    e->vars = ARENA_ARRAY(e->arena, f->vars.count + 1, LLVMValueRef);
+    e->buffers = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
+    e->marks = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
+    e->after = NULL;
+    e->closed = false;
+    LLVMBasicBlockRef entry = llvm_new_block(e, "entry"), start = llvm_new_block(e, "start");
+    LLVMPositionBuilderAtEnd(e->builder, entry);
+    e->entry = LLVMBuildBr(e->builder, start);
+    LLVMPositionBuilderAtEnd(e->builder, start);
+    take_arguments(e);
+    if (live_checks(f)) check_pointers(e);
+    make_marks(e);
+    for (int i = 0; i < f->buffers.count; i++) {
+        llvm_begin(e);
+        if (e->live.buffers[i]) e->buffers[i] = buffer(e, i);
+    }
+    llvm_block(e, &f->body);
+    if (e->closed) return;
+    if (f->result == LT_VOID)
+        LLVMBuildRetVoid(e->builder);
+    else
+        LLVMBuildUnreachable(e->builder); /* the Loop verifier refuses such a function */
+}

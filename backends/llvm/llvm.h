@@ -1,0 +1,93 @@
+/* Loop IR as LLVM IR, inside: module.c orders a module, function.c a function, stmt.c, expr.c and
+ * ops.c have one case a node; types.c types and constants; machine.c makes code of a module, jit.c
+ * loads it. Nothing here decides speed or meaning: every value, its order and its lanes come from
+ * the Loop IR; floating operations carry no flag that would let LLVM change them. */
+#ifndef RNNC_BACKENDS_LLVM_LLVM_H
+#define RNNC_BACKENDS_LLVM_LLVM_H
+
+#include <llvm-c/Core.h>
+#include <llvm-c/DebugInfo.h>
+#include <llvm-c/TargetMachine.h>
+
+#include "../identifier.h"
+#include "../live.h"
+#include "../machine.h"
+
+/* The value of an expression within one statement. */
+typedef struct LlvmMemo {
+    const LExpr *expr;
+    unsigned statement;
+    LLVMValueRef value;
+} LlvmMemo;
+
+typedef struct EmitLlvm {
+    const LoopModule *module;
+    const LFunction *function;
+    Arena *arena;
+    Diags *diags;
+    LLVMContextRef context;
+    LLVMModuleRef out;
+    LLVMBuilderRef builder;
+    LLVMValueRef *functions; /* [module->functions] */
+    Live live;
+    LLVMValueRef self; /* the function at hand */
+    /* Of the function at hand: values of variables, or where one that is set lies; the first
+     * element of each buffer; what its accesses are marked with, so that those of buffers that do
+     * not overlap are known to be apart. */
+    LLVMValueRef *vars, *buffers, *marks;
+    LLVMBasicBlockRef after; /* of the innermost loop: where a BREAK leads */
+    LLVMValueRef entry;      /* the branch before which room on the stack is taken */
+    bool closed;             /* the block at hand has its end: nothing more goes there */
+    LlvmMemo *memo;
+    int memo_room, memo_count;
+    unsigned statement;
+} EmitLlvm;
+
+/* types.c */
+LLVMTypeRef llvm_element(EmitLlvm *e, LoopType type);
+LLVMTypeRef llvm_type(EmitLlvm *e, LoopType type, int lanes);
+LLVMTypeRef llvm_function_type(EmitLlvm *e, const LFunction *function);
+LLVMValueRef llvm_number(EmitLlvm *e, LoopType type, double value);
+LLVMValueRef llvm_integer(EmitLlvm *e, LoopType type, int64_t value);
+bool llvm_is_float(LoopType type);
+
+/* expr.c. A statement calls llvm_begin, then llvm_expr on each of its expressions, low before
+ * high. */
+void llvm_begin(EmitLlvm *e);
+LLVMValueRef llvm_expr(EmitLlvm *e, const LExpr *expr);
+/* The address of element `index` of a buffer. */
+LLVMValueRef llvm_address(EmitLlvm *e, int buffer, const LExpr *index);
+/* Alignment and mark of a load or store of `lanes` elements. */
+void llvm_access(EmitLlvm *e, LLVMValueRef access, int buffer, int lanes, bool aligned);
+
+/* ops.c */
+LLVMValueRef llvm_operation(EmitLlvm *e, const LExpr *expr);
+LLVMValueRef llvm_intrinsic(EmitLlvm *e, const char *name, LLVMTypeRef type, LLVMValueRef *operands,
+                            int count);
+
+/* stmt.c */
+void llvm_block(EmitLlvm *e, const LBlock *block);
+LLVMBasicBlockRef llvm_new_block(EmitLlvm *e, const char *name);
+void llvm_continue(EmitLlvm *e, LLVMBasicBlockRef block);
+
+/* function.c. llvm_room is room on the stack for one value. */
+LLVMValueRef llvm_room(EmitLlvm *e, LLVMTypeRef type, const char *name);
+void llvm_declare(EmitLlvm *e, int function);
+void llvm_define(EmitLlvm *e, int function);
+
+/* module.c. The whole module, checked; NULL after a defect. The caller owns it. */
+LLVMModuleRef llvm_module(LLVMContextRef context, const Interface *interface_,
+                          const MachineOptions *options, Arena *arena, Diags *diags);
+
+/* machine.c. The processor of the options; NULL with the reason in *why. */
+LLVMTargetMachineRef llvm_target(const MachineOptions *options, Arena *arena, const char **why);
+bool llvm_emit(const Interface *interface_, const MachineOptions *options, MachineKind kind,
+               Text *out, Diags *diags);
+
+/* jit.c */
+void *llvm_load(Arena *arena, const MachineOptions *options, const char *object, size_t size,
+                const char **why);
+void *llvm_symbol(void *loaded, const char *name);
+void llvm_unload(void *loaded);
+
+#endif

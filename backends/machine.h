@@ -1,0 +1,52 @@
+/* Machine code: the door to backends/llvm. That room is a shared library beside the program, loaded
+ * when it is first asked for, so that nothing else pays for LLVM, and everything else works without
+ * it. */
+#ifndef RNNC_BACKENDS_MACHINE_H
+#define RNNC_BACKENDS_MACHINE_H
+
+#include "loop/interface.h"
+
+/* A processor in LLVM's words. */
+typedef struct MachineTarget {
+    const char *triple;   /* NULL: no machine code for this one */
+    const char *cpu;      /* "" is the architecture's least */
+    const char *features; /* "+avx2,+fma" */
+} MachineTarget;
+
+typedef enum MachineKind { MACHINE_TEXT, MACHINE_ASSEMBLY, MACHINE_OBJECT } MachineKind;
+
+typedef struct MachineOptions {
+    MachineTarget target;
+    int level; /* of optimisation, 0 to 3 */
+    /* Also `int64_t rnnc_call_N(void *const *args)` for function N of the interface: calls it with
+     * pointers as they are and scalars from the int64_t behind theirs. */
+    bool calls;
+    const char *version; /* of rnnc */
+    void *user;
+    void (*stage)(void *user, const char *what); /* a stage is done; may be NULL */
+} MachineOptions;
+
+/* Sizes of what both sides must see alike. */
+#define MACHINE_LAYOUT                                                                             \
+    ((int64_t)(sizeof(Interface) + 1000 * sizeof(LFunction) + 1000000 * sizeof(LStmt)) + SOP_COUNT)
+
+/* What the library offers. */
+typedef struct Machine {
+    int64_t layout;      /* MACHINE_LAYOUT: the library of another rnnc is refused */
+    int (*single)(void); /* arena_is_single: so is that of another build */
+    /* Appends the module as LLVM's text, assembly or an object file. False after an error,
+     * reported to `diags`. */
+    bool (*emit)(const Interface *interface_, const MachineOptions *options, MachineKind kind,
+                 Text *out, Diags *diags);
+    /* An object in memory, ready to be called; NULL with the reason in *why. The arena ends it if
+     * `unload` does not. */
+    void *(*load)(Arena *arena, const MachineOptions *options, const char *object, size_t size,
+                  const char **why);
+    void *(*symbol)(void *loaded, const char *name); /* NULL: there is none */
+    void (*unload)(void *loaded);
+} Machine;
+
+/* NULL with the reason in *why where LLVM is not built in. */
+const Machine *machine_find(Arena *arena, const char **why);
+
+#endif

@@ -1,0 +1,77 @@
+/* Models as machine code in memory, by backends/llvm: each is an object of its own. */
+#include "numeric.h"
+
+#include "backends/machine.h"
+
+typedef struct Code {
+    const Machine *machine;
+    const Built **models;
+    void **loaded; /* [models] */
+    int count;
+} Code;
+
+static bool call_machine(Engine *engine, Arena *arena, const Built *built, int index,
+                         const LoopValue *args, int count, int64_t *result, const char **error) {
+    const Code *code = engine->handle;
+    const LFunction *function =
+        built->in->module->functions.at[built->in->functions.at[index].function];
+    void *loaded = NULL, **list = ARENA_ARRAY(arena, count + 1, void *);
+    int64_t *scalars = ARENA_ARRAY(arena, count + 1, int64_t);
+    for (int m = 0; m < code->count; m++)
+        if (code->models[m] == built) loaded = code->loaded[m];
+    const char *name = arena_printf(arena, "rnnc_call_%d", index);
+    void *symbol = loaded ? code->machine->symbol(loaded, name) : NULL;
+    int64_t (*call)(void *const *args);
+    if (!symbol) {
+        *error = arena_printf(arena, "there is no symbol %s", name);
+        return false;
+    }
+    memcpy(&call, &symbol, sizeof call);
+    for (int i = 0; i < count; i++) {
+        scalars[i] = args[i].integer;
+        list[i] = function->args.at[i].pointer ? args[i].pointer : (void *)&scalars[i];
+    }
+    *result = call(list);
+    return true;
+}
+
+static void close_machine(Engine *engine) {
+    const Code *code = engine->handle;
+    for (int m = 0; m < code->count; m++)
+        if (code->loaded[m]) code->machine->unload(code->loaded[m]);
+}
+
+Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
+                       bool *missing, const char **error) {
+    Code *code = ARENA_NEW(arena, Code);
+    const char *why = "";
+    *missing = false;
+    *error = NULL;
+    *code = (Code){machine_find(arena, &why), ARENA_ARRAY(arena, count + 1, const Built *),
+                   ARENA_ARRAY(arena, count + 1, void *), count};
+    if (!code->machine) {
+        *missing = true;
+        return NULL;
+    }
+    Engine *engine = ARENA_NEW(arena, Engine);
+    *engine = (Engine){"llvm", call_machine, close_machine, code};
+    for (int m = 0; m < count && !*error; m++) {
+        const Built *built = code->models[m] = models[m];
+        const MachineTarget *target = target_machine(built->in->module->target.name);
+        assert_non_null(target);
+        MachineOptions options = {.target = *target,
+                                  .level = compiler->flags[0][2] - '0',
+                                  .calls = true,
+                                  .version = "test"};
+        Text object = text_new(arena);
+        if (!code->machine->emit(built->in, &options, MACHINE_OBJECT, &object, built->c->diags)) {
+            const Diags *diags = built->c->diags;
+            *error = diags->list.count ? diags->list.at[diags->list.count - 1]->message : "?";
+        } else {
+            code->loaded[m] = code->machine->load(arena, &options, object.at, object.length, error);
+        }
+    }
+    if (!*error) return engine;
+    close_machine(engine);
+    return NULL;
+}
