@@ -81,8 +81,8 @@ class Verify(Case):
 
     def test_without_code(self):
         """Said, and the rest is compared; where nothing is left, that is an error."""
-        self.write("m.rnn", "model M(x[t]: [2]) -> y[t]: [2] {\n    n[t]: [2] ~ normal(1)\n"
-                            "    y[t] = x[t] * n[t]\n}\n")
+        self.write("m.rnn", "model M(x[n]: [2], l[n]: past(n)) -> h[n]: [2] {\n    state h[n] = 0\n"
+                            "    h[n] = tanh(x[n] + h[l[n]])\n}\n")
         out = self.verdict("m.rnn")
         self.assertIn("code: none, ", out)
         self.assertIn("all agree", out)
