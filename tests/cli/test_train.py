@@ -1,5 +1,6 @@
 """`rnnc train`: updates that can be done by hand, splits, windows, validation against `rnnc run`, exact
 resume, signals, logs, curves, what is refused."""
+import collections
 import json
 import math
 import os
@@ -9,7 +10,7 @@ import struct
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
-from files import RNNC, Case, npy_bytes, safetensors_bytes, safetensors_parse
+from files import ROOT, RNNC, Case, npy_bytes, safetensors_bytes, safetensors_parse
 
 MODELS = """model Line(x[t]: [], y[t]: []) -> z[t]: [] {
     param a: [] = 1
@@ -416,6 +417,49 @@ class Train(Case):
         self.write("w.checkpoint", part)
         self.char(*args, "--resume")
         self.near("w", want)
+
+    # ---- Examples ----
+
+    def test_the_project_reads_itself(self):
+        """examples/shakespeare, small, on the reference of the language: it learns more than how
+        often each letter stands there, and what it generates is made of the text's letters."""
+        text = os.path.join(ROOT, "docs", "language.md")
+        spec = os.path.join(ROOT, "examples", "shakespeare", "charlm.rnn")
+        with open(text, encoding="utf-8", newline="") as f:
+            letters = f.read()
+        size = ["-D", "V=%d" % len(set(letters)), "-D", "H=32", "-D", "D=16"]
+        self.rnnc("train", spec, *size, "--text", "w,y=" + text, "--valid=0.1", "--batch=16",
+                  "--window=32", "--epochs=4", "--lr=0.01", "--clip=5", "-o", "w", "--log=log")
+        held = letters[-(len(letters) // 10):]
+        count = collections.Counter(letters[:-len(held)])
+        known = [count[c] for c in held if count[c]]
+        alone = -sum(math.log(n / (len(letters) - len(held))) for n in known) / len(known)
+        self.assertLess(self.log()[-1]["best"], alone - 0.2)
+        self.rnnc("run", spec, *size, "--weights", "w", "--backend=interp", "--lengths", "t=80",
+                  "--out", "c=c.npy")
+        raw = self.read("w")
+        head = json.loads(raw[8:8 + struct.unpack("<Q", raw[:8])[0]])["__metadata__"]
+        self.assertEqual(head["vocabulary"], "".join(sorted(set(letters))))
+        said = [head["vocabulary"][k] for k in self.read_npy("c.npy")[1]]
+        self.assertGreater(len(set(said)), 8)
+
+    def test_gradients_as_equations(self):
+        """examples/vanishing: dL/dh0 as the model's own equations have it is what `grad` gives."""
+        spec = os.path.join(ROOT, "examples", "vanishing", "memory.rnn")
+        rand = random.Random(3)
+        size = ["-D", "H=6", "--backend=interp", "--dtype=f64"]
+        self.npy("m.npy", (9, 4, 5), [rand.gauss(0, 1) for _ in range(180)])
+        self.npy("k.npy", (4,), [0, 3, 1, 2], "<i4")
+        self.npy("h.npy", (4, 6), [rand.gauss(0, 0.3) for _ in range(24)])
+        self.npy("n.npy", (4,), [9, 1, 5, 2], "<i4")
+        ins = ["--in", "x=m.npy", "--in", "y=k.npy", "--in", "h0=h.npy", "--lengths", "t=n.npy"]
+        self.rnnc("train", spec, *size, "--in", "x=m.npy", "--in", "y=k.npy", "-o", "w",
+                  "--epochs=1", "--batch=2")
+        self.rnnc("run", spec, *size, "--weights", "w", *ins, "--mode=eval", "--out", "e0=e.npy")
+        self.rnnc("grad", spec, *size, "--weights", "w", *ins, "--mode=train", "--in-grads", "g")
+        got = safetensors_parse(self.read("g"))["h0"][1]
+        self.close(got, [v / 4 for v in self.read_npy("e.npy")[1]], 1e-14)
+        self.assertGreater(max(map(abs, got)), 1e-4)
 
     # ---- Files ----
 

@@ -21,14 +21,14 @@ class Verify(Case):
         out, _ = self.rnnc("verify", *args, status=status, env=env)
         return out.decode()
 
-    def all_agree(self, path, names):
+    def all_agree(self, path, names, forward="3 sequences of 5, 1, 3"):
         """Two at a time; each must have compared gradients and forward."""
         def one(name):
             done = subprocess.run([RNNC, "verify", path, "--model=" + name], stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True)
             good = (done.returncode == 0 and done.stdout.endswith("verdict: all agree\n") and
                     "gradients against differences" in done.stdout and
-                    "  forward  3 sequences of 5, 1, 3" in done.stdout)
+                    "  forward  " + forward in done.stdout)
             return None if good else "%s: %d\n%s" % (name, done.returncode, done.stdout)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             bad = [words for words in pool.map(one, names) if words]
@@ -55,7 +55,9 @@ class Verify(Case):
             for name in sorted(files):
                 if name.endswith(".rnn"):
                     path = os.path.join(where, name)
-                    self.all_agree(path, models(path)[-1:])
+                    # The norm of a gradient that saturation makes nothing of has no bound.
+                    forward = ["1 sequence of 1"] if name == "memory.rnn" else []
+                    self.all_agree(path, models(path)[-1:], *forward)
                     count += 1
         self.assertGreater(count, 0)
 
