@@ -249,6 +249,7 @@ bool compilation_run(Compilation *c, Stage last) {
     if (!done(c, "causality", &since) || last == STAGE_GRAPH) return c->diags->errors == 0;
 
     if (!pass_options(c, &c->passes)) return false;
+    c->passes.needs = last == STAGE_NORMAL ? 0 : FORM_PRIMITIVE;
     c->normal = run_passes(c, c->graph, "sema");
     if (!done(c, "passes", &since) || !c->normal) return false;
     if (last == STAGE_NORMAL) return true;

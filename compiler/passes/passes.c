@@ -4,8 +4,8 @@
 #include <string.h>
 
 static const Pass table[] = {
-#define PASS(name, needs, gives, switchable, numbers, about)                                       \
-    {#name, pass_##name, needs, gives, PASS_##switchable, PASS_##numbers, about},
+#define PASS(name, gives, switchable, numbers, about)                                              \
+    {#name, pass_##name, gives, PASS_##switchable, PASS_##numbers, about},
 #include "passes/passes.def"
 #undef PASS
 };
@@ -97,14 +97,14 @@ Graph *passes_run(const Graph *graph, const PassOptions *options, Diags *diags) 
         const Pass *pass = find(names[i], diags);
         if (!pass) return NULL;
         if (off[pass - table]) continue;
-        if ((pass->needs & ~forms) != 0) {
-            diag_error(diags, "E-PASS", nowhere, "pass '%s' needs another one before it",
-                       pass->name);
-            return NULL;
-        }
         to = run_one(to, pass, options, diags);
         if (!to) return NULL;
         forms |= pass->gives;
     }
+    for (int i = 0; i < PASS_COUNT; i++)
+        if (options->needs & table[i].gives & ~forms) {
+            diag_error(diags, "E-PASS", nowhere, "pass '%s' cannot be left out", table[i].name);
+            return NULL;
+        }
     return to;
 }

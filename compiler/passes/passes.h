@@ -20,13 +20,13 @@ typedef Graph *(*PassRun)(const Graph *graph, bool *changed);
 typedef struct Pass {
     const char *name;
     PassRun run;
-    unsigned needs, gives;
+    unsigned gives; /* forms */
     PassSwitch switchable;
     PassNumbers numbers;
     const char *about;
 } Pass;
 
-#define PASS(name, needs, gives, switchable, numbers, about)                                       \
+#define PASS(name, gives, switchable, numbers, about)                                              \
     Graph *pass_##name(const Graph *graph, bool *changed);
 #include "passes/passes.def"
 #undef PASS
@@ -45,6 +45,7 @@ typedef struct PassOptions {
     int name_count;
     const char *const *disabled;
     int disabled_count;
+    unsigned needs; /* forms that what follows relies on */
     bool verify_each;
     void *user;
     /* Called after each pass that ran; each of these may be NULL. */

@@ -395,7 +395,15 @@ static void test_runner(void **state) {
     options.name_count = 1;
     assert_null(passes_run(c.graph, &options, c.diags));
     assert_non_null(strstr(graph_case_errors(&c), "did you mean 'simplify'"));
+    const char *const without[] = {"simplify", "dce"};
+    options.names = without;
+    options.name_count = 2;
+    assert_non_null(passes_run(c.graph, &options, c.diags));
+    options.needs = FORM_PRIMITIVE;
+    assert_null(passes_run(c.graph, &options, c.diags));
+    assert_non_null(strstr(graph_case_errors(&c), "'expand' cannot be left out"));
     options.names = always;
+    options.name_count = 1;
     seen = (Seen){0};
     assert_non_null(passes_run(c.graph, &options, c.diags));
     assert_string_equal(seen.order, "expand ");
