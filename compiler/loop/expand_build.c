@@ -126,8 +126,8 @@ LExpr *ex_exact_fma(Expander *x, LExpr *a, LExpr *b, LExpr *c) {
 }
 
 LExpr *ex_poly(Expander *x, LExpr *a, LExpr *square, ExTable table) {
-    LExpr *terms[32];
     int count = table.count;
+    LExpr **terms = ARENA_ARRAY(x->module->arena, count, LExpr *);
     for (int i = 0; i < count; i++) terms[i] = ex_real(x, table.at[i]);
     for (LExpr *power = a; count > 1;) {
         /* An odd last term joins its neighbour, but on the first level, where that costs depth. */

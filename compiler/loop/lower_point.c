@@ -28,7 +28,7 @@ static void label_operand(void *user, const Use *use, bool boundary) {
 void lower_label(Lower *lower) {
     const Schedule *schedule = lower->schedule;
     lower->labels = ARENA_ARRAY(lower->arena, schedule->values.count + 1, const char *);
-    lower->feeds_math = ARENA_ARRAY(lower->arena, schedule->values.count + 1, bool);
+    lower->feeds_math = ARENA_ARRAY(lower->arena, schedule->values.count, bool);
     for (int i = 0; i < schedule->values.count; i++) {
         const Value *value = schedule->values.at[i];
         for (int j = 0; value->live && value->kind == VALUE_POINT && j < value->uses.count; j++)
