@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Mutants of passes, schedule and lowering: does a test notice that a line is wrong?
 
-    mutants.py [--count=100] [--seed=1] [--only=TEXT] [--again=LOG] [--list] FOLDER
+    mutants.py [--count=100] [--seed=1] [--only=TEXT] [--again=LOG] [--killed=LOG] [--list] FOLDER
 
 Copies the tree to FOLDER/tree (which is kept: the next run builds less), builds and runs the tests
 once as they are, then changes one place at a time, drawn evenly over the files: an operator
@@ -11,8 +11,9 @@ takes four times its time: killed. Those that survive are run once more under th
 undefined-behaviour sanitizers. What does not compile is drawn again. equivalent.txt holds mutants
 that change nothing that anybody could see, each with its reason; they are left out. Exit status 1
 when fewer than 95 of 100 are killed. --again: the survivors of a log instead of drawn ones, those
-whose line is still there. What a file gives depends on the seed and on that file alone. Standard
-library only.
+whose line is still there. --killed: what a log has as killed is not run again where its line still
+is (a run that was cut off goes on). What a file gives depends on the seed and on that file alone.
+Standard library only.
 """
 import fnmatch
 import os
@@ -56,7 +57,7 @@ CHEAP = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_fi
          "unit/test_schedule_storage", "unit/test_expand", "said/test_said_causal",
          "numeric/test_numeric_adjoint", "numeric/test_numeric_delays"]
 # No C compilers: interpreter and Loop evaluator alone.
-SETTINGS = {"PROGRAM_PLAIN": "1", "PROGRAM_SEEDS": "1:150"}
+SETTINGS = {"PROGRAM_PLAIN": "1", "PROGRAM_SEEDS": "1:150", "NUMERIC_FEW": "1"}
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
                    r"|[A-Za-z_]\w*|\.?\d[\w.]*(?:[eEpP][+-]\w+)?"
                    r"|<<=|>>=|\.\.\.|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|.", re.S | re.M)
@@ -234,6 +235,13 @@ def again(log):
             print("gone     %s:%s\n    - %s" % (name, line, old), flush=True)
 
 
+def killed_in(log):
+    """What a log has as killed: {as in equivalent.txt: by what}."""
+    with open(log, encoding="utf-8") as file:
+        found = re.findall(r"^killed   (\S+?):\d+: .*\n    - (.*)\n    \+ (.*)\n    by (.*)$", file.read(), re.M)
+    return {(name, old.strip(), new.strip()): by for name, old, new, by in found}
+
+
 class Tree:
     """A copy of the project in which mutants are built."""
 
@@ -361,7 +369,7 @@ class Tree:
 
 
 def main(argv):
-    count, seed, only, log, listing, rest = 100, 1, "", None, False, []
+    count, seed, only, log, listing, rest, before = 100, 1, "", None, False, [], {}
     for word in argv:
         name, _, value = word.partition("=")
         if name == "--count":
@@ -372,6 +380,8 @@ def main(argv):
             only = value
         elif name == "--again":
             log = value
+        elif name == "--killed":
+            before = killed_in(value)
         elif name == "--list":
             listing = True
         else:
@@ -398,7 +408,7 @@ def main(argv):
             killed += 1
             print(place)
             continue
-        dead, words = trees[0].judge(mutant)
+        dead, words = (True, before[mutant.key()]) if mutant.key() in before else trees[0].judge(mutant)
         if dead is False:
             dead, words = trees[1].judge(mutant)
         if dead is None:
