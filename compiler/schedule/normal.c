@@ -4,7 +4,7 @@
  * two values whose only reader is a sum belongs to that sum as a pair, to be printed as its fma. N2
  * M @ concat(a, b) is a sum of products with column ranges of M; a row range of a product is a
  * product with a row range: one stacked matrix and several single ones give the same loops. */
-#include "schedule/schedule.h"
+#include "schedule/refuse.h"
 
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type) {
     Value *value = ARENA_NEW(schedule->arena, Value);
@@ -87,70 +87,6 @@ static int add_access(Schedule *schedule, const Node *read) {
 }
 
 /* --- nodes to values --- */
-
-/* What is not compiled yet: a kind of operation, told once, where the file of the model has it. */
-typedef struct Refused {
-    const char *what;
-    const Node *node;
-    int times;
-} Refused;
-
-typedef struct Refusals {
-    Diags *diags;
-    const Source *main;
-    VEC(Refused) kinds;
-} Refusals;
-
-static bool refuse(Refusals *to, const Node *node, const char *what) {
-    int i = 0;
-    while (i < to->kinds.count && strcmp(to->kinds.at[i].what, what) != 0) i++;
-    if (i == to->kinds.count) vec_push(to->diags->arena, &to->kinds, (Refused){what, node, 0});
-    Refused *kind = &to->kinds.at[i];
-    kind->times++;
-    if (kind->node->span.source != to->main && node->span.source == to->main) kind->node = node;
-    return false;
-}
-
-/* Where the file of the model reads what stands in another one. `equation`: what needs it there. */
-static Span place_in(const Refusals *refusals, const Graph *graph, const Node *node,
-                     Name *equation) {
-    bool *reached = ARENA_ARRAY(refusals->diags->arena, graph->nodes.count, bool);
-    bool more = reached[node->id] = true;
-    for (*equation = node->name; more;) {
-        more = false;
-        for (int i = 0; i < graph->nodes.count; i++) {
-            const Node *reader = graph->nodes.at[i];
-            bool reads = false;
-            for (int k = 0; k < reader->in_count; k++)
-                reads |= reader->in[k] >= 0 && reached[reader->in[k]];
-            if (!reads || reached[i]) continue;
-            if (*equation == NULL) *equation = reader->name;
-            if (reader->span.source == refusals->main) return reader->span;
-            reached[i] = more = true;
-        }
-    }
-    for (int i = 0; i < graph->outputs.count; i++)
-        if (reached[graph->outputs.at[i].node]) return graph->outputs.at[i].span;
-    for (int i = 0; i < graph->stops.count; i++)
-        if (reached[graph->stops.at[i].node]) return graph->stops.at[i].span;
-    for (int i = 0; i < graph->losses.count; i++)
-        if (reached[graph->losses.at[i].node]) return graph->losses.at[i].span;
-    return node->span;
-}
-
-static void report(const Refusals *refusals, const Graph *graph) {
-    for (int i = 0; i < refusals->kinds.count; i++) {
-        const Refused *kind = &refusals->kinds.at[i];
-        Name in = NULL;
-        Span from = kind->node->span, at = from;
-        if (from.source != refusals->main) at = place_in(refusals, graph, kind->node, &in);
-        Diag *diag = diag_error(refusals->diags, "E-LOWER", at,
-                                "%s is not compiled yet; run it with --backend=interp", kind->what);
-        if (at.source != from.source)
-            diag_note(refusals->diags, diag, from, "'%s' needs %s here, one of %d in all",
-                      in ? in : "the model", kind->what, kind->times);
-    }
-}
 
 static void fill(Schedule *schedule, Value *value, const Node *node, ValueKind kind) {
     value->kind = kind;
@@ -241,7 +177,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_READ: {
         for (int d = 0; d < node->attr.at_count; d++)
             if (node->attr.at[d].kind == AT_POINTER)
-                return refuse(refusals, node, "reading through a pointer");
+                return schedule_refuse(refusals, node, "reading through a pointer");
         int access = own_position(graph, node) ? -1 : add_access(schedule, node);
         value->kind = VALUE_POINT;
         value->op = OP_VAR;
@@ -269,8 +205,8 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_MATMUL:
         if (!make_product(schedule, value, node)) fill(schedule, value, node, VALUE_ROW);
         return true;
-    case OP_CTC: return refuse(refusals, node, "ctc");
-    case OP_TARGMAX: return refuse(refusals, node, "argmax over time");
+    case OP_CTC: return schedule_refuse(refusals, node, "ctc");
+    case OP_TARGMAX: return schedule_refuse(refusals, node, "argmax over time");
     case OP_TSUM:
         if (!is_float || !sum_of_outer(schedule, value, node))
             fill(schedule, value, node, VALUE_ROW);
@@ -563,7 +499,7 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     if (graph->outputs.count > 0) refusals.main = graph->outputs.at[0].span.source;
     for (int i = 0; i < n; i++)
         good &= make_value(schedule, schedule->values.at[i], graph->nodes.at[i], &refusals);
-    report(&refusals, graph);
+    schedule_refusals(&refusals, graph);
     if (!good) return false;
 
     name_carried(schedule);

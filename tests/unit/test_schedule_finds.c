@@ -230,18 +230,18 @@ static void test_refused_elsewhere(void **state) {
     static const struct {
         const char *text, *said;
     } refused[] = {
-        {"import \"tests/golden/schedule/drawn.rnn\"\n"
+        {"import \"tests/golden/schedule/far.rnn\"\n"
          "model M(x[t]: []) -> y[t]: bool {\n"
-         "    use m = Drawn\n"
-         "    y[t] = not m(x[t])\n"
+         "    use f = Far\n"
+         "    y[t] = not f(x[t], x[t])\n"
          "}\n",
          "case.rnn:4:"},
-        {"import \"tests/golden/schedule/drawn.rnn\"\n"
-         "model M(c: []) -> y[u]: [] {\n"
-         "    use m = Drawn\n"
+        {"import \"tests/golden/schedule/far.rnn\"\n"
+         "model M(x[t]: [], c: []) -> y[u]: [] {\n"
+         "    use f = Far\n"
          "    state y[u] = c\n"
          "    y[u] = 0.5 * y[u-1]\n"
-         "    stop u when m(y[u])\n"
+         "    stop u when f(y[u], x[t])\n"
          "}\n",
          "case.rnn:6:"},
     };
@@ -253,7 +253,7 @@ static void test_refused_elsewhere(void **state) {
         assert_null(schedule_build(c.arena, graph, c.diags));
         const char *said = case_diags(&c);
         if (strncmp(said, refused[i].said, strlen(refused[i].said)) != 0 ||
-            !strstr(said, "a random draw is not compiled yet") || !strstr(said, "drawn.rnn:3:"))
+            !strstr(said, "argmax over time is not compiled yet") || !strstr(said, "far.rnn:3:"))
             fail_msg("%s\nsays\n%s", refused[i].text, said);
         case_close(&c);
     }
