@@ -73,6 +73,7 @@ static double *draw_input(Arena *arena, const Graph *graph, const VerifyCase *dr
     for (int k = 0; k < port->index_count; k++)
         count *= longest(graph, drawn, graph->indices.at[port->indices[k]].axis);
     double *values = ARENA_ARRAY(arena, count + 1, double);
+    int blank = graph_blank(graph, i);
     for (int64_t e = 0; e < count; e++) {
         double u = uniform(seed, 1000 + i, e);
         int64_t row = e / shape_count(port->type.shape) / drawn->call.batch;
@@ -84,7 +85,10 @@ static double *draw_input(Arena *arena, const Graph *graph, const VerifyCase *dr
         case DT_FLOAT:
             values[e] = inside(graph, drawn, port, e) ? (double)(float)(2 * u - 1) : NAN;
             break;
-        case DT_INT: values[e] = bound > 0 ? floor(u * (double)bound) : 0; break;
+        case DT_INT:
+            values[e] = bound > 0 ? floor(u * (double)bound) : 0;
+            if (blank && values[e] == (double)blank - 1) values[e] = blank < bound ? blank : 0;
+            break;
         case DT_BOOL: values[e] = u < 0.5; break;
         }
     }

@@ -322,7 +322,6 @@ void adjoint_time(Adjoint *a, const Node *node, int d) {
     case OP_TMAX: maximum(a, node, d); break;
     case OP_HOLD: hold(a, node, d); break;
     case OP_TCONCAT: joined(a, node, d); break;
-    case OP_CTC: adjoint_refuse(a, node, ""); break;
     default: break; /* TARGMAX: none; composites were expanded */
     }
 }

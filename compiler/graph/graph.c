@@ -5,7 +5,7 @@
 #include <string.h>
 
 const OpInfo op_info[OP_COUNT] = {
-#define OP(id, text, least, most, class_, low, high) \
+#define OP(id, text, least, most, class_, low, high)                                               \
     [OP_##id] = {text, least, most, CLASS_##class_, low, high},
 #include "graph/ops.def"
 #undef OP
@@ -33,8 +33,8 @@ int graph_add(Graph *graph, Op op, Type type, int domain_count, const int *domai
     for (int i = 0; i < count; i++) node->in[i] = in[i];
     if (attr) node->attr = *attr;
     if (node->attr.at_count > 0)
-        node->attr.at = arena_copy(graph->arena, node->attr.at,
-                                   (size_t)node->attr.at_count * sizeof(At));
+        node->attr.at =
+            arena_copy(graph->arena, node->attr.at, (size_t)node->attr.at_count * sizeof(At));
     node->span = span;
     vec_push(graph->arena, &graph->nodes, node);
     return node->id;
@@ -80,6 +80,22 @@ bool type_equal(Type a, Type b) {
     if (a.dtype != DT_INT) return true;
     if (a.pointer != b.pointer) return false;
     return a.pointer == PTR_NONE ? a.bound == b.bound : a.axis == b.axis;
+}
+
+int graph_copied_input(const Graph *graph, int id) {
+    const Node *node = graph->nodes.at[id];
+    while (node->op == OP_VAR) node = graph->nodes.at[node->in[0]];
+    return node->op == OP_INPUT ? node->attr.slot : -1;
+}
+
+int graph_blank(const Graph *graph, int slot) {
+    int blank = graph->inputs.at[slot].blank;
+    for (int i = 0; i < graph->nodes.count && !blank; i++) {
+        const Node *node = graph->nodes.at[i];
+        if (node->op == OP_CTC && graph_copied_input(graph, node->in[1]) == slot)
+            blank = 1 + node->attr.slot;
+    }
+    return blank;
 }
 
 /* A slow axis has equal lengths when its base has. */

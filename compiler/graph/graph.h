@@ -181,6 +181,7 @@ typedef struct GraphPort {
     int of;
     bool shared; /* output without time, the same for all sequences: given once, [shape…] */
     int fallback; /* input: node of the default, without time, or -1 */
+    int blank;    /* input of labels: 1 + the number that none of them is; 0: there is none */
     Span span;
 } GraphPort;
 
@@ -240,6 +241,12 @@ typedef struct Graph {
 
 /* An empty graph. */
 Graph *graph_new(Arena *arena, Names *names, Name model, Mode mode);
+
+/* The input whose numbers an operand that is no more than a copy of it has; -1. */
+int graph_copied_input(const Graph *graph, int node);
+
+/* 1 + the number that no label of this input may be, which a CTC reads; 0: there is none. */
+int graph_blank(const Graph *graph, int slot);
 
 /* Adds a node with `count` operands; type and domain are the caller's to have computed (graph_type
  * and graph_domain do). The operands are copied. Returns its id. */

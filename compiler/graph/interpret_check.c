@@ -126,6 +126,10 @@ static void check_values(Run *run, const GraphPort *port, const double *values, 
             place = place * run->longest[axis_of(run, port->indices[k])] + at[k];
         for (int64_t i = 0; i < count; i++) {
             double value = values[(place * run->call->batch + b) * count + i];
+            if (port->blank && value == (double)(port->blank - 1))
+                interp_fail(run, INTERP_VALUE, port->node,
+                            "label %" PRId64 " of sequence %" PRId64 " is the blank (%d)",
+                            port->index_count ? at[0] : 0, b, port->blank - 1);
             if (!in_range(run, &port->type, value, own >= 0 ? at[own] : -1, b)) {
                 char text[200];
                 int used = 0;

@@ -53,6 +53,8 @@ static GraphPort parse_port(Reader *p) {
     port.type = reader_type(p);
     if (!p->failed && reader_accept(p, '=')) port.node = reader_node(p);
     if (reader_accept_word(p, "default")) port.fallback = reader_node(p);
+    if (reader_accept_word(p, "blank")) port.blank = 1 + reader_small(p);
+    if (port.blank < 0) port.blank = 0; /* too large: no label has that number */
     port.shared = reader_accept_word(p, "shared");
     if (!reader_accept_word(p, "of")) return port;
     for (int kind = PORT_UPSTREAM; kind <= PORT_PER && port.kind == PORT_MODEL; kind++)

@@ -267,6 +267,7 @@ static void put_port(const Graph *graph, Text *out, const char *word, const Grap
     put_type(graph, out, &port->type);
     if (port->node >= 0) text_printf(out, " = %%%d", port->node);
     if (port->fallback >= 0) text_printf(out, " default %%%d", port->fallback);
+    if (port->blank) text_printf(out, " blank %d", port->blank - 1);
     if (port->shared) text_puts(out, " shared");
     if (port->kind != PORT_MODEL)
         text_printf(out, " of %s %d", graph_port_word(port->kind), port->of);

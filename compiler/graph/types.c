@@ -169,6 +169,12 @@ static bool read_type(const Graph *graph, int count, const int *in, Type *type, 
 }
 
 /* Leaves and TIME: what their attributes decide. */
+static bool has_index(const Node *node, int index) {
+    for (int i = 0; i < node->domain_count; i++)
+        if (node->domain[i] == index) return true;
+    return false;
+}
+
 static bool placed_type(const Graph *graph, Op op, int count, const int *in, const Attr *attr,
                         Type *type, const char **why) {
     Type a = count > 0 ? graph->nodes.at[in[0]]->type : (Type){0};
@@ -209,6 +215,9 @@ static bool placed_type(const Graph *graph, Op op, int count, const int *in, con
         *type = a;
     } else if (op == OP_CTC) {
         if (!label_type(a, graph->nodes.at[in[1]]->type, why)) return false;
+        if (has_index(graph->nodes.at[in[0]], attr->index2) ||
+            has_index(graph->nodes.at[in[1]], attr->index))
+            return fail(why, "ctc of what is over the other index, too");
         if (attr->slot < 0 || attr->slot >= a.shape.dim[0]) return fail(why, "blank out of range");
         *type = plain(DT_FLOAT, scalar);
     } else if (op != OP_CONST) {

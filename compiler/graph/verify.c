@@ -311,6 +311,9 @@ static bool check_inputs(Verifier *v) {
             (!is_node(graph, port->node) || graph->nodes.at[port->node]->op != OP_INPUT ||
              graph->nodes.at[port->node]->attr.slot != i))
             return defect(v, port->span, "input '%s' has another node", port->name);
+        if (port->blank && (port->blank < 0 || port->type.dtype != DT_INT ||
+                            (port->type.bound && port->blank > port->type.bound)))
+            return defect(v, port->span, "input '%s' has no such blank", port->name);
         if (port->fallback == -1) continue;
         if (!is_node(graph, port->fallback))
             return defect(v, port->span, "input '%s': default", port->name);

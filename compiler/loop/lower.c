@@ -17,7 +17,8 @@ static void find_axes(Lower *lower) {
             mark_axis(lower, graph->indices.at[value->domain[d]].axis);
         if (value->kind == VALUE_LEAF && value->op == OP_LENGTH)
             mark_axis(lower, value->attr->slot);
-        bool reduces = value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TCONCAT;
+        bool reduces = value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TARGMAX ||
+                       value->op == OP_TCONCAT;
         if (value->kind == VALUE_ROW && reduces)
             mark_axis(lower, graph->indices.at[value->attr->index].axis);
     }

@@ -358,7 +358,7 @@ static int ended_buffer(Fn *fn) {
 }
 
 /* For sequences that take inputs in this step. */
-static LBlock *going_on(Fn *fn, LBlock *out, LExpr *b) {
+LBlock *lower_going_on(Fn *fn, LBlock *out, LExpr *b) {
     LoopModule *m = fn->lower->module;
     if (!fn->step || fn->ends < 0) return out;
     int arg = lower_arg(fn, ROLE_ENDED, 0);
@@ -385,15 +385,15 @@ void lower_checks(Fn *fn, LBlock *out) {
         LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
         LExpr *b = loop_var(m, fn->fn, each->var);
         LExpr *at = loop_load(m, fn->fn, fn->positions, b, 1, false);
-        refuse_if(fn, going_on(fn, &each->body, b), loop_op(m, SOP_GE, at, loop_int(m, most), NULL),
-                  LOOP_BAD_LENGTH);
+        refuse_if(fn, lower_going_on(fn, &each->body, b),
+                  loop_op(m, SOP_GE, at, loop_int(m, most), NULL), LOOP_BAD_LENGTH);
     }
     if (!fn->step || fn->ends < 0) return;
     LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
     LExpr *b = loop_var(m, fn->fn, each->var);
     LExpr *end = loop_load(m, fn->fn, fn->ends, b, 1, false);
-    refuse_if(fn, going_on(fn, &each->body, b), loop_op(m, SOP_NE, end, loop_int(m, NO_END), NULL),
-              LOOP_BAD_LENGTH);
+    refuse_if(fn, lower_going_on(fn, &each->body, b),
+              loop_op(m, SOP_NE, end, loop_int(m, NO_END), NULL), LOOP_BAD_LENGTH);
 }
 
 void lower_note_ends(Fn *fn, LBlock *out) {
@@ -543,42 +543,7 @@ void lower_lengths(Fn *fn, LBlock *out) {
         loop_set(m, &loop->body, most, lower_op(lower, SOP_MAX, loop_var(m, fn->fn, most), length));
         fn->longest[a] = loop_var(m, fn->fn, most);
     }
-    /* Int inputs: in range at every valid position. */
-    for (int i = 0; i < graph->inputs.count; i++) {
-        const GraphPort *port = &graph->inputs.at[i];
-        const RowPlace *place = &fn->inputs[i];
-        if (port->type.dtype != DT_INT || !port->type.bound || place->buffer < 0 || !place->stride)
-            continue;
-        LBlock *block = out;
-        if (fn->step && port->index_count)
-            block =
-                lower_on_tick(fn, block, lower->schedule->values.at[port->node], port->indices[0]);
-        if (fn->given[i]) block = &loop_if(m, block, fn->given[i])->body;
-        LStmt *each = loop_for(m, fn->fn, block, "b", loop_int(m, 0), fn->batch, 1);
-        LExpr *b = loop_var(m, fn->fn, each->var), *index = loop_int(m, 0);
-        block = &each->body;
-        if (fn->step && port->index_count) block = going_on(fn, block, b);
-        for (int d = 0; d < place->dim_count; d++) {
-            int axis = graph->indices.at[place->dims[d]].axis;
-            LExpr *length = lower_let(fn, block, "length", lower_length(fn, NULL, axis, b));
-            LStmt *loop = loop_for(m, fn->fn, block, "i", loop_int(m, 0), length, 1);
-            index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index,
-                             loop_var(m, fn->fn, loop->var));
-            block = &loop->body;
-        }
-        LStmt *elements =
-            loop_for(m, fn->fn, block, "e", loop_int(m, 0), loop_int(m, place->stride), 1);
-        index = loop_add(
-            m,
-            loop_mul(m, loop_add(m, loop_mul(m, index, fn->batch), b), loop_int(m, place->stride)),
-            loop_var(m, fn->fn, elements->var));
-        LExpr *v = lower_let(fn, &elements->body, "v",
-                             loop_load(m, fn->fn, place->buffer, index, 1, false));
-        refuse_if(fn, &elements->body,
-                  either(fn, loop_op(m, SOP_LT, v, loop_int_of(m, LT_I32, 0), NULL),
-                         loop_op(m, SOP_GE, v, loop_int_of(m, LT_I32, port->type.bound), NULL)),
-                  LOOP_BAD_VALUE);
-    }
+    lower_check_inputs(fn, out);
 }
 
 /* In double and term by term: with it a size that does not fit is found before it is computed in

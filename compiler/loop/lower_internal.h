@@ -117,9 +117,10 @@ typedef struct Fn {
     LExpr **map_position;  /* by index: inside a loop over a map index */
     LExpr **window_at; /* step, by index: inside a loop over a window, the position from the current
                           one */
-    LExpr *clock;      /* step: number of the call, for rings and zig-zag */
-    int positions;     /* buffer of I64 [axes that carry][batch]: steps since the reset; -1 */
-    int ends;          /* step with a latency: buffer of I64 [batch], the length once it is known */
+    LExpr *pointers[MAX_DOMAIN + 1]; /* by use of the row operation that reads through them */
+    LExpr *clock;                    /* step: number of the call, for rings and zig-zag */
+    int positions; /* buffer of I64 [axes that carry][batch]: steps since the reset; -1 */
+    int ends;      /* step with a latency: buffer of I64 [batch], the length once it is known */
     int start; /* forward of a model that carries: buffer of I64 [axes that carry][batch], position
                   where the chunk begins; -1 */
     LExpr *has_state; /* forward of a model that carries: a mask; NULL elsewhere */
@@ -222,6 +223,10 @@ LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row);
 /* An argument for the seed, where the function draws; `static_only`: what has no position. */
 bool lower_seed_argument(Fn *fn, bool static_only);
 
+/* --- lower_check.c --- */
+/* Integers of the caller: in range at every valid position. */
+void lower_check_inputs(Fn *fn, LBlock *out);
+
 /* --- lower_nest.c --- */
 void lower_nests(Fn *fn, LBlock *out);
 
@@ -254,6 +259,8 @@ void lower_note_ends(Fn *fn, LBlock *out);
 void lower_at_arguments(Fn *fn);
 void lower_store_at(Fn *fn, LBlock *out);
 void lower_lengths(Fn *fn, LBlock *out);
+/* Step: the block for sequences that take inputs in this step. */
+LBlock *lower_going_on(Fn *fn, LBlock *out, LExpr *b);
 /* A mask: these bytes may be more than 63 bits hold; NULL: they never are. */
 LExpr *lower_too_large(Fn *fn, Size size);
 void lower_return_size(Fn *fn, Size size); /* -1 when an argument or the size is out of range */

@@ -322,8 +322,8 @@ static LExpr *coordinate(Fn *fn, const Value *reader, const At *at, int index, c
         return loop_sub(m,
                         lower_length(fn, reader, fn->lower->graph->indices.at[index].axis, row->b),
                         loop_int(m, 1));
+    case AT_POINTER: return fn->pointers[at->operand];
     case AT_FIRST:
-    case AT_POINTER:
     case AT_MIRROR: return loop_int(m, 0);
     }
     return loop_int(m, 0);

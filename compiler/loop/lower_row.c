@@ -421,6 +421,8 @@ void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value)
         case OP_ONEHOT: onehot(&op); break;
         case OP_BSUM: row_sum(&op); break;
         case OP_MATMUL: matmul(&op); break;
+        case OP_READ: row_through_pointers(&op); break;
+        case OP_TARGMAX: row_largest_position(&op); break;
         case OP_DRAW: row_draw(&op, site); break;
         case OP_TSUM:
         case OP_TMAX:

@@ -24,6 +24,10 @@ LExpr *row_better(Lower *lower, LExpr *best, LExpr *e, bool least);
 void row_draw_key(Fn *fn, LBlock *out, const Value *value, LExpr *key[2]);
 void row_draw(RowOp *op, LExpr *const site[2]);
 
+/* --- lower_pointer.c --- */
+void row_through_pointers(RowOp *op);
+void row_largest_position(RowOp *op);
+
 /* --- lower_over.c: TSUM, TMAX, TCONCAT --- */
 /* The positions of a reduction for one sequence, half-open. */
 void row_range(RowOp *op, LBlock *out, LExpr **low, LExpr **high);

@@ -7,8 +7,8 @@
 #include "loop/lower_internal.h"
 
 bool lower_over_time(const Value *value) {
-    return value->kind == VALUE_ROW &&
-           (value->op == OP_TSUM || value->op == OP_TMAX || value->op == OP_TCONCAT);
+    return value->kind == VALUE_ROW && (value->op == OP_TSUM || value->op == OP_TMAX ||
+                                        value->op == OP_TARGMAX || value->op == OP_TCONCAT);
 }
 
 static Reduction none(const char *why) {
@@ -21,6 +21,7 @@ static Reduction reduction_as_written(const Value *value) {
     Reduction r = {.kind = REDUCTION_RUNNING, .high = 1, .to = INT64_MAX};
     if (!lower_over_time(value)) return none(NULL);
     if (value->op == OP_TCONCAT) return none("joins all positions");
+    if (value->op == OP_TARGMAX) return none("finds one position among all");
     if (attr->mirrored) return none("runs backwards");
     if (value->domain_count > 1) return none("is a reduction for each of two positions");
     switch (attr->high.kind) {

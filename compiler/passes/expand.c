@@ -14,7 +14,7 @@ bool op_primitive(Op op) {
     switch (op) {
     case OP_INPUT: case OP_PARAM: case OP_CONST: case OP_IOTA: case OP_INDEX: case OP_LENGTH:
     case OP_DRAW: case OP_READ: case OP_TSUM: case OP_TMAX: case OP_TARGMAX: case OP_TCONCAT:
-    case OP_HOLD: case OP_CTC: case OP_VAR: case OP_DETACH: case OP_FLOAT: case OP_NEG:
+    case OP_HOLD: case OP_VAR: case OP_DETACH: case OP_FLOAT: case OP_NEG:
     case OP_NOT: case OP_SIGMOID: case OP_TANH: case OP_RELU: case OP_SOFTPLUS: case OP_EXP:
     case OP_LOG: case OP_SQRT: case OP_ABS: case OP_SIGN: case OP_FLOOR: case OP_ERF: case OP_SIN:
     case OP_COS: case OP_ADD: case OP_SUB: case OP_MUL: case OP_DIV: case OP_MOD: case OP_POW:
@@ -25,7 +25,7 @@ bool op_primitive(Op op) {
     case OP_BSUM: case OP_RMAX: case OP_RMIN: case OP_ONEHOT:
         return true;
     case OP_CONV: case OP_MAXPOOL: case OP_AVGPOOL:
-    case OP_TMEAN: case OP_TLOGSUMEXP: case OP_TSOFTMAX: case OP_GELU: case OP_SILU:
+    case OP_CTC: case OP_TMEAN: case OP_TLOGSUMEXP: case OP_TSOFTMAX: case OP_GELU: case OP_SILU:
     case OP_SOFTSIGN: case OP_HARD_SIGMOID: case OP_HARD_TANH: case OP_RSQRT: case OP_SQUARE:
     case OP_LEAKY_RELU: case OP_ELU: case OP_DOT: case OP_OUTER: case OP_SOFTMAX:
     case OP_LOG_SOFTMAX: case OP_LOGSUMEXP: case OP_LAYERNORM: case OP_MEAN: case OP_XENT:
@@ -193,6 +193,7 @@ static int expand_node(Expand *e, const Node *node) {
     int a = node->in_count > 0 ? node->in[0] : -1, b = node->in_count > 1 ? node->in[1] : -1;
     if (op_primitive(op)) return -1;
     if (op_info[op].class_ == CLASS_LOSS) return expand_loss(e, op, a, b);
+    if (op == OP_CTC) return expand_ctc(e, node);
     if (op_info[op].class_ == CLASS_TIME) return expand_time(e, node);
     switch ((int)op) {
     case OP_DOT: return expand_over_dim(e, OP_SUM, expand_op(e, OP_MUL, a, b, -1), -1);

@@ -34,4 +34,10 @@ int expand_conv(Expand *e, const Node *node);
 /* TSOFTMAX, TLOGSUMEXP, TMEAN. */
 int expand_time(Expand *e, const Node *node);
 
+/* What outputs, losses and stops are made from, by node. */
+bool *expand_reached(const Graph *graph);
+
+/* CTC. */
+int expand_ctc(Expand *e, const Node *node);
+
 #endif

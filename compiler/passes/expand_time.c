@@ -87,7 +87,7 @@ int expand_time(Expand *e, const Node *node) {
 }
 
 /* What outputs, losses and stops are made from: nothing else asks for a length. */
-static bool *reached(const Graph *graph) {
+bool *expand_reached(const Graph *graph) {
     bool *live = ARENA_ARRAY(graph->arena, graph->nodes.count + 1, bool);
     VEC(int) pending = {0};
     for (int i = 0; i < graph->outputs.count; i++)
@@ -110,7 +110,7 @@ static bool *reached(const Graph *graph) {
 }
 
 void passes_axes_needed(const Graph *graph, bool *needed) {
-    const bool *live = reached(graph);
+    const bool *live = expand_reached(graph);
     for (int i = 0; i < graph->axes.count; i++) needed[i] = false;
     for (int i = 0; i < graph->nodes.count; i++) {
         const Node *node = graph->nodes.at[i];

@@ -29,6 +29,22 @@ static Wanted wanted_of(const Schedule *schedule, const Value *value) {
     return (Wanted){value->id, own->domain_count, own->domain, own->relations, schedule->rule};
 }
 
+/* A pointer into the past is earlier than the position that holds it. */
+static void label_pointers(const Schedule *schedule, const Value *reader, const Wanted *own,
+                           const Wanted *source, const At *at, DepEdge *edge) {
+    const Graph *graph = schedule->graph;
+    for (int d = 0; at && d < source->count; d++) {
+        if (at[d].kind != AT_POINTER || at[d].operand >= reader->uses.count) continue;
+        const Type *type = &schedule->values.at[reader->uses.at[at[d].operand].value]->type;
+        int axis = graph->indices.at[source->domain[d]].axis;
+        if (depend_loop_index(graph, source, axis) != source->domain[d]) continue;
+        if (type->pointer != PTR_PAST || type->axis != axis) continue;
+        if (depend_loop_index(graph, own, axis) < 0) continue;
+        for (int l = 0; l < edge->label_count; l++)
+            if (edge->labels[l].axis == axis) edge->labels[l].kind = LABEL_LT;
+    }
+}
+
 DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *use) {
     const Value *from = schedule->values.at[use->value];
     const Wanted own = wanted_of(schedule, reader), source = wanted_of(schedule, from);
@@ -36,6 +52,7 @@ DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *
     const At *at = use->access >= 0 ? schedule->accesses.at[use->access].at : NULL;
     depend_labels(schedule->graph, &own, reader->op, reduces_time(reader) ? reader->attr : NULL,
                   &source, at, &edge);
+    label_pointers(schedule, reader, &own, &source, at, &edge);
     return edge;
 }
 

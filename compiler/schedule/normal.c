@@ -4,7 +4,9 @@
  * two values whose only reader is a sum belongs to that sum as a pair, to be printed as its fma. N2
  * M @ concat(a, b) is a sum of products with column ranges of M; a row range of a product is a
  * product with a row range: one stacked matrix and several single ones give the same loops. */
-#include "schedule/refuse.h"
+#include "schedule/schedule.h"
+
+#include <math.h>
 
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type) {
     Value *value = ARENA_NEW(schedule->arena, Value);
@@ -152,7 +154,25 @@ static bool sum_of_outer(Schedule *schedule, Value *value, const Node *node) {
     return false;
 }
 
-static bool make_value(Schedule *schedule, Value *value, const Node *node, Refusals *refusals) {
+/* What reads through pointers works on a row, so that nobody else has to compute addresses: uses
+ * are the source and the pointers, of which an access names each by its place among the uses. */
+static bool read_through(Schedule *schedule, Value *value, const Node *node, int access) {
+    bool pointers = false;
+    for (int d = 0; access >= 0 && d < node->attr.at_count; d++) {
+        At *at = &schedule->accesses.at[access].at[d];
+        if (at->kind != AT_POINTER) continue;
+        at->operand--; /* there is no use of the boundary */
+        pointers = true;
+    }
+    if (!pointers) return false;
+    value->kind = VALUE_ROW;
+    vec_push(schedule->arena, &value->uses, (Use){node->in[0], access});
+    for (int i = 2; i < node->in_count; i++)
+        vec_push(schedule->arena, &value->uses, (Use){node->in[i], -1});
+    return true;
+}
+
+static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags *diags) {
     const Graph *graph = schedule->graph;
     bool is_float = node->type.dtype == DT_FLOAT;
     View view;
@@ -168,17 +188,15 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
         return true;
     case OP_CONST:
         value->kind = VALUE_CONST;
-        value->number = node->attr.number;
+        value->number = isnan(node->attr.number) ? NAN : node->attr.number; /* one is all */
         return true;
     case OP_PARAM:
     case OP_IOTA:
     case OP_INDEX:
     case OP_LENGTH: value->kind = VALUE_LEAF; return true;
     case OP_READ: {
-        for (int d = 0; d < node->attr.at_count; d++)
-            if (node->attr.at[d].kind == AT_POINTER)
-                return schedule_refuse(refusals, node, "reading through a pointer");
         int access = own_position(graph, node) ? -1 : add_access(schedule, node);
+        if (read_through(schedule, value, node, access)) return true;
         value->kind = VALUE_POINT;
         value->op = OP_VAR;
         vec_push(schedule->arena, &value->uses, (Use){node->in[0], access});
@@ -205,13 +223,12 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_MATMUL:
         if (!make_product(schedule, value, node)) fill(schedule, value, node, VALUE_ROW);
         return true;
-    case OP_CTC: return schedule_refuse(refusals, node, "ctc");
-    case OP_TARGMAX: return schedule_refuse(refusals, node, "argmax over time");
     case OP_TSUM:
         if (!is_float || !sum_of_outer(schedule, value, node))
             fill(schedule, value, node, VALUE_ROW);
         return true;
     case OP_TMAX:
+    case OP_TARGMAX:
     case OP_TCONCAT:
     case OP_TRANSPOSE:
     case OP_BROADCAST:
@@ -228,6 +245,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_CONV:
     case OP_MAXPOOL:
     case OP_AVGPOOL:
+    case OP_CTC:
     case OP_TMEAN:
     case OP_TLOGSUMEXP:
     case OP_TSOFTMAX:
@@ -251,7 +269,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     case OP_MSE:
     case OP_BCE:
     case OP_SQUARE:
-        diag_error(refusals->diags, "internal", node->span, "%s was not expanded before scheduling",
+        diag_error(diags, "internal", node->span, "%s was not expanded before scheduling",
                    op_info[node->op].text);
         return false;
     case OP_HOLD:
@@ -293,7 +311,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Refus
     for (int i = 0; i < node->in_count; i++) {
         int64_t n = shape_count(graph->nodes.at[node->in[i]]->type.shape);
         if (n != 1 && n != value->count) {
-            diag_error(refusals->diags, "internal", node->span,
+            diag_error(diags, "internal", node->span,
                        "a broadcast was not made explicit before scheduling");
             return false;
         }
@@ -495,11 +513,8 @@ bool normal_values(Schedule *schedule, Diags *diags) {
     for (int i = 0; i < graph->stops.count; i++)
         vec_push(schedule->arena, &schedule->stops, graph->stops.at[i].node);
     bool good = true;
-    Refusals refusals = {.diags = diags};
-    if (graph->outputs.count > 0) refusals.main = graph->outputs.at[0].span.source;
     for (int i = 0; i < n; i++)
-        good &= make_value(schedule, schedule->values.at[i], graph->nodes.at[i], &refusals);
-    schedule_refusals(&refusals, graph);
+        good &= make_value(schedule, schedule->values.at[i], graph->nodes.at[i], diags);
     if (!good) return false;
 
     name_carried(schedule);

@@ -66,6 +66,9 @@ static At parse_at(Reader *r) {
         at.kind = AT_FIRST;
     } else if (reader_accept_word(r, "last")) {
         at.kind = AT_LAST;
+    } else if (reader_accept(r, '@')) {
+        at.kind = AT_POINTER;
+        at.operand = reader_small(r);
     } else if (isdigit((unsigned char)reader_peek(r))) {
         at.kind = AT_SCALE;
         at.factor = reader_int(r);

@@ -83,8 +83,8 @@ static void put_at(const Schedule *schedule, const At *at, Text *out) {
     case AT_INDEX: put_index(schedule, at->index, out); break;
     case AT_FIRST: text_puts(out, "first"); break;
     case AT_LAST: text_puts(out, "last"); break;
-    case AT_POINTER: /* refused by the normal form, as is the next */
-    case AT_MIRROR: text_puts(out, "?"); break;
+    case AT_POINTER: text_printf(out, "@%d", at->operand); break;
+    case AT_MIRROR: text_puts(out, "?"); break; /* of draws only */
     }
     if (at->offset) text_printf(out, "%+" PRId64, at->offset);
 }
@@ -140,6 +140,7 @@ static void put_note(const Schedule *schedule, const Value *value, Text *out) {
     switch (value->op) {
     case OP_TSUM:
     case OP_TMAX:
+    case OP_TARGMAX:
     case OP_TCONCAT:
         text_puts(out, " # over ");
         put_index(schedule, attr->index, out);

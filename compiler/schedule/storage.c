@@ -22,7 +22,7 @@ static void widen(Value *source, const Access *access) {
             pre = at->offset < 0 ? -at->offset : 0;
             post = at->offset > 0 ? at->offset : 0;
             break;
-        case AT_POINTER: pre = 1; break;
+        case AT_POINTER: pre = access->boundary >= 0; break; /* -1: before the first */
         case AT_DIV:
         case AT_FIRST:
         case AT_LAST:

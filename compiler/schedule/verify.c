@@ -56,6 +56,11 @@ static bool row_fits(const Schedule *schedule, const Value *value) {
         return value->type.shape.rank == 2 && a->count == value->type.shape.dim[0] &&
                b->count == value->type.shape.dim[1];
     }
+    if (value->op == OP_READ) { /* the source and its pointers */
+        const Value *source = schedule->values.at[value->uses.at[0].value];
+        return value->uses.count + 1 == node->in_count &&
+               shape_equal(source->type.shape, value->type.shape);
+    }
     if (node->in_count != value->uses.count) return false;
     for (int i = 0; i < node->in_count; i++) {
         const Value *source = schedule->values.at[value->uses.at[i].value];

@@ -15,7 +15,8 @@ static bool has_index(const Value *value, int index) {
 
 /* The reader's indices, and the one that a reduction over time binds. */
 static bool knows_index(const Value *reader, int index) {
-    bool reduces = reader->kind == VALUE_ROW && op_info[reader->op].class_ == CLASS_TIME;
+    bool reduces = reader->kind == VALUE_ROW && reader->op != OP_READ &&
+                   op_info[reader->op].class_ == CLASS_TIME;
     return has_index(reader, index) || (reduces && reader->attr->index == index);
 }
 
@@ -43,6 +44,10 @@ static bool positions_fit(const Schedule *schedule, const Value *reader, const V
                 return false;
             break;
         case AT_POINTER:
+            if (reader->kind != VALUE_ROW || reader->op != OP_READ || at->operand < 1 ||
+                at->operand >= reader->uses.count)
+                return false;
+            break;
         case AT_MIRROR: return false;
         }
     }
@@ -164,6 +169,7 @@ static void check_rows(UseCheck *check, const Value *source, const Access *acces
     bool beyond = false;
     for (int d = 0; d < access->at_count; d++) {
         const At *at = &access->at[d];
+        if (at->kind == AT_POINTER && access->boundary >= 0 && !source->pre[d]) beyond = true;
         if (at->kind != AT_INDEX && at->kind != AT_SCALE) continue;
         if (at->offset < -source->pre[d] || at->offset > source->post[d]) beyond = true;
     }

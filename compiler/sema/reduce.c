@@ -211,7 +211,8 @@ static const Value *ctc(const Ctx *c, const Expr *expr, const EntryList *bracket
     if (!elab_integer(c, call_arg(expr, 2, "blank"), "the blank of ctc", &blank, &open) && !open)
         return unknown_value(c);
     if (in[0]->type.unknown || in[1]->type.unknown) return unknown_value(c);
-    if (index[0] == index[1] || !value_has(in[0], index[0]) || !value_has(in[1], index[1])) {
+    if (index[0] == index[1] || !value_has(in[0], index[0]) || !value_has(in[1], index[1]) ||
+        value_has(in[0], index[1]) || value_has(in[1], index[0])) {
         sema_error(c, "E-TIME", expr->span,
                    "ctc[t,u] takes log-probabilities over t and labels over u");
         return unknown_value(c);

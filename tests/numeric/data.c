@@ -28,6 +28,24 @@ static double scale_of(Shape shape) {
     return shape.rank > 1 ? sqrt(2.0 / (double)last) : 0.6;
 }
 
+static int64_t length_on(const Data *data, int a, int64_t b) {
+    const Axis *axis = &data->graph->axes.at[a];
+    if (data->lengths[a]) return data->lengths[a][b];
+    if (axis->kind == AXIS_SLOW)
+        return (length_on(data, axis->base, b) + axis->every - 1) / axis->every;
+    return data->extent[a];
+}
+
+/* A position that a pointer may have: of a port over one index, which stands on its axis or not. */
+static double pointer(const Data *data, const GraphPort *port, int64_t e, double u) {
+    int64_t row = data->batch * shape_count(port->type.shape);
+    int64_t b = e / shape_count(port->type.shape) % data->batch, at = e / row;
+    bool own =
+        port->index_count == 1 && data->graph->indices.at[port->indices[0]].axis == port->type.axis;
+    if (port->type.pointer == PTR_PAST) return own ? floor(u * (double)(at + 1)) - 1 : -1;
+    return floor(u * (double)length_on(data, port->type.axis, b));
+}
+
 Data *data_new(Arena *arena, const Graph *graph, int64_t batch, int64_t steps,
                const int64_t *lengths, int count, uint64_t seed) {
     Data *data = ARENA_NEW(arena, Data);
@@ -62,6 +80,10 @@ Data *data_new(Arena *arena, const Graph *graph, int64_t batch, int64_t steps,
             data->inputs[i][e] = port->type.dtype == DT_FLOAT ? (double)(float)(2 * u - 1)
                                  : port->type.dtype == DT_INT ? floor(u * (double)bound)
                                                               : u < 0.5;
+            if (port->type.pointer != PTR_NONE) data->inputs[i][e] = pointer(data, port, e, u);
+            int blank = graph_blank(graph, i);
+            if (blank && data->inputs[i][e] == (double)blank - 1)
+                data->inputs[i][e] = blank < bound ? blank : 0;
         }
     }
     for (int i = 0; i < graph->params.count; i++) {
@@ -103,14 +125,6 @@ static void walk_next(Walk *w) {
         w->at[d] = 0;
     }
     w->done = true;
-}
-
-static int64_t length_on(const Data *data, int a, int64_t b) {
-    const Axis *axis = &data->graph->axes.at[a];
-    if (data->lengths[a]) return data->lengths[a][b];
-    if (axis->kind == AXIS_SLOW)
-        return (length_on(data, axis->base, b) + axis->every - 1) / axis->every;
-    return data->extent[a];
 }
 
 /* The position of axis `a` where the part of `axis` from `from` begins. */

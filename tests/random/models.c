@@ -237,13 +237,12 @@ void policy_ending(Draft *draft) {
     }
 }
 
-/* ---- not compiled yet ---- */
+/* ---- pointers, images, draws ---- */
 
 void policy_pointer(Draft *draft) {
     Gen *gen = draft->gen;
     Shape shape = gen_vector(gen_size(gen));
     const char *p = draft_name(draft, "l");
-    gen->may_refuse = true;
     if (gen_chance(gen, 40)) { /* the place of the largest */
         Piece x = gen_pick(draft, "t", gen_float(shape));
         Piece e = gen_fit(draft, gen_expr(draft, "t", gen_scalar, 1), -2, 2);

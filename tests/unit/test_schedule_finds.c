@@ -225,40 +225,6 @@ static void test_choices(void **state) {
     case_close(&c);
 }
 
-/* What another file's model needs is told where the file of the outputs asks for it. */
-static void test_refused_elsewhere(void **state) {
-    static const struct {
-        const char *text, *said;
-    } refused[] = {
-        {"import \"tests/golden/schedule/far.rnn\"\n"
-         "model M(x[t]: []) -> y[t]: bool {\n"
-         "    use f = Far\n"
-         "    y[t] = not f(x[t], x[t])\n"
-         "}\n",
-         "case.rnn:4:"},
-        {"import \"tests/golden/schedule/far.rnn\"\n"
-         "model M(x[t]: [], c: []) -> y[u]: [] {\n"
-         "    use f = Far\n"
-         "    state y[u] = c\n"
-         "    y[u] = 0.5 * y[u-1]\n"
-         "    stop u when f(y[u], x[t])\n"
-         "}\n",
-         "case.rnn:6:"},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        Case c;
-        schedule_open(&c, refused[i].text);
-        const Graph *graph = schedule_graph(&c, "M", MODE_INFER);
-        assert_null(schedule_build(c.arena, graph, c.diags));
-        const char *said = case_diags(&c);
-        if (strncmp(said, refused[i].said, strlen(refused[i].said)) != 0 ||
-            !strstr(said, "argmax over time is not compiled yet") || !strstr(said, "far.rnn:3:"))
-            fail_msg("%s\nsays\n%s", refused[i].text, said);
-        case_close(&c);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
@@ -267,7 +233,6 @@ int main(void) {
         cmocka_unit_test(test_detached_parameter),
         cmocka_unit_test(test_sinking),
         cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_refused_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
