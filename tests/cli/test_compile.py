@@ -126,8 +126,11 @@ class Input(Case):
         self.fails(1, "E-CAUSAL", "check", "m.rnn")
 
     def test_not_compiled_yet(self):
-        self.write("m.rnn", "model M(x[t]: [2], a: [2], b: [2] = 2 * a) -> y[t]: [2] {\n    y[t] = x[t] + b\n}\n")
-        self.fails(1, ["m.rnn:1:", "E-LOWER", "a default that is computed"], "m.rnn", "-o", "m.c")
+        many = range(17)
+        self.write("m.rnn", "model M(%s) -> y: [] {\n    y = %s\n}\n" % (
+            ", ".join("x%d[t%d]: []" % (i, i) for i in many),
+            " + ".join("sum[t%d](x%d[t%d])" % (i, i, i) for i in many)))
+        self.fails(1, ["m.rnn:1:", "E-LOWER", "17 axes, more than the 15"], "m.rnn", "-o", "m.c")
 
     def test_unknown_names(self):
         self.write("m.rnn", MODEL)

@@ -83,8 +83,10 @@ class Verify(Case):
 
     def test_without_code(self):
         """Said, and the rest is compared; where nothing is left, that is an error."""
-        self.write("m.rnn", "model M(x[n]: [2], l[n]: past(n)) -> h[n]: [2] {\n    state h[n] = 0\n"
-                            "    h[n] = tanh(x[n] + h[l[n]])\n}\n")
+        many = range(17)
+        self.write("m.rnn", "model M(%s) -> y: [] {\n    y = %s\n}\n" % (
+            ", ".join("x%d[t%d]: []" % (i, i) for i in many),
+            " + ".join("sum[t%d](x%d[t%d])" % (i, i, i) for i in many)))
         out = self.verdict("m.rnn")
         self.assertIn("code: none, ", out)
         self.assertIn("all agree", out)
