@@ -100,13 +100,6 @@ class Both:
         if probe.returncode == 2 and probe.stderr.rstrip().endswith("is not built yet"):
             self.skipTest(probe.stderr.strip())
 
-    def needs_draws(self):
-        """Skips the test where the backend does not compile draws yet."""
-        probe = subprocess.run([RNNC] + self.line("Drop", None, "--in", "x=x.npy", "--loss", "l"),
-                               cwd=self.folder, stderr=subprocess.PIPE, text=True)
-        if "a random draw is not compiled yet" in probe.stderr:
-            self.skipTest("a random draw is not compiled yet")
-
     def line(self, model, weights, *args):
         return (["grad", "m.rnn", "--model=" + model, "--backend=" + self.backend] +
                 (["--weights", weights] if weights else []) + list(args))
@@ -259,7 +252,6 @@ class Both:
 
     def test_dropout_of_forward(self):
         """The mask of the gradient is that of the outputs with this seed; eval has none."""
-        self.needs_draws()
         self.npy("x.npy", (5, 8), [1.0] * 40)
         self.npy("d.npy", (5, 8), [1.0] * 40)
         masks = []
