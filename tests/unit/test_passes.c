@@ -60,8 +60,7 @@ static const Case simplified[] = {
     {"%10 l.b[t]: f[3] = var %11\n%11 [t]: f[3] = neg %12\n%12 [t]: f[3] = neg %13\n"
      "%13 a[t]: f[3] = exp %0\n%14 [t]: f[3] = read %10 [t-1] else %5 carry l in t\n" OUT "%14\n",
      X "%1: f[] = const 0.0\n%2 a[t]: f[3] = exp %0\n%3 [t]: f[3] = neg %2\n"
-       "%4 l.b[t]: f[3] = neg %3\n%5 [t]: f[3] = read %4 [t-1] else %1 carry l in t\n" OUT
-       "%5\n"},
+       "%4 l.b[t]: f[3] = neg %3\n%5 [t]: f[3] = read %4 [t-1] else %1 carry l in t\n" OUT "%5\n"},
     {"%10 [t]: f[3] = neg %0\n%11 l.b[t]: f[3] = var %10\n"
      "%12 [t]: f[3] = read %11 [t-1] else %5 carry l in t\n" OUT "%12\n",
      X "%1: f[] = const 0.0\n%2 l.b[t]: f[3] = neg %0\n"
@@ -374,8 +373,12 @@ static void test_runner(void **state) {
     GraphCase c = graph_case(text);
     Seen seen = {0};
     const char *const off[] = {"cse", "cse"};
-    PassOptions options = {
-        .verify_each = true, .user = &seen, .after = saw, .clock = ticks, .timing = took};
+    PassOptions options = {.verify_each = true,
+                           .needs = FORM_PRIMITIVE,
+                           .user = &seen,
+                           .after = saw,
+                           .clock = ticks,
+                           .timing = took};
     assert_non_null(passes_run(c.graph, &options, c.diags));
     assert_string_equal(seen.order, "simplify cse expand simplify cse dce ");
     assert_int_equal(seen.timed, 2 * seen.passes);
@@ -396,6 +399,7 @@ static void test_runner(void **state) {
     assert_null(passes_run(c.graph, &options, c.diags));
     assert_non_null(strstr(graph_case_errors(&c), "did you mean 'simplify'"));
     const char *const without[] = {"simplify", "dce"};
+    options.needs = 0;
     options.names = without;
     options.name_count = 2;
     assert_non_null(passes_run(c.graph, &options, c.diags));
