@@ -1,5 +1,5 @@
-/* Training by compiled C: the model in both modes, each compiled once, and its functions called by
- * the roles of their arguments on arrays that stay where they are. */
+/* Training by compiled code, C or LLVM's: the model in both modes, each compiled once, and its
+ * functions called by the roles of their arguments on arrays that stay where they are. */
 #define _XOPEN_SOURCE 700
 
 #include <inttypes.h>
@@ -175,6 +175,7 @@ static bool open_side(Side *side, ExitStatus *status) {
     Compiled *compiled = run_c_open(side->c, status);
     if (!compiled) return false;
     int count = in->functions.count;
+    side->engine->by = run_c_name(compiled);
     side->functions = ARENA_ARRAY(arena, count, Trampoline);
     side->args = ARENA_ARRAY(arena, count, void **);
     side->scalars = ARENA_ARRAY(arena, count, int64_t *);
@@ -295,8 +296,7 @@ static bool c_load(TrainEngine *engine, int64_t batch, void *const *rows, ExitSt
     return true;
 }
 
-const TrainEngineKind train_c = {.name = "c",
-                                 .open = c_open,
+const TrainEngineKind train_c = {.open = c_open,
                                  .reset = c_reset,
                                  .gradient = c_gradient,
                                  .loss = c_loss,

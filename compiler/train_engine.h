@@ -28,7 +28,6 @@ typedef struct TrainVariable {
 typedef struct TrainEngine TrainEngine;
 
 typedef struct TrainEngineKind {
-    const char *name;
     /* Compiles what has to be compiled. False with the reason in c->diags or, for *status, in
      * c->log; so all of them. */
     bool (*open)(TrainEngine *engine, ExitStatus *status);
@@ -47,6 +46,7 @@ typedef struct TrainEngineKind {
 
 struct TrainEngine {
     const TrainEngineKind *kind;
+    const char *by;     /* who computes, in words */
     Compilation *c;     /* in train mode */
     const Graph *train; /* as written */
     Graph *eval;

@@ -35,6 +35,7 @@ static bool interp_reset(TrainEngine *engine, Mode mode, int64_t batch, ExitStat
 static bool interp_open(TrainEngine *engine, ExitStatus *status) {
     Interp *own = ARENA_NEW(engine->c->arena, Interp);
     engine->own = own;
+    engine->by = "interp";
     const AdjointOptions wanted = {.losses = true, .of_params = true};
     *status = EXIT_INPUT;
     return gradient_build(engine->train, &wanted, engine->c->options->verify_each, &own->gradient,
@@ -221,8 +222,7 @@ static bool interp_load(TrainEngine *engine, int64_t batch, void *const *rows, E
     return true;
 }
 
-const TrainEngineKind train_interp = {.name = "interp",
-                                      .open = interp_open,
+const TrainEngineKind train_interp = {.open = interp_open,
                                       .reset = interp_reset,
                                       .gradient = interp_gradient,
                                       .loss = interp_loss,

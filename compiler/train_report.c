@@ -49,10 +49,9 @@ static bool log_start(TrainRun *run, ExitStatus *status) {
                 "\"seed\": %" PRIu64 ", \"parameters\": %zu, \"sequences\": %" PRId64
                 ", \"validation\": %" PRId64 ", \"batch\": %" PRId64 ", \"update\": %" PRId64
                 ", \"updates\": ",
-                run->o->resume ? "resume" : "start", run->engine->train->model,
-                run->engine->kind->name, run->engine->real == RT_F32 ? "f32" : "f64",
-                run->c->options->seed, run->n, run->train.count, run->valid.count, run->o->batch,
-                run->at.step);
+                run->o->resume ? "resume" : "start", run->engine->train->model, run->engine->by,
+                run->engine->real == RT_F32 ? "f32" : "f64", run->c->options->seed, run->n,
+                run->train.count, run->valid.count, run->o->batch, run->at.step);
     if (run->total >= 0)
         text_printf(&line, "%" PRId64, run->total);
     else

@@ -395,7 +395,7 @@ class Train(Case):
         self.train("Two", *args)
         want, rounds = self.weights(), [(e["loss"], e["valid"]) for e in self.log()[1:-1]]
         self.train("Two", *args, "--backend=c")
-        self.assertEqual(self.log()[0]["engine"], "c")
+        self.assertEqual(self.log()[0]["engine"], "C")
         self.near("w", want)
         for a, b in zip(rounds, self.log()[1:-1]):
             self.close(a, (b["loss"], b["valid"]), 1e-4)
