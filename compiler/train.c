@@ -3,10 +3,12 @@
 
 #include "train.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "run_data.h"
 #include "signals.h"
@@ -186,18 +188,46 @@ static void plan(TrainRun *run) {
     run->stopping = rt_stopping(false, o->patience > 0 ? (uint64_t)o->patience : UINT64_MAX);
 }
 
+/* ---- Files ---- */
+
+/* Hours later is too late: two results in one file, or a folder that takes none. */
+static bool check_files(TrainRun *run, ExitStatus *status) {
+    const char *paths[] = {run->c->options->out, run->checkpoint, run->o->curve, run->o->log,
+                           run->c->options->weights};
+    for (int i = 0; i < 4; i++) {
+        const char *slash = paths[i] ? strrchr(paths[i], '/') : NULL;
+        if (!paths[i]) continue;
+        for (int k = i + 1; k < 5; k++)
+            if (paths[k] && strcmp(paths[i], paths[k]) == 0 && !(i == 0 && k == 4)) {
+                text_printf(&run->c->log, "rnnc: error: %s is named twice\n", paths[i]);
+                *status = EXIT_USAGE;
+                return false;
+            }
+        const char *folder = !slash              ? "."
+                             : slash == paths[i] ? "/"
+                                                 : arena_strndup(run->c->arena, paths[i],
+                                                                 (size_t)(slash - paths[i]));
+        if (access(folder, W_OK | X_OK) == 0) continue;
+        text_printf(&run->c->log, "rnnc: error: cannot write %s: %s\n", paths[i], strerror(errno));
+        *status = EXIT_OUTSIDE;
+        return false;
+    }
+    return true;
+}
+
 /* ---- The whole ---- */
 
 static bool prepare(TrainRun *run, ExitStatus *status) {
+    const char *path = run->o->checkpoint;
+    run->checkpoint =
+        path ? path : arena_printf(run->c->arena, "%s.checkpoint", run->c->options->out);
+    if (!check_files(run, status)) return false;
     *status = EXIT_INPUT;
     bool interp = run->c->options->backend == RUN_INTERP;
     if (!compilation_run(run->c, interp ? STAGE_GRAPH : STAGE_LOOP)) return false;
     run->engine = train_engine_open(run->c, status);
     if (!run->engine || !make_data(run, status) || !make_params(run)) return false;
     plan(run);
-    const char *path = run->o->checkpoint;
-    run->checkpoint =
-        path ? path : arena_printf(run->c->arena, "%s.checkpoint", run->c->options->out);
     return !run->o->resume || train_read_checkpoint(run, status);
 }
 

@@ -9,8 +9,10 @@
 
 #include "train_run.h"
 
-/* Seconds between passing lines. */
-static const double between = 0.2;
+/* Seconds between lines within a round: on a terminal, where they pass, and elsewhere. */
+static double between(const TrainRun *run) {
+    return run->watch->terminal ? 0.2 : 30;
+}
 
 static bool failed(TrainRun *run, ExitStatus *status, const char *path, const char *why) {
     text_printf(&run->c->log, "rnnc: error: %s: %s\n", path, why);
@@ -68,7 +70,7 @@ bool train_report_open(TrainRun *run, ExitStatus *status) {
         *log = text_new(run->c->arena);
     }
     run->began = train_clock();
-    run->told = run->began - between;
+    run->told = run->began - (run->watch->terminal ? between(run) : 0);
     run->first_step = run->at.step;
     if (!run->o->log) return true;
     arena_own(run->c->arena, end_log, &run->log);
@@ -120,16 +122,15 @@ static void put_place(const TrainRun *run, Text *out, int64_t epoch) {
 }
 
 void train_report_step(TrainRun *run, double loss, double norm) {
-    if (!run->watch->terminal) return;
     double now = train_clock();
-    if (now - run->told < between) return;
+    if (now - run->told < between(run)) return;
     run->told = now;
     Arena *arena = arena_new_in(run->c->arena);
     Text line = text_new(arena);
     put_place(run, &line, run->at.epoch + 1);
     text_printf(&line, "  loss %.4f  norm %.3g", loss, norm);
     put_speed(run, &line, now);
-    run->watch->say(run->watch->user, text_string(&line), true);
+    run->watch->say(run->watch->user, text_string(&line), run->watch->terminal);
     arena_free(arena);
 }
 

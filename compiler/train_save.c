@@ -59,6 +59,7 @@ static Identity identity_of(const TrainRun *run) {
 /* The arrays beside parameters and moments; the numbers of rounds and of carried sequences say how
  * long some of them are. */
 typedef struct Arrays {
+    Arena *arena;
     VEC(RtArray) list;
     Identity identity;
     void **rows; /* [engine->variables] */
@@ -71,32 +72,31 @@ static int64_t carried_batch(const TrainRun *run) {
     return (int64_t)(items.end - items.begin);
 }
 
-static void add(TrainRun *run, Arrays *arrays, const char *name, RtDtype dtype, size_t count,
-                void *data) {
-    vec_push(run->c->arena, &arrays->list, (RtArray){name, dtype, count, data});
+static void add(Arrays *arrays, const char *name, RtDtype dtype, size_t count, void *data) {
+    vec_push(arrays->arena, &arrays->list, (RtArray){name, dtype, count, data});
 }
 
 static RtCheckpoint describe(TrainRun *run, Arrays *arrays, int64_t rounds, int64_t batch) {
-    Arena *arena = run->c->arena;
+    Arena *arena = arrays->arena;
     TrainEngine *engine = run->engine;
     arrays->identity = identity_of(run);
-    add(run, arrays, "identity", RT_I64, sizeof(Identity) / sizeof(int64_t), &arrays->identity);
-    add(run, arrays, "place", RT_I64, 5, &run->at);
-    add(run, arrays, "round", RT_F64, 2, &run->at.loss);
-    add(run, arrays, "stopping", RT_I64, 3, &run->stopping.bad);
-    add(run, arrays, "stopping_best", RT_F64, 1, &run->stopping.best);
-    add(run, arrays, "plateau", RT_I64, 2, &run->plateau.bad);
-    add(run, arrays, "plateau_best", RT_F64, 1, &run->plateau.best);
-    add(run, arrays, "plateau_rate", RT_F64, 1, &run->plateau_rate);
-    while (run->rounds.count < (int)rounds) vec_push(arena, &run->rounds, (TrainRound){0});
-    add(run, arrays, "rounds", RT_F64, (size_t)rounds * 4, run->rounds.at);
-    add(run, arrays, "best", engine->real, run->n, run->best);
+    add(arrays, "identity", RT_I64, sizeof(Identity) / sizeof(int64_t), &arrays->identity);
+    add(arrays, "place", RT_I64, 5, &run->at);
+    add(arrays, "round", RT_F64, 2, &run->at.loss);
+    add(arrays, "stopping", RT_I64, 3, &run->stopping.bad);
+    add(arrays, "stopping_best", RT_F64, 1, &run->stopping.best);
+    add(arrays, "plateau", RT_I64, 2, &run->plateau.bad);
+    add(arrays, "plateau_best", RT_F64, 1, &run->plateau.best);
+    add(arrays, "plateau_rate", RT_F64, 1, &run->plateau_rate);
+    while (run->rounds.count < (int)rounds) vec_push(run->c->arena, &run->rounds, (TrainRound){0});
+    add(arrays, "rounds", RT_F64, (size_t)rounds * 4, run->rounds.at);
+    add(arrays, "best", engine->real, run->n, run->best);
     arrays->rows = ARENA_ARRAY(arena, engine->variables.count + 1, void *);
     for (int v = 0; v < engine->variables.count; v++) {
         const TrainVariable *variable = &engine->variables.at[v];
         size_t count = (size_t)train_variable_elements(variable, batch);
         arrays->rows[v] = arena_array(arena, count + 1, rt_dtype_size(variable->dtype));
-        add(run, arrays, arena_printf(arena, "state/%s", variable->name), variable->dtype, count,
+        add(arrays, arena_printf(arena, "state/%s", variable->name), variable->dtype, count,
             arrays->rows[v]);
     }
     return (RtCheckpoint){.dtype = engine->real,
@@ -111,12 +111,13 @@ static RtCheckpoint describe(TrainRun *run, Arrays *arrays, int64_t rounds, int6
 }
 
 bool train_write_checkpoint(TrainRun *run, ExitStatus *status) {
-    Arrays arrays = {0};
+    Arrays arrays = {.arena = arena_new_in(run->c->arena)};
     char error[512];
     int64_t batch = carried_batch(run);
     RtCheckpoint checkpoint = describe(run, &arrays, run->rounds.count, batch);
     if (batch) run->engine->kind->save(run->engine, batch, arrays.rows);
     RtStatus done = rt_checkpoint_write(run->checkpoint, &checkpoint, error, sizeof error);
+    arena_free(arrays.arena);
     if (done == RT_ERR_NOMEM) arena_exhausted(run->c->arena);
     return done == RT_OK || failed(run, status, error);
 }
@@ -194,7 +195,7 @@ static bool take(TrainRun *run, const RtTensorSet *set, ExitStatus *status) {
     }
     run->at = at;
     int64_t batch = carried_batch(run);
-    Arrays arrays = {0};
+    Arrays arrays = {.arena = run->c->arena};
     RtCheckpoint checkpoint = describe(run, &arrays, (int64_t)rounds->count / 4, batch);
     RtStatus done = rt_checkpoint_from_set(set, run->checkpoint, &checkpoint, error, sizeof error);
     if (done == RT_ERR_NOMEM) arena_exhausted(run->c->arena);

@@ -4,6 +4,7 @@ import collections
 import json
 import math
 import os
+import pty
 import random
 import signal
 import struct
@@ -480,6 +481,17 @@ class Train(Case):
                                    r"[\d.]+k? steps/s  left \d+:\d\d$")
         self.assertRegex(lines[2], r"^best: valid \d\.\d{4} after update \d, in w$")
 
+    def test_terminal(self):
+        """There a line is written over by the next."""
+        master, slave = pty.openpty()
+        args = self.line("Two", "--in", "x=x.npy", "--in", "y=y.npy", "--epochs=2")
+        subprocess.run([RNNC] + args, cwd=self.folder, stderr=slave, check=True)
+        os.close(slave)
+        said = os.read(master, 10000).decode()
+        os.close(master)
+        self.assertRegex(said, r"^\repoch 1/2  update 0/2  loss \d\.\d{4}  norm [\d.]+  [\d.]+k? "
+                               r"steps/s\x1b\[K\r\x1b\[Kepoch 1/2  update 1/2  loss ")
+
     def test_same_bytes(self):
         self.two("--epochs=2", "--valid=0.3", "--curve=c.svg")
         first = [self.read(n) for n in ("w", "w.checkpoint", "c.svg")]
@@ -544,4 +556,6 @@ class Train(Case):
             else:
                 self.refused(words, "Two", *both, *more, status=2)
         self.fails(2, "--batch has no meaning for 'run'", "run", "m.rnn", "--batch=3")
-        self.fails(3, "nowhere", *self.line("Two", *both, "--log=nowhere/log"))
+        for file in ("--log", "--curve", "--checkpoint"):
+            self.refused("nowhere/f: No such file", "Two", *both, file + "=nowhere/f", status=3)
+            self.refused("w is named twice", "Two", *both, file + "=w", status=2)
