@@ -409,6 +409,10 @@ static bool check_train(Parser *p) {
     Options *o = p->options;
     o->training = o->backend != RUN_INTERP;
     o->mode = MODE_TRAIN;
+    if (o->train.resume && o->weights)
+        return fail(p, "--resume goes on with the checkpoint's parameters: --weights is too much");
+    if (o->train.text_file && o->batch_first)
+        return fail(p, "--batch-first has no meaning for a text");
     return train_options_check(p->arena, &o->train, o->in.count || o->lengths.count, o->out,
                                p->why);
 }

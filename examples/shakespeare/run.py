@@ -30,9 +30,10 @@ def main():
         best = json.loads(f.read().splitlines()[-1])["best"]
     print("%.3f bits per character (%.4f nats); trained in %.0f s" % (best / math.log(2), best,
                                                                       seconds))
-    rnnc("run", spec, "-D", size, "-D", "temperature=0.8", "--weights", at("w.safetensors"),
-         "--lengths", "t=600", "--seed=1", "--out", "c=" + at("c.npy"))
     letters = metadata(at("w.safetensors"))["vocabulary"]
+    start = "start=%d" % max(0, letters.find("\n"))
+    rnnc("run", spec, "-D", size, "-D", "temperature=0.8", "-D", start, "--weights",
+         at("w.safetensors"), "--lengths", "t=600", "--seed=1", "--out", "c=" + at("c.npy"))
     print("".join(letters[k] for k in load(at("c.npy"))[1]))
 
 

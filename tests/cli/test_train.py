@@ -547,6 +547,8 @@ class Train(Case):
                             ("not INPUT,TARGET=FILE", ["--text=w=t.txt"]),
                             ("do not go with it", ["--text=x,y=t.txt"]),
                             ("none of constant", ["--schedule=linear"]),
+                            ("--weights is too much", ["--resume", "--weights=w"]),
+                            ("no meaning for a text", ["--text=x,y=t.txt", "--batch-first"]),
                             ("has no meaning for 'train'", ["--mode=eval"]),
                             ("the weights go to a file", ["-o", "-"])):
             if more is None:
