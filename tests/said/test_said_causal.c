@@ -238,6 +238,10 @@ static void known_systems(void **state) {
          "model S(x[t]: [], y[u]: []) -> h[t]: [] {\n state c[u,t]: [] = g[t]\n"
          " c[u,t] = 0.5 * c[u-1,t] + x[t] + y[u]\n state h[t]: [] = 0\n"
          " h[t] = tanh(c[last,t])\n g[t]: [] = 0.5 * h[t-1]\n}\n"},
+        {RUNS, /* over the second index, where the value is read at the first one's past */
+         "model S(x[t]: [], y[u]: []) -> h[u]: [] {\n state c[t,u]: [] = g[u]\n"
+         " c[t,u] = 0.5 * c[t-1,u] + x[t] + y[u]\n state h[u]: [] = 0\n"
+         " h[u] = tanh(c[last,u])\n g[u]: [] = 0.5 * h[u-1]\n}\n"},
         {RUNS, /* the boundary's index is that of the second slot, by the name of the first */
          "model S(x[t]: []) -> z: [] {\n time s in t\n state c[t,s]: [] = 0.5 * x[s]\n"
          " c[t,s] = 0.7 * x[t] + 0.3 * tanh(c[t-1,t])\n z = sum[s](c[last,s])\n}\n"},
