@@ -5,11 +5,15 @@
 
 #include "passes/passes.h"
 
-Graph *gradient_adjoint(const Graph *graph, const AdjointOptions *options, bool verify,
-                        Diags *diags) {
+const Graph *gradient_normal(const Graph *graph, bool verify, Diags *diags) {
     static const char *const before[] = {"simplify", "cse", "expand"};
     PassOptions passes = {.names = before, .name_count = 3, .verify_each = verify};
-    const Graph *normal = passes_run(graph, &passes, diags);
+    return passes_run(graph, &passes, diags);
+}
+
+Graph *gradient_adjoint(const Graph *graph, const AdjointOptions *options, bool verify,
+                        Diags *diags) {
+    const Graph *normal = gradient_normal(graph, verify, diags);
     Graph *adjoint = normal ? adjoint_build(normal, options, diags) : NULL;
     return adjoint && graph_verify(adjoint, "adjoint", diags) ? adjoint : NULL;
 }

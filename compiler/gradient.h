@@ -11,6 +11,9 @@ typedef struct Gradient {
                              d_y */
 } Gradient;
 
+/* The graph as the transformation takes it (FORM_PRIMITIVE); NULL after an error. */
+const Graph *gradient_normal(const Graph *graph, bool verify, Diags *diags);
+
 /* The transformation, on the graph made ready for it; before the passes that follow. NULL after an
  * error. */
 Graph *gradient_adjoint(const Graph *graph, const AdjointOptions *options, bool verify,

@@ -2,6 +2,7 @@
  * names but is not built yet is a row, too, so that it is refused by name. */
 #include "options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -52,6 +53,7 @@ typedef enum OptionId {
     ID_IN_GRADS,
     ID_UPSTREAM,
     ID_TRAIN,
+    ID_BUDGET,
     ID_LATER
 } OptionId;
 
@@ -147,7 +149,7 @@ static const OptionRow rows[] = {
     {"--unroll-time", ID_LATER, FORM_VALUE, CODE},
     {"--layout", ID_LATER, FORM_VALUE, CODE},
     {"--tile", ID_LATER, FORM_VALUE, CODE},
-    {"--memory-budget", ID_LATER, FORM_VALUE, CODE},
+    {"--memory-budget", ID_BUDGET, FORM_VALUE, C | G | T},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
@@ -264,6 +266,23 @@ static bool take_seed(Parser *p, const char *value) {
 }
 
 /* Names separated by commas. */
+/* Bytes, or with a letter thousands, millions, thousands of millions of them. */
+static bool take_budget(Parser *p, const char *value) {
+    char *end;
+    errno = 0;
+    long long bytes = strtoll(value, &end, 10);
+    int64_t unit = *end == 'k' || *end == 'K' ? 1000
+                   : *end == 'M'              ? 1000000
+                   : *end == 'G'              ? 1000000000
+                                              : 1;
+    if (unit > 1) end++;
+    if (!isdigit((unsigned char)*value) || *end || errno || bytes < 1 || bytes > INT64_MAX / unit)
+        return fail(
+            p, arena_printf(p->arena, "--memory-budget=%s: a number of bytes, such as 64M", value));
+    p->options->memory_budget = bytes * unit;
+    return true;
+}
+
 static bool take_list(Parser *p, const char *value, bool disabled) {
     while (*value) {
         size_t length = strcspn(value, ",");
@@ -352,6 +371,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_BATCH_FIRST: o->batch_first = true; return true;
     case ID_SEED: return take_seed(p, value);
     case ID_TRAIN: return train_option(p->arena, &o->train, row->name, value, p->why);
+    case ID_BUDGET: return take_budget(p, value);
     case ID_LATER: return later(p, row->name);
     }
     return false;

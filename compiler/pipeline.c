@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "backends/backend.h"
+#include "chunks.h"
 #include "gradient.h"
 #include "grammar.h"
 #include "input.h"
@@ -210,6 +211,14 @@ static const Graph *gradient_graph(Compilation *c) {
     return normal ? gradient_with_losses(normal) : NULL;
 }
 
+static const Graph *part_passes(void *user, const Graph *graph) {
+    return run_passes(user, graph, "cut");
+}
+
+static Schedule *part_schedule(void *user, const Graph *graph) {
+    return run_schedule(user, graph);
+}
+
 /* The functions of training have schedules of their own. A state goes through all of them: what a
  * loss alone reads of it, forward keeps, too. */
 static bool run_training(Compilation *c) {
@@ -218,7 +227,16 @@ static bool run_training(Compilation *c) {
     if (losses && losses->carries.count) c->schedule = c->loss;
     if (c->options->command == COMMAND_TRAIN && c->options->mode == MODE_EVAL) return true;
     const Graph *gradient = gradient_graph(c);
-    return gradient && (c->grad = run_schedule(c, gradient));
+    if (!gradient || !(c->grad = run_schedule(c, gradient))) return false;
+    if (!c->options->memory_budget) return true;
+    const ChunkMaker maker = {.user = c,
+                              .passes = part_passes,
+                              .schedule = part_schedule,
+                              .reduce_sum = c->options->reduce_sum,
+                              .verify = c->passes.verify_each,
+                              .diags = c->diags};
+    c->chunks = chunks_build(c->graph, c->options->memory_budget, &maker);
+    return c->chunks != NULL;
 }
 
 /* ---- The way through ---- */
@@ -265,7 +283,7 @@ bool compilation_run(Compilation *c, Stage last) {
                           .prefix = c->prefix ? c->prefix : c->model,
                           .reduce_sum = c->options->reduce_sum,
                           .axes_needed = axes_needed};
-    const LowerSchedules schedules = {c->normal, c->schedule, c->loss, c->grad};
+    const LowerSchedules schedules = {c->normal, c->schedule, c->loss, c->grad, c->chunks};
     c->interface_ = lower_schedules(c->arena, c->names, &schedules, &lower, c->diags);
     if (!done(c, "lower", &since)) return false;
     LoopModule *module = c->interface_->module;

@@ -38,6 +38,7 @@ typedef struct Compilation {
     Choices choices;           /* of the schedule, switched off by --disable-pass */
     Schedule *schedule;
     Schedule *loss, *grad; /* of the functions of training, with options->training; NULL: none */
+    struct LowerChunks *chunks; /* with a memory budget, of the gradient */
     Interface *interface_;
     double stage_since; /* when the stage of backends/llvm at hand began */
     Text log;           /* for standard error: --print-after, --time-passes, -v */

@@ -159,7 +159,10 @@ static void print_call(EmitC *c, const LStmt *s) {
     for (int i = 0; i < s->args.count; i++) {
         const LExpr *arg = s->args.at[i];
         if (i) text_puts(&line, ", ");
-        if (callee->args.at[i].pointer) {
+        bool start = callee->args.at[i].pointer && arg->a->kind == LE_INT && !arg->a->integer;
+        if (start) { /* an argument that is passed on may be NULL */
+            text_puts(&line, c->buffers[arg->buffer]);
+        } else if (callee->args.at[i].pointer) {
             text_puts(&line, "&");
             c_element(c, &line, arg->buffer, arg->a, 1, true, callee->args.at[i].written);
         } else {

@@ -166,7 +166,11 @@ typedef enum PortKind {
     PORT_PARAM_GRAD, /* output: the gradient of parameter `of` */
     PORT_INPUT_GRAD, /* output: the gradient of input `of` */
     PORT_LOSS,       /* output: loss `of` of one sequence */
-    PORT_PER         /* output: its divisor */
+    PORT_PER,        /* output: its divisor */
+    PORT_ROW,        /* of a graph that is cut in chunks (adjoint/cut.h): a row before a chunk */
+    PORT_TOTAL,      /* a sum over all chunks */
+    PORT_LENGTH,     /* input: the length of the whole sequence */
+    PORT_OUTPUT      /* output: output `of` of the model */
 } PortKind;
 
 /* A port of the model. `indices` in the order of the port's bracket: the layout of the caller's

@@ -57,7 +57,7 @@ static GraphPort parse_port(Reader *p) {
     if (port.blank < 0) port.blank = 0; /* too large: no label has that number */
     port.shared = reader_accept_word(p, "shared");
     if (!reader_accept_word(p, "of")) return port;
-    for (int kind = PORT_UPSTREAM; kind <= PORT_PER && port.kind == PORT_MODEL; kind++)
+    for (int kind = PORT_UPSTREAM; kind <= PORT_OUTPUT && port.kind == PORT_MODEL; kind++)
         if (reader_accept_word(p, graph_port_word((PortKind)kind))) port.kind = (PortKind)kind;
     if (port.kind == PORT_MODEL) reader_fail(p, "what the port is of");
     port.of = reader_small(p);

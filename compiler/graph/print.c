@@ -255,6 +255,10 @@ const char *graph_port_word(PortKind kind) {
     case PORT_INPUT_GRAD: return "input";
     case PORT_LOSS: return "loss";
     case PORT_PER: return "per";
+    case PORT_ROW: return "row";
+    case PORT_TOTAL: return "total";
+    case PORT_LENGTH: return "length";
+    case PORT_OUTPUT: return "model";
     }
     return "";
 }

@@ -149,6 +149,12 @@ static bool call(EvRun *run, EvFunction *f, const EvCall *call) {
         *to = (LoopValue){.integer = value};
         if (call->buffers[k] < 0) continue;
         EvBuffer *b = &f->buffers[call->buffers[k]];
+        const LBuffer *from = &f->function->buffers.at[call->buffers[k]];
+        bool start = !from->offset || (from->offset->kind == LE_INT && !from->offset->integer);
+        if (from->base == LB_ARG && start && value == 0) { /* passed on, NULL or not */
+            *to = f->args[from->arg];
+            continue;
+        }
         if (!eval_touch(run, f, call->buffers[k], value, 1)) return false;
         *to = (LoopValue){.pointer = b->base + value * b->size,
                           .bytes = (size_t)((b->limit - value) * b->size)};

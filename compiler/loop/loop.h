@@ -94,7 +94,8 @@ typedef enum LStmtKind {
     LS_PARALLEL, /* body once on every thread: var is the thread, var2 the number of threads */
     LS_BARRIER,  /* all threads of the region meet */
     LS_CALL,     /* a function of the same module: callee, args (for a pointer: a LOAD of one lane,
-                  * whose address is meant);     var: declared for the result, or -1 */
+                  * whose address is meant; element 0 of an argument: what was
+                  * given, NULL too); var: declared for the result, or -1 */
     LS_COMMENT   /* text, for readers of what is emitted */
 } LStmtKind;
 

@@ -170,8 +170,33 @@ static Interface *new_interface(const Lower *lower, const Graph *graph) {
     return in;
 }
 
+static LowerTape *new_tape(const Lower *of, const LowerChunks *chunks) {
+    LowerTape *tape = ARENA_NEW(of->arena, LowerTape);
+    *tape = (LowerTape){.axis = chunks->axis,
+                        .longest_lag = chunks->longest_lag,
+                        .budget = chunks->budget,
+                        .row_count = chunks->row_count,
+                        .total_count = chunks->total_count,
+                        .rows = chunks->rows,
+                        .totals = chunks->totals};
+    for (int p = 0; p < TAPE_PARTS; p++) {
+        Lower *part = begin(of->arena, of->names, chunks->parts[p], &of->options, of->diags);
+        part->kind = SEQUENCE_GRAD;
+        part->module = of->module;
+        part->interface_ = of->interface_;
+        if (!can_lower(part)) return NULL;
+        find_layouts(part);
+        part->carries = part->graph->carries.count > 0;
+        lower_carry_places(part);
+        tape->parts[p] = part;
+        tape->graphs[p] = chunks->graphs[p];
+    }
+    return tape;
+}
+
 /* One function of training, on a schedule of its own. */
-static bool lower_training(const Lower *main, const Schedule *schedule, SequenceKind kind) {
+static bool lower_training(const Lower *main, const Schedule *schedule, SequenceKind kind,
+                           const LowerChunks *chunks) {
     if (!schedule) return true;
     Lower *lower = begin(main->arena, main->names, schedule, &main->options, main->diags);
     lower->kind = kind;
@@ -183,6 +208,7 @@ static bool lower_training(const Lower *main, const Schedule *schedule, Sequence
     (void)lower_no_step(lower); /* finds what is late, which the layout of the state asks for */
     lower->latency = 0;
     lower_state_layout(lower, false);
+    if (chunks && !(lower->tape = new_tape(lower, chunks))) return false;
     lower_sequence(lower);
     return true;
 }
@@ -207,8 +233,8 @@ Interface *lower_schedules(Arena *arena, Names *names, const LowerSchedules *sch
     lower_pack(lower);
     lower_sequence(lower);
     if (!interface_->no_step) make_step(lower);
-    if (!lower_training(lower, schedules->loss, SEQUENCE_LOSS) ||
-        !lower_training(lower, schedules->grad, SEQUENCE_GRAD))
+    if (!lower_training(lower, schedules->loss, SEQUENCE_LOSS, NULL) ||
+        !lower_training(lower, schedules->grad, SEQUENCE_GRAD, schedules->chunks))
         return NULL;
     lower_state_functions(lower);
     return interface_;

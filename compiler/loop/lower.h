@@ -15,12 +15,35 @@ typedef struct LowerOptions {
         *axes_needed; /* by axis: no length may be 0 (passes_axes_needed of the graph as written) */
 } LowerOptions;
 
+/* BEFORE: rows before position 0. AHEAD: a chunk forward. AFTER: losses, and the gradients of the
+ * totals. BACK: a chunk again, and its gradient. START: the gradient of the rows before position 0.
+ */
+typedef enum TapePart {
+    PART_BEFORE,
+    PART_AHEAD,
+    PART_AFTER,
+    PART_BACK,
+    PART_START,
+    TAPE_PARTS
+} TapePart;
+
+/* A gradient that keeps one chunk at a time, of a graph that was cut (adjoint/cut.h). */
+typedef struct LowerChunks {
+    int axis, longest_lag;
+    int64_t budget; /* bytes of workspace */
+    int row_count, total_count;
+    const Type *rows, *totals;       /* of rows before a chunk, of totals */
+    const Graph *graphs[TAPE_PARTS]; /* each part, or what it is the gradient of */
+    const Schedule *parts[TAPE_PARTS];
+} LowerChunks;
+
 /* What there is of a model. Training functions are lowered from graphs of their own, whose further
  * ports say what they are (PortKind): `loss` gives the losses and their divisors, `grad` these and
  * the gradients. */
 typedef struct LowerSchedules {
-    const Graph *graph; /* whose ports, parameters and axes the interface has */
+    const Graph *graph;                    /* whose ports, parameters and axes the interface has */
     const Schedule *forward, *loss, *grad; /* NULL: there is none */
+    const LowerChunks *chunks;             /* of the gradient; NULL: it keeps all of the tape */
 } LowerSchedules;
 
 /* The whole module with its functions, before math is expanded. Never fails on a verified schedule

@@ -37,9 +37,9 @@ const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step) {
     return text_string(&text);
 }
 
-Fn lower_function(Lower *lower, const char *name, LoopType result, const char *doc, bool step) {
+Fn lower_part(Lower *lower, LFunction *function) {
     Fn fn = {.lower = lower,
-             .step = step,
+             .fn = function,
              .weights = -1,
              .state = -1,
              .positions = -1,
@@ -49,8 +49,6 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
              .panel_rows = -1,
              .scratch = -1};
     int axes = lower->graph->axes.count, values = lower->schedule->values.count;
-    fn.fn = loop_function(lower->module, name, result, true);
-    fn.fn->doc = doc;
     fn.extent = ARENA_ARRAY(lower->arena, axes + 1, LExpr *);
     fn.longest = ARENA_ARRAY(lower->arena, axes + 1, LExpr *);
     fn.lengths = ARENA_ARRAY(lower->arena, axes + 1, int);
@@ -72,6 +70,13 @@ Fn lower_function(Lower *lower, const char *name, LoopType result, const char *d
         fn.lengths[a] = -1;
         fn.extent[a] = loop_int(lower->module, 1);
     }
+    return fn;
+}
+
+Fn lower_function(Lower *lower, const char *name, LoopType result, const char *doc, bool step) {
+    Fn fn = lower_part(lower, loop_function(lower->module, name, result, true));
+    fn.step = step;
+    fn.fn->doc = doc;
     vec_push(lower->arena, &lower->interface_->functions,
              (InterfaceFunction){.function = lower->module->functions.count - 1});
     return fn;
@@ -568,10 +573,15 @@ LExpr *lower_too_large(Fn *fn, Size size) {
     return large;
 }
 
+void lower_refuse_size(Fn *fn) {
+    LoopModule *m = fn->lower->module;
+    loop_return(m, &loop_if(m, &fn->fn->body, out_of_range(fn))->body, loop_int(m, -1));
+}
+
 void lower_return_size(Fn *fn, Size size) {
     LoopModule *m = fn->lower->module;
     LBlock *out = &fn->fn->body;
-    loop_return(m, &loop_if(m, out, out_of_range(fn))->body, loop_int(m, -1));
+    lower_refuse_size(fn);
     LExpr *large = lower_too_large(fn, size);
     if (large) loop_return(m, &loop_if(m, out, large)->body, loop_int(m, -1));
     loop_return(m, out, size_expr(fn, size));

@@ -393,6 +393,15 @@ void lower_copy_inputs(Fn *fn, LBlock *out) {
     lower_hold_outside(fn, out, -1, 0);
 }
 
+LExpr *lower_in_sequence(Fn *fn, LExpr *position) {
+    return fn->begin ? loop_add(fn->lower->module, fn->begin, position) : position;
+}
+
+LExpr *lower_all_steps(Fn *fn, int64_t count) {
+    LoopModule *m = fn->lower->module;
+    return loop_mul(m, loop_mul(m, fn->steps, fn->batch), loop_int(m, count));
+}
+
 static LoopType caller_type(const Lower *lower, Type type) {
     switch (type.dtype) {
     case DT_FLOAT: return lower->real;
@@ -421,8 +430,8 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
     for (int o = 0; o < lower->graph->outputs.count; o++) {
         const GraphPort *port = &lower->graph->outputs.at[o];
         const Value *value = lower->schedule->values.at[lower->schedule->outputs.at[o]];
-        if (port->kind != PORT_MODEL) continue;
-        int arg = lower_arg(fn, ROLE_OUTPUT, o);
+        if (port->kind != PORT_MODEL && port->kind != PORT_OUTPUT) continue;
+        int arg = lower_arg(fn, ROLE_OUTPUT, port->kind == PORT_OUTPUT ? port->of : o);
         LoopType type = caller_type(lower, port->type);
         bool batched = true;
         Size rows = size_symbol(0);
@@ -437,7 +446,9 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
                       .arg = arg,
                       .offset = loop_int(m, 0),
                       .written = true,
-                      .count = size_expr(fn, size_times(rows, size_constant(value->count))),
+                      .count = fn->begin && port->index_count
+                                   ? lower_all_steps(fn, value->count)
+                                   : size_expr(fn, size_times(rows, size_constant(value->count))),
                       .layout = lower_shape_text(lower, port, fn->step)});
         LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
                                 loop_int_of(m, LT_I32, 0), NULL);
@@ -445,11 +456,13 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
         LExpr *index = loop_int(m, 0), *valid = NULL;
         for (int d = 0; d < port->index_count && !fn->step; d++) {
             int i = port->indices[d], axis = lower->graph->indices.at[i].axis;
+            LExpr *bound = fn->extent[axis];
+            if (fn->begin) bound = loop_min(m, bound, loop_sub(m, fn->steps, fn->begin));
             LStmt *loop = loop_for(m, fn->fn, out, lower->graph->indices.at[i].name, loop_int(m, 0),
-                                   fn->extent[axis], 1);
+                                   bound, 1);
             fn->map_position[i] = loop_var(m, fn->fn, loop->var);
-            index =
-                loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index, fn->map_position[i]);
+            index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index,
+                             lower_in_sequence(fn, fn->map_position[i]));
             out = &loop->body;
         }
         LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);

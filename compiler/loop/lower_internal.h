@@ -25,6 +25,7 @@ typedef struct RowPlace {
     int64_t stride; /* elements from row to row */
     bool padded;    /* rows are whole vectors, aligned */
     bool batched;
+    LExpr *shift; /* elements before the first row; NULL: none */
     int dim_count;
     int dims[MAX_DOMAIN]; /* indices, outermost first */
     int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN];
@@ -58,8 +59,22 @@ typedef struct Window {
  * call, into their workspace. */
 typedef enum SequenceKind { SEQUENCE_FORWARD, SEQUENCE_LOSS, SEQUENCE_GRAD } SequenceKind;
 
+/* The parts of a gradient in chunks (lower_tape.c), each lowered from a schedule of its own, and
+ * the sizes of their values. */
+typedef struct LowerTape {
+    int axis, longest_lag;
+    int64_t budget; /* bytes; 0: none */
+    int row_count, total_count;
+    const Type *rows, *totals;
+    const Graph
+        *graphs[TAPE_PARTS]; /* that the parts, or what they are the gradients of, came from */
+    struct Lower *parts[TAPE_PARTS];
+    Size sizes[TAPE_PARTS];
+} LowerTape;
+
 typedef struct Lower {
     Arena *arena;
+    LowerTape *tape; /* of a gradient; NULL: it keeps all of the tape */
     SequenceKind kind;
     const struct Lower *layout; /* whose layout of the state this one has, too; NULL: its own */
     Names *names;
@@ -103,6 +118,9 @@ typedef struct Fn {
     bool step;
     bool sequence; /* over whole sequences */
     Size before;   /* bytes of the workspace before the values */
+    LExpr *base;   /* and before these, where a function has several parts; NULL: none */
+    LExpr *begin;  /* position of the sequence where a chunk begins; NULL: there are no chunks */
+    LExpr *steps;  /* with `begin`: positions that the caller's arrays have */
     LExpr *batch;
     LExpr **extent;        /* by axis: positions that arrays have */
     LExpr **longest;       /* by axis: largest length of the batch */
@@ -151,6 +169,7 @@ Size size_times(Size a, Size b);
 Size size_plus(Size a, Size b);
 Size size_symbol(int symbol);
 LExpr *size_expr(Fn *fn, Size size);
+LExpr *lower_offset(Fn *fn, Size bytes); /* in the workspace */
 /* Places for all stored values in the workspace; returns its size in bytes. */
 Size place_values(Fn *fn, int work_argument); /* with the lengths of the axes */
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row);
@@ -246,8 +265,12 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
 /* Inputs that need rows of ours. */
 void lower_copy_inputs(Fn *fn, LBlock *out);
 void lower_copy_outputs(Fn *fn, LBlock *out);
+/* With chunks: a position of the sequence, and the size of an array over all of them. */
+LExpr *lower_in_sequence(Fn *fn, LExpr *position);
+LExpr *lower_all_steps(Fn *fn, int64_t count);
 
 /* --- lower_args.c --- */
+Fn lower_part(Lower *lower, LFunction *function); /* a Fn without arguments of its own */
 Fn lower_function(Lower *lower, const char *name, LoopType result, const char *doc, bool step);
 int lower_arg(Fn *fn, ArgRole role, int slot);
 bool lower_writes_state(const Fn *fn); /* every function but the one that exports it */
@@ -263,12 +286,14 @@ void lower_lengths(Fn *fn, LBlock *out);
 LBlock *lower_going_on(Fn *fn, LBlock *out, LExpr *b);
 /* A mask: these bytes may be more than 63 bits hold; NULL: they never are. */
 LExpr *lower_too_large(Fn *fn, Size size);
+void lower_refuse_size(Fn *fn);            /* -1 when an argument is out of range */
 void lower_return_size(Fn *fn, Size size); /* -1 when an argument or the size is out of range */
 int lower_finish(Fn *fn);                  /* its number in interface->functions */
 const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step);
 
 /* --- lower_state.c --- */
 void lower_state_layout(Lower *lower, bool step);
+void lower_carry_places(Lower *lower);
 void lower_state_functions(Lower *lower);
 int lower_state_buffer(Fn *fn, const Kept *kept);
 void lower_state_header(Fn *fn); /* clock and positions */
@@ -359,6 +384,15 @@ void lower_pack_into(Fn *fn, LBlock *out, int params);
 int lower_params_buffer(Fn *fn);
 /* Packed weights at the start of the workspace. */
 void lower_weights_in_work(Fn *fn, int work_argument);
+
+/* --- lower_tape.c --- */
+/* The function that goes by chunks, with the arguments of the one that is being made, and behind
+ * them the length and the number of chunks. */
+int lower_tape_function(Lower *lower);
+/* Calls it with as few chunks as the workspace has room for, and returns; or refuses. */
+void lower_tape_call(Fn *fn, LBlock *out, int callee, int bytes_arg);
+/* The body of the function that tells the size. */
+void lower_tape_sizes(Fn *fn, Size whole, int64_t budget);
 
 /* --- lower_sequence.c --- */
 void lower_sequence(Lower *lower);

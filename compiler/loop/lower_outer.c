@@ -56,7 +56,7 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
                                       .type = lower->real,
                                       .base = LB_ARG,
                                       .arg = work_argument,
-                                      .offset = size_expr(fn, *bytes),
+                                      .offset = lower_offset(fn, *bytes),
                                       .count = size_expr(fn, floats),
                                       .align = 64,
                                       .written = true,
@@ -69,7 +69,7 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
                                            .type = LT_I64,
                                            .base = LB_ARG,
                                            .arg = work_argument,
-                                           .offset = size_expr(fn, *bytes),
+                                           .offset = lower_offset(fn, *bytes),
                                            .count = size_expr(fn, listed),
                                            .align = 64,
                                            .written = true,
@@ -249,7 +249,7 @@ static void clear(Outer *o, LBlock *out) {
 static bool together(const Fn *fn, const Value *a, const Value *b) {
     const Schedule *schedule = fn->lower->schedule;
     const Attr *x = a->attr, *y = b->attr;
-    return a->stage == b->stage && fn->wanted[a->id] == fn->wanted[b->id] &&
+    return a->stage == b->stage && lower_wanted(fn, &a->id, 1) == lower_wanted(fn, &b->id, 1) &&
            schedule_same_use(schedule, a->uses.at[1], b->uses.at[1]) && x->index == y->index &&
            x->mirrored == y->mirrored && memcmp(&x->low, &y->low, sizeof x->low) == 0 &&
            memcmp(&x->high, &y->high, sizeof x->high) == 0;

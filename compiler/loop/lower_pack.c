@@ -169,7 +169,7 @@ void lower_weights_in_work(Fn *fn, int work_argument) {
                                         .type = lower->real,
                                         .base = LB_ARG,
                                         .arg = work_argument,
-                                        .offset = loop_int(lower->module, 0),
+                                        .offset = lower_offset(fn, size_constant(0)),
                                         .align = 64,
                                         .written = true,
                                         .count = loop_int(lower->module, lower->weight_count)});

@@ -173,6 +173,11 @@ static bool *copied_inputs(const Fn *fn) {
     return scan.copied;
 }
 
+LExpr *lower_offset(Fn *fn, Size bytes) {
+    LExpr *own = size_expr(fn, bytes);
+    return fn->base ? loop_add(fn->lower->module, fn->base, own) : own;
+}
+
 /* One I64 a sequence in the workspace. */
 static int place_numbers(Fn *fn, int work_argument, const char *name, int rows, Size *bytes) {
     Lower *lower = fn->lower;
@@ -180,7 +185,7 @@ static int place_numbers(Fn *fn, int work_argument, const char *name, int rows, 
                       .type = LT_I64,
                       .base = LB_ARG,
                       .arg = work_argument,
-                      .offset = size_expr(fn, *bytes),
+                      .offset = lower_offset(fn, *bytes),
                       .count = loop_mul(lower->module, fn->batch, loop_int(lower->module, rows)),
                       .written = true,
                       .layout = rows > 1 ? "[axis][batch]" : "[batch]"};
@@ -217,7 +222,7 @@ Size place_values(Fn *fn, int work_argument) {
                               .type = place->type,
                               .base = LB_ARG,
                               .arg = work_argument,
-                              .offset = size_expr(fn, bytes),
+                              .offset = lower_offset(fn, bytes),
                               .count = size_expr(fn, elements),
                               .align = place->padded ? 64 : 0,
                               .written = true,
@@ -390,7 +395,8 @@ LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Va
     } else if (place->batched) {
         index = loop_add(m, loop_mul(m, index, fn->batch), row->b);
     }
-    return loop_mul(m, index, loop_int(m, place->stride));
+    index = loop_mul(m, index, loop_int(m, place->stride));
+    return place->shift ? loop_add(m, place->shift, index) : index;
 }
 
 typedef struct FlatCheck {

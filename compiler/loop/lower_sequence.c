@@ -65,6 +65,15 @@ void lower_work_check(Fn *fn, LBlock *out, int bytes_arg, Size work) {
     loop_return(m, &loop_if(m, out, small)->body, loop_int_of(m, LT_I32, LOOP_BAD_SPACE));
 }
 
+/* A mask: the workspace has no room for all of the tape. */
+static LExpr *too_small(Fn *fn, int bytes_arg, Size work) {
+    LoopModule *m = fn->lower->module;
+    LExpr *large = lower_too_large(fn, work);
+    LExpr *small = loop_op(m, SOP_LT, loop_var(m, fn->fn, fn->fn->args.at[bytes_arg].var),
+                           size_expr(fn, work), NULL);
+    return large ? loop_op(m, SOP_MOR, large, small, NULL) : small;
+}
+
 /* Where each chunk begins: as the state says, or at 0. */
 static void begin_chunk(Fn *fn, LBlock *out) {
     Lower *lower = fn->lower;
@@ -119,10 +128,20 @@ static void make_size(Lower *lower, Size work, int *place) {
     const char *doc = arena_printf(
         lower->arena, "Bytes of workspace that %s needs; -1 when an argument is out of its range.",
         names[lower->kind]);
+    if (lower->tape)
+        doc = arena_printf(lower->arena,
+                           "%s\nAt most %lld, the budget, if that can be done by keeping chunks of "
+                           "the sequence\none at a time, else the least that can be done. With any "
+                           "workspace from the least to\nall of the tape grad takes as few chunks "
+                           "as fit.",
+                           doc, (long long)lower->tape->budget);
     Fn size = lower_function(lower, size_names[lower->kind], LT_I64, doc, false);
     lower_arg(&size, ROLE_BATCH, 0);
     axis_arguments(&size, false);
-    lower_return_size(&size, work);
+    if (lower->tape)
+        lower_tape_sizes(&size, work, lower->tape->budget);
+    else
+        lower_return_size(&size, work);
     *place = lower_finish(&size);
 }
 
@@ -144,11 +163,16 @@ void lower_sequence(Lower *lower) {
     lower_seed_argument(&fn, false);
     int work_arg = lower_arg(&fn, ROLE_WORK, 0), bytes_arg = lower_arg(&fn, ROLE_WORK_BYTES, 0);
     if (packs) lower_weights_in_work(&fn, work_arg);
+    int chunks = lower->tape ? lower_tape_function(lower) : -1;
     Size work = place_values(&fn, work_arg);
     lower_find_wanted(&fn);
     LBlock *out = &fn.fn->body;
     lower_checks(&fn, out);
-    lower_work_check(&fn, out, bytes_arg, work);
+    if (lower->tape)
+        lower_tape_call(&fn, &loop_if(m, out, too_small(&fn, bytes_arg, work))->body, chunks,
+                        bytes_arg);
+    else
+        lower_work_check(&fn, out, bytes_arg, work);
     if (lower->carries) {
         lower_state_header(&fn);
         fn.has_state = loop_op(m, SOP_NE, loop_var(m, fn.fn, fn.fn->args.at[fn.state].var),

@@ -20,7 +20,7 @@ static void name_kept(Lower *lower, int i) {
 }
 
 /* Instances that are carried along one axis advance together. */
-static void find_carry_places(Lower *lower) {
+void lower_carry_places(Lower *lower) {
     const Graph *graph = lower->graph;
     lower->carry_place = ARENA_ARRAY(lower->arena, graph->carries.count + 1, int);
     lower->position_places = 0;
@@ -59,7 +59,7 @@ void lower_state_layout(Lower *lower, bool step) {
     lower->carries = lower->carries || lower->graph->carries.count > 0;
     if (!step && !lower->carries) return;
     lower_collect_kept(lower, step);
-    find_carry_places(lower);
+    lower_carry_places(lower);
     /* What chunks carry comes first: that is what a state file holds. */
     for (int i = 0, next = 0; i < lower->kept.count; i++)
         if (lower->kept.at[i].carried) {

@@ -117,16 +117,18 @@ static void add_input(Fn *fn, LBlock *start, const GraphPort *port, const Value 
     Size rows = size_symbol(0);
     for (int d = 0; d < port->index_count; d++)
         rows = size_times(rows, size_symbol(1 + lower->graph->indices.at[port->indices[d]].axis));
-    int buffer =
-        loop_buffer(m, fn->fn,
-                    (LBuffer){.name = fn->fn->args.at[arg].name,
-                              .type = lower->real,
-                              .base = LB_ARG,
-                              .arg = arg,
-                              .offset = loop_int(m, 0),
-                              .written = true,
-                              .count = size_expr(fn, size_times(rows, size_constant(value->count))),
-                              .layout = lower_shape_text(lower, port, false)});
+    int buffer = loop_buffer(
+        m, fn->fn,
+        (LBuffer){.name = fn->fn->args.at[arg].name,
+                  .type = lower->real,
+                  .base = LB_ARG,
+                  .arg = arg,
+                  .offset = loop_int(m, 0),
+                  .written = true,
+                  .count = fn->begin && port->index_count
+                               ? lower_all_steps(fn, value->count)
+                               : size_expr(fn, size_times(rows, size_constant(value->count))),
+                  .layout = lower_shape_text(lower, port, false)});
     LStmt *each = loop_for(m, fn->fn, &loop_if(m, start, given(fn, arg))->body, "b", loop_int(m, 0),
                            fn->batch, 1);
     Row row = {.b = loop_var(m, fn->fn, each->var)};
@@ -138,7 +140,8 @@ static void add_input(Fn *fn, LBlock *start, const GraphPort *port, const Value 
         LStmt *loop =
             loop_for(m, fn->fn, out, lower->graph->indices.at[i].name, loop_int(m, 0), length, 1);
         fn->map_position[i] = loop_var(m, fn->fn, loop->var);
-        index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index, fn->map_position[i]);
+        index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index,
+                         lower_in_sequence(fn, fn->map_position[i]));
         out = &loop->body;
     }
     index =
@@ -150,10 +153,11 @@ static void add_input(Fn *fn, LBlock *start, const GraphPort *port, const Value 
 void lower_add_gradients(Fn *fn, LBlock *out) {
     const Lower *lower = fn->lower;
     if (lower->kind != SEQUENCE_GRAD) return;
+    int given_inputs = lower->interface_->graph->inputs.count; /* behind them those of a cut */
     add_params(fn, out);
     for (int o = 0; o < lower->graph->outputs.count; o++) {
         const GraphPort *port = &lower->graph->outputs.at[o];
-        if (port->kind == PORT_INPUT_GRAD)
+        if (port->kind == PORT_INPUT_GRAD && port->of < given_inputs)
             add_input(fn, out, port, lower->schedule->values.at[lower->schedule->outputs.at[o]]);
     }
 }

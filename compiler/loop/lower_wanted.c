@@ -33,7 +33,11 @@ static uint64_t bit_of(Fn *fn, const GraphPort *port, int output) {
         break;
     case PORT_UPSTREAM:
     case PORT_LOSS:
-    case PORT_PER: return WANTED_ALWAYS;
+    case PORT_PER:
+    case PORT_ROW:
+    case PORT_TOTAL:
+    case PORT_LENGTH:
+    case PORT_OUTPUT: return WANTED_ALWAYS;
     }
     int arg = lower_arg(fn, role, slot), i = 0;
     while (i < fn->wanted_args.count && fn->wanted_args.at[i] != arg) i++;
