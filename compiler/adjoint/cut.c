@@ -150,7 +150,8 @@ static bool check_graph(Cutter *c) {
         const Node *node = node_at(c, i);
         if (!check_node(c, node)) return false;
         if (!is_total(c, node)) continue;
-        if (node->type.dtype != DT_FLOAT) return refuse(c, node, "is a sum of integers over time");
+        if (node->type.dtype != DT_FLOAT && (node->type.dtype != DT_INT || node->type.shape.rank))
+            return refuse(c, node, "is a sum over time of what is no number");
         vec_push(c->arena, &c->totals, (Total){i});
         vec_push(c->arena, &c->cut->totals, node->type);
     }
@@ -279,15 +280,27 @@ static int pick(Piece *p, int x, int index, int mask) {
     return sum(p, op(p, OP_SELECT, mask, x, zero), index);
 }
 
-/* What a READ at lag `lag` finds before the chunk: row lag - t, for t below lag. */
-static int row_before(Piece *p, const int *rows, int index, int lag) {
-    int value = rows[lag - 1];
+/* A READ at a lag. The first positions of a chunk find rows before it: row lag - t. What a boundary
+ * stands for may not depend on the time that is read, so with several of them it is a choice. */
+static void read_back(Piece *p, int read, const int *rows) {
+    Node *node = p->graph->nodes.at[read];
+    int lag = (int)-node->attr.at[0].offset, index = node->attr.at[0].index;
+    int value = rows[lag - 1], in[2] = {node->in[0], node->in[1]};
     Shape shape = p->graph->nodes.at[value]->type.shape;
-    for (int t = 1; t < lag; t++) {
-        int at = op(p, OP_EQ, position(p, index, false), number(p, t, DT_INT), -1);
-        value = op(p, OP_SELECT, spread(p, at, shape), rows[lag - 1 - t], value);
+    if (lag == 1) {
+        node->in[1] = value;
+        return;
     }
-    return value;
+    Attr attr = node->attr;
+    in[1] = spread(p, number(p, 0, DT_FLOAT), shape);
+    int inside = rewrite_node(&p->rewrite, OP_READ, 2, in, &attr, p->span);
+    int at = position(p, index, false);
+    for (int t = 1; t < lag; t++) {
+        int here = op(p, OP_EQ, at, number(p, t, DT_INT), -1);
+        value = op(p, OP_SELECT, spread(p, here, shape), rows[lag - 1 - t], value);
+    }
+    int before = op(p, OP_LT, at, number(p, lag, DT_INT), -1);
+    rewrite_replace(&p->rewrite, read, op(p, OP_SELECT, spread(p, before, shape), value, inside));
 }
 
 static const Kept *kept_of(const Cutter *c, const Node *read, int *number) {
@@ -324,9 +337,7 @@ static Graph *make_chunk(Cutter *c) {
         if (node->op != OP_READ || !node->domain_count || node->attr.at[0].offset >= 0) continue;
         const Kept *kept = kept_of(c, node_at(c, i), &number_);
         if (!kept) continue;
-        node->in[1] =
-            row_before(&p, rows[number_], node->attr.at[0].index, (int)-node->attr.at[0].offset);
-        /* A boundary that is over time makes the reader no larger: it has the index already. */
+        read_back(&p, i, rows[number_]);
     }
     for (int i = 0; i < c->kept.count; i++) {
         const Kept *kept = &c->kept.at[i];

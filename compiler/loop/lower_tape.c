@@ -16,8 +16,14 @@ static LowerTape *tape_of(const Tape *t) {
     return t->host->lower->tape;
 }
 
+/* Of rows and totals: an int is a scalar. */
+static LoopType row_type(const Lower *lower, Type type) {
+    return type.dtype == DT_FLOAT ? lower->real : LT_I64;
+}
+
 static int64_t row_stride(const Lower *lower, Type type) {
-    int64_t count = shape_count(type.shape), line = 64 / loop_type_size(lower->real);
+    int64_t count = shape_count(type.shape);
+    int64_t line = 64 / loop_type_size(row_type(lower, type));
     return (count + line - 1) / line * line;
 }
 
@@ -54,7 +60,7 @@ static int rows_of(Fn *fn, Layout *layout, const char *name, int number, Type ty
     LExpr *count =
         loop_mul(m, loop_mul(m, rows, fn->batch), loop_int(m, row_stride(fn->lower, type)));
     return array(fn, layout, arena_printf(fn->lower->arena, "%s_%d", name, number), count,
-                 fn->lower->real);
+                 row_type(fn->lower, type));
 }
 
 /* The lengths of whole sequences, 8 numbers a sequence so that lines stay whole. */
@@ -117,7 +123,7 @@ static LExpr *lay_out(Fn *fn, LowerTape *tape, LExpr *chunk, LExpr *chunks, int 
 
 static RowPlace row_place(const Tape *t, int buffer, Type type, LExpr *shift) {
     return (RowPlace){.buffer = buffer,
-                      .type = t->host->lower->real,
+                      .type = row_type(t->host->lower, type),
                       .stride = row_stride(t->host->lower, type),
                       .padded = shape_count(type.shape) > 1,
                       .batched = true,
@@ -218,8 +224,8 @@ static void clear(Tape *t, LBlock *out, int buffer, Type type) {
     Fn *fn = t->host;
     LoopModule *m = fn->lower->module;
     LStmt *all = loop_for(m, fn->fn, out, "i", loop_int(m, 0), row_size(t, type), 1);
-    loop_store(m, &all->body, buffer, loop_var(m, fn->fn, all->var), lower_real(fn->lower, 0, 1),
-               false);
+    LExpr *zero = type.dtype == DT_FLOAT ? lower_real(fn->lower, 0, 1) : loop_int_of(m, LT_I64, 0);
+    loop_store(m, &all->body, buffer, loop_var(m, fn->fn, all->var), zero, false);
 }
 
 /* A value without time into an array of ours, from `shift` on; or added to what is there. */
@@ -241,7 +247,10 @@ static void put(Tape *t, TapePart kind, LBlock *out, const Value *value, int buf
     if (shift) at = loop_add(m, shift, at);
     at = lower_let(part, body, "at", at);
     Use use = {value->id, -1};
-    LExpr *e = lower_element(part, body, value, &use, &row, i, 1, WANT_REAL);
+    LoopType type = row_type(part->lower, value->type);
+    LExpr *e =
+        lower_element(part, body, value, &use, &row, i, 1, type == LT_I64 ? WANT_INT : WANT_REAL);
+    if (e->type != type) e = loop_convert(m, SOP_CONVERT, type, e);
     if (add) {
         LExpr *so_far =
             lower_let(part, body, "so_far", loop_load(m, part->fn, buffer, at, 1, false));
