@@ -370,6 +370,7 @@ static void step_leaf(Run *run, Frame *frame) {
         return;
     }
     if (node->op == OP_INDEX && !counted(run, frame, node, &number)) return;
+    if (node->op == OP_GIVEN) number = interp_input(run, node->attr.slot) != NULL;
     if (node->op == OP_LENGTH && !interp_ask_length(run, frame, node->attr.slot, &number)) return;
     double *out = interp_out(run, frame);
     for (int64_t i = 0; i < plan->count; i++)

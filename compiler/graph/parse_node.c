@@ -229,7 +229,7 @@ static void parse_over(Reader *p, Op op, Attr *attr) {
 }
 
 static void parse_attr(Reader *p, Op op, Attr *attr) {
-    if (op == OP_INPUT) attr->slot = parse_input_name(p);
+    if (op == OP_INPUT || op == OP_GIVEN) attr->slot = parse_input_name(p);
     if (op == OP_PARAM) attr->slot = parse_param_name(p);
     if (op == OP_LENGTH) attr->slot = reader_axis(p);
     if (op == OP_CONST) attr->number = reader_double(p);

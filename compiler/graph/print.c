@@ -157,7 +157,7 @@ static void put_slice(const Graph *graph, Text *out, const Node *node) {
 static void put_slot(const Graph *graph, Text *out, const Node *node) {
     int slot = node->attr.slot;
     text_puts(out, " ");
-    if (node->op == OP_INPUT && slot >= 0 && slot < graph->inputs.count)
+    if ((node->op == OP_INPUT || node->op == OP_GIVEN) && slot >= 0 && slot < graph->inputs.count)
         put_name(out, graph->inputs.at[slot].name);
     else if (node->op == OP_PARAM && slot >= 0 && slot < graph->params.count)
         put_name(out, graph->params.at[slot].name);
@@ -172,7 +172,8 @@ static void put_attr(const Graph *graph, Text *out, const Node *node) {
     const Attr *attr = &node->attr;
     int spatial = node->type.shape.rank - 1;
     OpClass class_ = op_info[node->op].class_;
-    if (node->op == OP_INPUT || node->op == OP_PARAM || node->op == OP_LENGTH)
+    if (node->op == OP_INPUT || node->op == OP_GIVEN || node->op == OP_PARAM ||
+        node->op == OP_LENGTH)
         put_slot(graph, out, node);
     if (node->op == OP_CONST) {
         text_puts(out, " ");

@@ -184,6 +184,9 @@ static bool placed_type(const Graph *graph, Op op, int count, const int *in, con
     if (op == OP_INPUT) {
         if (attr->slot < 0 || attr->slot >= graph->inputs.count) return fail(why, "no such input");
         *type = graph->inputs.at[attr->slot].type;
+    } else if (op == OP_GIVEN) {
+        if (attr->slot < 0 || attr->slot >= graph->inputs.count) return fail(why, "no such input");
+        *type = plain(DT_BOOL, scalar);
     } else if (op == OP_PARAM) {
         if (attr->slot < 0 || attr->slot >= graph->params.count)
             return fail(why, "no such parameter");

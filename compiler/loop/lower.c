@@ -126,15 +126,6 @@ static bool can_lower(const Lower *lower) {
                    MAX_SYMBOLS - 2);
         return false;
     }
-    for (int i = 0; i < graph->inputs.count; i++) {
-        int fallback = graph->inputs.at[i].fallback;
-        if (fallback < 0 || graph->inputs.at[i].node < 0) continue;
-        ValueKind kind = lower->schedule->values.at[fallback]->kind;
-        if (kind == VALUE_CONST || kind == VALUE_PARAM) continue;
-        diag_error(lower->diags, "E-LOWER", graph->inputs.at[i].span,
-                   "a default that is computed is not compiled yet; run it with --backend=interp");
-        return false;
-    }
     return true;
 }
 

@@ -189,6 +189,9 @@ LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, c
                    : loop_load(m, fn->fn, fn->weights, loop_add(m, at, index), lanes, lanes > 1);
     } else if (source->kind == VALUE_LEAF && source->op == OP_INDEX) {
         e = lower_count(fn, reader, source->attr, row);
+    } else if (source->kind == VALUE_LEAF && source->op == OP_GIVEN) {
+        LExpr *given = fn->given[source->attr->slot];
+        e = given ? lower_as(lower, given, WANT_INT) : loop_int(m, 1);
     } else if (source->kind == VALUE_LEAF && source->op == OP_LENGTH) {
         e = lower_length(fn, reader, source->attr->slot, row->b);
     } else {

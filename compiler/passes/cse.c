@@ -38,7 +38,7 @@ static bool attr_equal(const Graph *graph, const Node *node, const Attr *b) {
     int rank = node->type.shape.rank;
     if (a->carry != b->carry || a->mirrored != b->mirrored) return false;
     if (op == OP_CONST) return memcmp(&a->number, &b->number, sizeof a->number) == 0;
-    if (op == OP_INPUT || op == OP_PARAM || op == OP_LENGTH) return a->slot == b->slot;
+    if (op == OP_INPUT || op == OP_GIVEN || op == OP_PARAM || op == OP_LENGTH) return a->slot == b->slot;
     if (op == OP_INDEX) return a->index == b->index;
     if (op == OP_DRAW) return a->draw == b->draw && a->site == b->site && at_equal(a, b);
     if (op == OP_READ) return at_equal(a, b);

@@ -12,7 +12,8 @@ static const double sqrt_half = 0.70710678118654752440;
 /* clang-format off */
 bool op_primitive(Op op) {
     switch (op) {
-    case OP_INPUT: case OP_PARAM: case OP_CONST: case OP_IOTA: case OP_INDEX: case OP_LENGTH:
+    case OP_INPUT: case OP_GIVEN: case OP_PARAM: case OP_CONST: case OP_IOTA: case OP_INDEX:
+    case OP_LENGTH:
     case OP_DRAW: case OP_READ: case OP_TSUM: case OP_TMAX: case OP_TARGMAX: case OP_TCONCAT:
     case OP_HOLD: case OP_VAR: case OP_DETACH: case OP_FLOAT: case OP_NEG:
     case OP_NOT: case OP_SIGMOID: case OP_TANH: case OP_RELU: case OP_SOFTPLUS: case OP_EXP:
@@ -187,10 +188,31 @@ static int expand_elementwise(Expand *e, Op op, int a, int b) {
     return -1;
 }
 
+/* An input whose default is computed is a choice between what was given and that; so is one whose
+ * default is a parameter, where gradients are wanted. Then 0 stands for what is not given. */
+static int expand_default(Expand *e, const Node *node) {
+    Graph *graph = e->rewrite.graph;
+    int slot = node->attr.slot, fallback = graph->inputs.at[slot].fallback;
+    if (fallback < 0 || graph->inputs.at[slot].node != node->id) return -1;
+    Op by = graph->nodes.at[fallback]->op;
+    if (by == OP_CONST || (by == OP_PARAM && graph->mode == MODE_INFER)) return -1;
+    size_t size = (size_t)graph->inputs.count * sizeof *graph->inputs.at;
+    graph->inputs.at = arena_copy(graph->arena, graph->inputs.at, size);
+    Attr attr = {.slot = slot};
+    GraphPort *port = &graph->inputs.at[slot];
+    int own = rewrite_node(&e->rewrite, OP_INPUT, 0, NULL, &attr, e->span);
+    int given = rewrite_node(&e->rewrite, OP_GIVEN, 0, NULL, &attr, e->span);
+    graph->nodes.at[own]->name = node->name;
+    port->node = own;
+    port->fallback = expand_const(e, 0, port->type.dtype);
+    return expand_op(e, OP_SELECT, given, own, fallback);
+}
+
 /* What stands for the node; -1: it is primitive. */
 static int expand_node(Expand *e, const Node *node) {
     Op op = node->op;
     int a = node->in_count > 0 ? node->in[0] : -1, b = node->in_count > 1 ? node->in[1] : -1;
+    if (op == OP_INPUT) return expand_default(e, node);
     if (op_primitive(op)) return -1;
     if (op_info[op].class_ == CLASS_LOSS) return expand_loss(e, op, a, b);
     if (op == OP_CTC) return expand_ctc(e, node);

@@ -102,6 +102,8 @@ bool *expand_reached(const Graph *graph) {
         const Node *node = graph->nodes.at[pending.at[i]];
         if (live[node->id]) continue;
         live[node->id] = true;
+        if (node->op == OP_INPUT && graph->inputs.at[node->attr.slot].fallback >= 0)
+            vec_push(graph->arena, &pending, graph->inputs.at[node->attr.slot].fallback);
         for (int k = 0; k < node->in_count; k++)
             if (node->in[k] >= 0 && !live[node->in[k]])
                 vec_push(graph->arena, &pending, node->in[k]);

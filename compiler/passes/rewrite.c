@@ -105,11 +105,12 @@ static void mark_live(Rewrite *rewrite, bool *live, int *work) {
         if (graph->nodes.at[i]->op == OP_READ && graph->nodes.at[i]->attr.carry &&
             rewrite->as.at[i] == i)
             mark(rewrite, i, live, work);
-    /* A default is read when its input is. */
-    for (int i = 0; i < graph->inputs.count; i++) {
-        int node = rewrite_find(rewrite, graph->inputs.at[i].node);
-        if (node >= 0 && live[node]) mark(rewrite, graph->inputs.at[i].fallback, live, work);
-    }
+    /* A default is read when its input is, and may read another input that has one. */
+    for (int round = 0; round < graph->inputs.count; round++)
+        for (int i = 0; i < graph->inputs.count; i++) {
+            int node = rewrite_find(rewrite, graph->inputs.at[i].node);
+            if (node >= 0 && live[node]) mark(rewrite, graph->inputs.at[i].fallback, live, work);
+        }
 }
 
 typedef struct Order {

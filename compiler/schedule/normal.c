@@ -191,6 +191,7 @@ static bool make_value(Schedule *schedule, Value *value, const Node *node, Diags
         value->number = isnan(node->attr.number) ? NAN : node->attr.number; /* one is all */
         return true;
     case OP_PARAM:
+    case OP_GIVEN:
     case OP_IOTA:
     case OP_INDEX:
     case OP_LENGTH: value->kind = VALUE_LEAF; return true;

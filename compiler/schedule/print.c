@@ -165,6 +165,10 @@ static void put_note(const Schedule *schedule, const Value *value, Text *out) {
         text_puts(out, " # of ");
         put_index(schedule, attr->index, out);
         break;
+    case OP_GIVEN:
+        text_puts(out, " # ");
+        put_name(out, schedule->graph->inputs.at[attr->slot].name);
+        break;
     case OP_LENGTH:
         text_puts(out, " # of ");
         put_name(out, schedule->graph->axes.at[attr->slot].name);

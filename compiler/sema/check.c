@@ -196,6 +196,7 @@ static bool passes(Op op, int place) {
     case OP_DRAW:
     case OP_FLOAT:
     case OP_INPUT:
+    case OP_GIVEN:
     case OP_PARAM:
     case OP_CONST:
     case OP_IOTA:
@@ -281,6 +282,8 @@ static void reach(const Graph *graph, int root, bool all, bool *seen, int *work)
         for (int i = 0; i < node->in_count; i++)
             if (node->in[i] >= 0 && !seen[node->in[i]] && (all || passes(node->op, i)))
                 seen[work[count++] = node->in[i]] = true;
+        int fallback = node->op == OP_INPUT ? graph->inputs.at[node->attr.slot].fallback : -1;
+        if (fallback >= 0 && !seen[fallback]) seen[work[count++] = fallback] = true;
     }
 }
 

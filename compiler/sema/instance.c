@@ -194,10 +194,15 @@ static void prune(Elab *e) {
         mark(graph, graph->losses.at[i].per, live, work);
     }
     for (int i = 0; i < graph->stops.count; i++) mark(graph, graph->stops.at[i].node, live, work);
+    /* A default may read another input that has one. */
+    for (int round = 0; round < graph->inputs.count; round++)
+        for (int i = 0; i < graph->inputs.count; i++) {
+            const GraphPort *port = &graph->inputs.at[i];
+            if (port->node >= 0 && live[port->node]) mark(graph, port->fallback, live, work);
+        }
     for (int i = 0; i < graph->inputs.count; i++) {
         GraphPort *port = &graph->inputs.at[i];
         if (port->node < 0 || !live[port->node]) port->node = port->fallback = -1;
-        mark(graph, port->fallback, live, work);
     }
     for (int i = 0; i < count; i++) {
         to[i] = live[i] ? kept : -1;

@@ -42,6 +42,11 @@ model Noise(x[t]: []) -> z[t]: [] {
     n[t]: [] ~ normal(1)
     z[t] = x[t] + a * n[t]
 }
+model Learnt(x: [], h: [] = 3 * a, k: [] = h + x) -> y: [] {
+    param a: [] = 1
+    y = x * h + k
+    loss square(y)
+}
 model Keep(x[t]: []) -> y[t]: [] {
     use l = carry Decay
     y[t] = l(x[t])
@@ -137,6 +142,23 @@ class Both:
         self.assertEqual((ins["x"][0], ins["y"][0]), ((3,), (3,)))
         self.close(ins["x"][1], [8 / 3, 4, 16 / 3])
         self.close(ins["y"][1], [-4 / 3, -2, -8 / 3])
+
+    def test_defaults(self):
+        """x = 2, a = 2: h = 6, k = 8, y = 20, d_y = 40, so d_a = 40 (3 x + 3); with h = 4, k = 6,
+        y = 14, d_y = 28, nothing; with k = 5 alone y = 17, d_y = 34, d_a = 34 * 3 x."""
+        self.npy("x.npy", (), [2])
+        self.npy("h.npy", (), [4])
+        self.npy("k.npy", (), [5])
+        self.write("wa", safetensors_bytes({"a": WEIGHTS["a"]}))
+        x, h, k = (["--in", name + "=" + name + ".npy"] for name in "xhk")
+        self.grad("Learnt", "wa", *x, "--in-grads", "i")
+        self.close([self.scalar("g")], [360])
+        self.assertEqual(sorted(self.tensors("i")), ["x"])
+        self.close([self.scalar("i", "x")], [40 * (6 + 1)])
+        self.grad("Learnt", "wa", *x, *h, "--in-grads", "i")
+        self.close([self.scalar("g"), self.scalar("i", "h")], [0, 28 * (2 + 1)])
+        self.grad("Learnt", "wa", *x, *k, "--in-grads", "i")
+        self.close([self.scalar("g"), self.scalar("i", "k")], [34 * 6, 34])
 
     def test_inputs_with_gradients(self):
         """Real inputs that are given; integers have no gradient, but may be given."""

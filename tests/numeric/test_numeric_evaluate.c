@@ -43,6 +43,32 @@ static bool draws(const Graph *graph) {
     return any;
 }
 
+/* The same without what may be left out; NULL: there is nothing. */
+static Data *left_out(Arena *arena, const Data *data) {
+    Data *less = NULL;
+    for (int i = 0; i < data->graph->inputs.count; i++) {
+        if (data->graph->inputs.at[i].fallback < 0) continue;
+        size_t size = (size_t)data->graph->inputs.count * sizeof *data->inputs;
+        if (!less) {
+            less = arena_copy(arena, data, sizeof *data);
+            less->inputs = arena_copy(arena, data->inputs, size);
+        }
+        less->inputs[i] = NULL;
+    }
+    return less;
+}
+
+static void try_left_out(Test *test, const char *where, const Built *built, const Data *data,
+                         LoopType real) {
+    Data *less = left_out(test->arena, data);
+    if (!less) return;
+    double used = 0;
+    Outcome *want = run_bounded(test->arena, built, less, real);
+    Outcome *got = run_forward(&evaluator, test->arena, built, less, NULL);
+    test_expect(test, arena_printf(test->arena, "%s, with defaults", where),
+                compare_bound(test->arena, less, got, want, &used));
+}
+
 /* Stops at the first size that fails: the others say the same. */
 static void try_sizes(Test *test, const char *what, Built *const *targets, int count, LoopType real,
                       uint64_t seed) {
@@ -76,6 +102,7 @@ static void try_sizes(Test *test, const char *what, Built *const *targets, int c
                           want->fragile ? ", fragile: " : "", want->fragile ? want->fragile : "");
         if (!good) return;
         if (first->status != LOOP_OK) continue;
+        try_left_out(test, where, targets[0], data, real);
         test_expect(test, where, compare_padding(test->arena, data, first));
         Outcome *again = run_forward(&evaluator, test->arena, targets[0],
                                      data_poisoned(test->arena, data), NULL);
