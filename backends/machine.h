@@ -18,9 +18,9 @@ typedef enum MachineKind { MACHINE_TEXT, MACHINE_ASSEMBLY, MACHINE_OBJECT } Mach
 typedef struct MachineOptions {
     MachineTarget target;
     int level; /* of optimisation, 0 to 3 */
-    /* Also `int64_t rnnc_call_N(void *const *args)` for function N of the interface: calls it with
-     * pointers as they are and scalars from the int64_t behind theirs. */
-    bool calls;
+    /* Not NULL: also `int64_t CALLS_call_N(void *const *args)` for function N of the interface,
+     * which calls it with pointers as they are and scalars from the int64_t behind theirs. */
+    const char *calls;
     const char *version; /* of rnnc */
     void *user;
     void (*stage)(void *user, const char *what); /* a stage is done; may be NULL */

@@ -307,7 +307,7 @@ MachineOptions compilation_machine(Compilation *c, bool calls) {
     c->stage_since = seconds(NULL);
     return (MachineOptions){.target = c->target.machine,
                             .level = c->options->level,
-                            .calls = calls,
+                            .calls = calls ? "rnnc" : NULL,
                             .version = RNNC_VERSION,
                             .user = c,
                             .stage = end_stage};

@@ -74,10 +74,10 @@ static void params(EmitLlvm *e, const Interface *in) {
 
 /* ---- calls by an array of pointers ---- */
 
-static void add_call(EmitLlvm *e, int index, int function) {
+static void add_call(EmitLlvm *e, const char *calls, int index, int function) {
     const LFunction *f = e->module->functions.at[function];
     LLVMTypeRef pointer = LLVMPointerTypeInContext(e->context, 0), result = llvm_element(e, LT_I64);
-    LLVMValueRef self = LLVMAddFunction(e->out, arena_printf(e->arena, "rnnc_call_%d", index),
+    LLVMValueRef self = LLVMAddFunction(e->out, arena_printf(e->arena, "%s_call_%d", calls, index),
                                         LLVMFunctionType(result, &pointer, 1, false));
     LLVMPositionBuilderAtEnd(e->builder, LLVMAppendBasicBlockInContext(e->context, self, "entry"));
     LLVMValueRef *args = ARENA_ARRAY(e->arena, f->args.count + 1, LLVMValueRef);
@@ -132,7 +132,7 @@ LLVMModuleRef llvm_module(LLVMContextRef context, const Interface *interface_,
     for (int i = 0; i < module->functions.count; i++) llvm_define(&e, i);
     for (int i = 0; options->calls && i < interface_->functions.count; i++)
         if (module->functions.at[interface_->functions.at[i].function]->exported)
-            add_call(&e, i, interface_->functions.at[i].function);
+            add_call(&e, options->calls, i, interface_->functions.at[i].function);
     for (LLVMValueRef f = LLVMGetFirstFunction(e.out); f; f = LLVMGetNextFunction(f))
         if (!LLVMIsDeclaration(f)) describe(&e, f, options);
     LLVMDisposeBuilder(e.builder);

@@ -63,7 +63,7 @@ class Usage(Case):
 
     def test_lists(self):
         out, _ = self.rnnc("--list-targets")
-        for name in ("generic", "x86-64-v3", "x86-64-v4", "armv8-a"):
+        for name in ("generic", "x86-64-v2", "x86-64-v3", "x86-64-v4", "armv8-a"):
             self.assertIn(name, out.decode())
         out, _ = self.rnnc("--list-passes")
         for name in ("simplify", "cse", "dce"):

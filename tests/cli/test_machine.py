@@ -73,6 +73,31 @@ class Machine(Case):
             self.assertEqual(self.read("net.h"), header, kind)
             self.assertEqual(self.build(out), want, kind)
 
+    def test_other_processors(self):
+        """The same program for each of them; where it runs, in the same bits."""
+        self.rnnc("m.rnn", "--prefix=net", "-o", "net.c")
+        want = self.build("net.c")
+        for cpu in ("x86-64-v3", "x86-64-v4"):
+            with open("/proc/cpuinfo") as f:
+                flags = f.read().split()
+            self.rnnc("m.rnn", "--prefix=net", "--emit=obj", "--cpu=" + cpu, "-o", "net.o")
+            if "avx512dq" in flags or (cpu == "x86-64-v3" and "avx2" in flags and "fma" in flags):
+                self.assertEqual(self.build("net.o"), want, cpu)
+        plain = set()
+        for cpu in ("x86-64", "x86-64-v2"):
+            self.rnnc("m.rnn", "--prefix=net", "--emit=obj", "--cpu=" + cpu, "-o", "net.o")
+            plain.add(self.build("net.o"))
+        self.assertEqual(len(plain), 1)
+        self.rnnc("m.rnn", "--prefix=net", "--emit=obj", "--target=aarch64-linux-gnu", "-o", "net.o")
+        if not shutil.which("aarch64-linux-gnu-gcc") or not shutil.which("qemu-aarch64"):
+            self.skipTest("no cross compiler or no emulator")
+        subprocess.run(["aarch64-linux-gnu-gcc", "-static", "main.c", "net.o", "-o", "arm"],
+                       cwd=self.folder, check=True)
+        done = subprocess.run(["qemu-aarch64", self.path("arm")], check=True, stdout=subprocess.PIPE)
+        self.assertEqual(done.stdout.decode(), want)
+        self.rnnc("m.rnn", "--prefix=net", "--emit=so", "--target=aarch64-linux-gnu", "-o", "libnet.so")
+        self.assertEqual(self.read("libnet.so")[18], 183, "ELF's number of AArch64")
+
     def test_names_of_files(self):
         self.rnnc("m.rnn", "--emit=lib")
         self.rnnc("m.rnn", "--emit=so")

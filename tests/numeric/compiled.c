@@ -19,7 +19,7 @@ extern char **environ;
 
 typedef int64_t (*Trampoline)(void *const *args);
 
-static void add_trampolines(const Interface *in, Text *out) {
+void compiled_calls(const Interface *in, Text *out) {
     for (int f = 0; f < in->functions.count; f++) {
         const LFunction *function = in->module->functions.at[in->functions.at[f].function];
         if (!function->exported) continue;
@@ -108,6 +108,8 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
     const char *base = getenv("TMPDIR");
     if (strcmp(compiler->program, "llvm") == 0)
         return machine_engine(arena, compiler, models, count, missing, error);
+    if (strncmp(compiler->program, "aarch64", 7) == 0)
+        return remote_engine(arena, compiler, models, count, missing, error);
     char *folder = arena_printf(arena, "%s/rnnc-numeric-XXXXXX", base && *base ? base : "/tmp");
     VEC(char *) words = {0};
     VEC(char *) files = {0};
@@ -138,7 +140,7 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
             *error = "the backend reports a defect";
             break;
         }
-        add_trampolines(models[m]->in, &code);
+        compiled_calls(models[m]->in, &code);
         if (!write_file(c, &code) || !write_file(h, &header)) *error = "cannot write the code";
         vec_push(arena, &words, c);
         vec_push(arena, &files, c);

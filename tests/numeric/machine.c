@@ -61,7 +61,7 @@ Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *mod
         assert_non_null(target);
         MachineOptions options = {.target = *target,
                                   .level = compiler->flags[0][2] - '0',
-                                  .calls = true,
+                                  .calls = "rnnc",
                                   .version = "test"};
         Text object = text_new(arena);
         if (!code->machine->emit(built->in, &options, MACHINE_OBJECT, &object, built->c->diags)) {

@@ -8,6 +8,8 @@
 const Target target_generic = {"generic", 1, false, 16, 256 << 10};
 const Target target_4 = {"lanes-4", 4, true, 32, 512 << 10};
 const Target target_8 = {"x86-64-v3", 8, true, 16, 512 << 10};
+const Target target_v2 = {"x86-64-v2", 4, false, 16, 256 << 10};
+const Target target_arm = {"armv8-a", 4, true, 32, 512 << 10};
 const Target target_16 = {"x86-64-v4", 16, true, 32, 1 << 20};
 
 static Buildable judge(const Diags *diags) {

@@ -36,7 +36,7 @@ typedef struct Spec {
 } Spec;
 
 /* Targets of the tests: generic, and 4, 8, 16 lanes with fma. */
-extern const Target target_generic, target_4, target_8, target_16;
+extern const Target target_generic, target_4, target_8, target_16, target_arm, target_v2;
 
 typedef enum Buildable {
     BUILT,
@@ -182,7 +182,8 @@ const char *compare_part(Arena *arena, const Data *whole_data, const Outcome *wh
 
 /* ---- Compiled code (compiled.c, machine.c) ---- */
 
-/* A C compiler; or `llvm`, whose flag is -O0 to -O3. */
+/* A C compiler; `llvm`, whose flag is -O0 to -O3; or `aarch64 llvm` or `aarch64 gcc` for code that
+ * runs under an emulator. */
 typedef struct Compiler {
     const char *program;
     const char *const *flags; /* NULL-terminated */
@@ -192,6 +193,13 @@ typedef struct Compiler {
  * (*missing), or with what it said in *error. */
 Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
                         bool *missing, const char **error);
+
+/* Appends C that calls the functions by arrays of pointers: `PREFIX_call_N`. */
+void compiled_calls(const Interface *in, Text *out);
+
+/* The same under an emulator. */
+Engine *remote_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
+                      bool *missing, const char **error);
 
 /* The same by backends/llvm in memory, for compiled_engine. */
 Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,

@@ -12,12 +12,13 @@ static const int64_t ragged[] = {5, 0, 3, 1, 4}, filled[] = {5, 1, 3, 4};
 
 static bool runs_here(const Target *target) {
 #if defined(__x86_64__)
+    if (strcmp(target->name, target_v2.name) == 0) return __builtin_cpu_supports("sse4.2");
     if (target->lanes == 8) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (target->lanes == 16)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
 #endif
-    return target->lanes == 1 && !target->fma;
+    return target->lanes == 1 ? !target->fma : strcmp(target->name, target_arm.name) == 0;
 }
 
 /* Every model of the small programs; of a size that is swept only three values, of the real ones
@@ -165,6 +166,8 @@ static void run_target(Target target, LoopType real, const Choice_ *compilers, i
     test_close(&test);
 }
 
+static const char *const o2_sse[] = {"-O2", "-std=c99", "-msse4.2", "-mpopcnt", NULL};
+static const char *const arm_flags[] = {"-O2", "-std=c99", NULL};
 static const char *const level_0[] = {"-O0", NULL}, *const level_2[] = {"-O2", NULL},
                          *const level_3[] = {"-O3", NULL};
 static const char
@@ -225,6 +228,18 @@ static void avx512(void **state) {
     run_target(target_16, LT_F32, list, 2);
 }
 
+static void sse(void **state) {
+    (void)state;
+    const Choice_ list[] = {{{"llvm", level_2}, 9}, {{"gcc", o2_sse}, 17}};
+    run_target(target_v2, LT_F32, list, 2);
+}
+
+static void arm(void **state) {
+    (void)state;
+    const Choice_ list[] = {{{"aarch64 llvm", level_2}, 5}, {{"aarch64 gcc", arm_flags}, 11}};
+    run_target(target_arm, LT_F32, list, 2);
+}
+
 static void doubles(void **state) {
     (void)state;
     const Choice_ list[] = {{{"clang", o3_avx2}, 7}, {{"llvm", level_2}, 11}};
@@ -236,7 +251,8 @@ int main(void) {
 #ifdef GUARDS_ARE_WATCHED
         cmocka_unit_test(sanitized),
 #endif
-        cmocka_unit_test(generic), cmocka_unit_test(avx2), cmocka_unit_test(avx512),
-        cmocka_unit_test(doubles)};
+        cmocka_unit_test(generic),   cmocka_unit_test(avx2), cmocka_unit_test(avx512),
+        cmocka_unit_test(sse),       cmocka_unit_test(arm),  cmocka_unit_test(doubles)};
+    cmocka_set_test_filter(getenv("NUMERIC_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

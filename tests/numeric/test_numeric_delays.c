@@ -3,7 +3,6 @@
  * programs in test_numeric_stream.c. */
 #include "numeric.h"
 
-
 #include "list.h"
 
 enum { MOST = 400, B = 3, T = 13 };

@@ -6,11 +6,13 @@
 #include <math.h>
 #include <unistd.h>
 
-const Group groups[GROUPS] = {{"generic f32", &target_generic, LT_F32, SETS},
-                              {"8 lanes f32", &target_8, LT_F32, SETS},
-                              {"8 lanes f64", &target_8, LT_F64, 2}};
+const Group groups[GROUPS] = {{"generic f32", &target_generic, LT_F32, SETS, 1},
+                              {"8 lanes f32", &target_8, LT_F32, SETS, 1},
+                              {"8 lanes f64", &target_8, LT_F64, 2, 1},
+                              {"armv8-a f32", &target_arm, LT_F32, 0, 20}};
 
 static const char *const level_0[] = {"-O0", NULL}, *const level_2[] = {"-O2", NULL};
+static const char *const arm_o2[] = {"-O2", "-std=c99", NULL};
 static const char *const o0[] = {"-O0", "-std=c99", NULL}, *const o3[] = {"-O3", "-std=c99", NULL},
                          *const plain[] = {"-w", NULL},
                          *const o0_avx2[] = {"-O0", "-std=c99", "-mavx2", "-mfma", NULL},
@@ -26,7 +28,9 @@ const Column columns[COLUMNS] = {{"tcc, generic", 0, {"tcc", plain}, 1},
                                  {"llvm -O2, generic", 0, {"llvm", level_2}, 10},
                                  {"llvm -O0, x86-64-v3", 1, {"llvm", level_0}, 10},
                                  {"llvm -O2, x86-64-v3", 1, {"llvm", level_2}, 1},
-                                 {"llvm -O2, x86-64-v3 f64", 2, {"llvm", level_2}, 10}};
+                                 {"llvm -O2, x86-64-v3 f64", 2, {"llvm", level_2}, 10},
+                                 {"llvm -O2, armv8-a", 3, {"aarch64 llvm", level_2}, 20},
+                                 {"gcc -O2, armv8-a", 3, {"aarch64 gcc", arm_o2}, 40}};
 
 const char *fault_name(FaultKind kind) {
     static const char *const names[] = {"none",        "refused",
@@ -63,6 +67,12 @@ static void report(Check *check, Subject *subject, FaultKind kind, int column, c
     snprintf(fault->words, sizeof fault->words, "%s: %s", where, words);
 }
 
+/* Whether the program has this group. */
+static bool has_group(const Check *check, const Subject *s, int g) {
+    if (check->options->no_columns && groups[g].sets == 0) return false;
+    return check->options->all || s->seed % (uint64_t)groups[g].every == 0;
+}
+
 /* ---- building ---- */
 
 static const char *write_program(Arena *arena, const RandomProgram *program) {
@@ -80,6 +90,7 @@ static void build(Check *check, Subject *s) {
     const char *path = write_program(arena, &s->program);
     s->compiled = true;
     for (int g = 0; g < GROUPS && s->compiled; g++) {
+        if (!has_group(check, s, g)) continue;
         Spec spec = {.file = path,
                      .model = s->program.model,
                      .mode = MODE_INFER,
@@ -198,6 +209,7 @@ static void run_set(Check *check, Subject *s, int z) {
     s->data[z] = data;
     tally->sets++;
     for (int g = 0; g < GROUPS; g++) {
+        if (!s->built[g]) continue;
         const CallOptions dirty = {.fill = g % 2 ? 0xFF : 0x3C};
         Outcome *got = s->want[g][z] = run_forward(&evaluator, arena, s->built[g], data, &dirty);
         const char *where = where_of(check, g, z);
@@ -225,7 +237,7 @@ static void run_set(Check *check, Subject *s, int z) {
 /* Whether the steps of the first data set are to be compared. */
 static bool steps_of(const Subject *s, int g) {
     const Built *built = s->built[g];
-    if (built->in->step < 0 || !s->data[0] || !s->want[g][0]) return false;
+    if (!built || built->in->step < 0 || !s->data[0] || !s->want[g][0]) return false;
     for (int a = 0; a < built->graph->axes.count; a++)
         if (built->graph->axes.at[a].generated) return false;
     return s->want[g][0]->status == LOOP_OK;
@@ -259,7 +271,7 @@ static bool runs_here(const Target *target) {
 #if defined(__x86_64__)
     if (target->lanes == 8) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-    return target->lanes == 1;
+    return target->lanes == 1 || target == &target_arm; /* that one under an emulator */
 }
 
 static void compare_column(Check *check, Subject *s, int column, Engine *engine) {
@@ -314,8 +326,11 @@ static void run_columns(Check *check, Subject *subjects, int count) {
         }
         for (int i = 0; i < count; i++)
             if (subjects[i].compiled && !subjects[i].faulty &&
+                subjects[i].built[columns[c].group] &&
                 (check->options->all ||
-                 (subjects[i].seed + (uint64_t)c) % (uint64_t)columns[c].every == 0))
+                 (subjects[i].seed + (uint64_t)c * (groups[columns[c].group].every == 1)) %
+                         (uint64_t)columns[c].every ==
+                     0))
                 taken[n++] = &subjects[i];
         run_column(check, taken, n, c);
     }
