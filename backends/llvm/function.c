@@ -19,6 +19,29 @@ LLVMValueRef llvm_room(EmitLlvm *e, LLVMTypeRef type, const char *name) {
 
 /* ---- buffers ---- */
 
+/* An argument, from the stack, by a load that LLVM may not merge with others. Each statement of the
+ * function's outermost block computes its addresses anew, as a few additions: otherwise all of them
+ * would be alive from the beginning to the end, and in a function of a hundred loops that is more
+ * than registers and their allocator can bear. */
+static LLVMValueRef again(EmitLlvm *e, int arg) {
+    const LArg *a = &e->function->args.at[arg];
+    LLVMTypeRef type =
+        a->pointer ? LLVMPointerTypeInContext(e->context, 0) : llvm_element(e, a->type);
+    LLVMValueRef value = LLVMBuildLoad2(e->builder, type, e->kept[arg], a->name);
+    LLVMSetVolatile(value, true);
+    return value;
+}
+
+static void keep_arguments(EmitLlvm *e) {
+    const LFunction *f = e->function;
+    for (int i = 0; i < f->args.count; i++) {
+        LLVMValueRef value = LLVMGetParam(e->self, (unsigned)i);
+        if (!live_arg(&e->live, f, i).used) continue;
+        e->kept[i] = llvm_room(e, LLVMTypeOf(value), f->args.at[i].name);
+        LLVMSetVolatile(LLVMBuildStore(e->builder, value, e->kept[i]), true);
+    }
+}
+
 static LLVMValueRef table(EmitLlvm *e, const LBuffer *b) {
     int64_t count = b->count->integer;
     LLVMValueRef *numbers = ARENA_ARRAY(e->arena, count + 1, LLVMValueRef);
@@ -37,10 +60,10 @@ static LLVMValueRef buffer(EmitLlvm *e, int index) {
     LLVMValueRef at = NULL;
     switch (b->base) {
     case LB_ARG:
-        at = LLVMGetParam(e->self, (unsigned)b->arg);
+        at = again(e, b->arg);
         if (b->offset && !(b->offset->kind == LE_INT && b->offset->integer == 0)) {
             LLVMValueRef offset = llvm_expr(e, b->offset);
-            /* Not `inbounds`: a pointer that is refused below may be any. */
+            /* Not `inbounds`: a pointer of an output that nobody wants is NULL. */
             at = LLVMBuildGEP2(e->builder, llvm_element(e, LT_I8), at, &offset, 1, b->name);
         }
         break;
@@ -52,6 +75,24 @@ static LLVMValueRef buffer(EmitLlvm *e, int index) {
     case LB_TABLE: at = table(e, b); break;
     }
     return at;
+}
+
+/* Addresses of what `s` uses. */
+static void find_buffers(EmitLlvm *e, const LStmt *s, bool *used) {
+    const LFunction *f = e->function;
+    bool any = false;
+    memset(used, 0, (size_t)f->buffers.count * sizeof *used);
+    live_stmt_buffers(s, used);
+    for (int i = 0; i < f->buffers.count; i++) {
+        used[i] = used[i] && e->live.buffers[i];
+        any = any || (used[i] && f->buffers.at[i].base == LB_ARG);
+    }
+    for (int i = 0; any && i < f->args.count; i++)
+        if (!f->args.at[i].pointer && e->kept[i]) e->vars[f->args.at[i].var] = again(e, i);
+    llvm_begin(e);
+    for (int i = 0; i < f->buffers.count; i++)
+        if (used[i] && (f->buffers.at[i].base == LB_ARG || !e->buffers[i]))
+            e->buffers[i] = buffer(e, i);
 }
 
 static LLVMMetadataRef string(EmitLlvm *e, const char *text) {
@@ -142,6 +183,7 @@ void llvm_define(EmitLlvm *e, int function) {
     e->vars = ARENA_ARRAY(e->arena, f->vars.count + 1, LLVMValueRef);
     e->buffers = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
     e->marks = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
+    e->kept = ARENA_ARRAY(e->arena, f->args.count + 1, LLVMValueRef);
     e->after = NULL;
     e->closed = false;
     LLVMBasicBlockRef entry = llvm_new_block(e, "entry"), start = llvm_new_block(e, "start");
@@ -151,11 +193,13 @@ void llvm_define(EmitLlvm *e, int function) {
     take_arguments(e);
     if (live_checks(f)) check_pointers(e);
     make_marks(e);
-    for (int i = 0; i < f->buffers.count; i++) {
-        llvm_begin(e);
-        if (e->live.buffers[i]) e->buffers[i] = buffer(e, i);
+    keep_arguments(e);
+    bool *used = ARENA_ARRAY(e->arena, f->buffers.count + 1, bool);
+    for (int i = 0; i < f->body.count; i++) {
+        if (!live_stmt(&e->live, f, f->body.at[i])) continue;
+        find_buffers(e, f->body.at[i], used);
+        llvm_statement(e, f->body.at[i]);
     }
-    llvm_block(e, &f->body);
     if (e->closed) return;
     if (f->result == LT_VOID)
         LLVMBuildRetVoid(e->builder);

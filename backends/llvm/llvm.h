@@ -35,6 +35,7 @@ typedef struct EmitLlvm {
      * element of each buffer; what its accesses are marked with, so that those of buffers that do
      * not overlap are known to be apart. */
     LLVMValueRef *vars, *buffers, *marks;
+    LLVMValueRef *kept;      /* [args]: where each lies on the stack */
     LLVMBasicBlockRef after; /* of the innermost loop: where a BREAK leads */
     LLVMValueRef entry;      /* the branch before which room on the stack is taken */
     bool closed;             /* the block at hand has its end: nothing more goes there */
@@ -67,6 +68,7 @@ LLVMValueRef llvm_intrinsic(EmitLlvm *e, const char *name, LLVMTypeRef type, LLV
 
 /* stmt.c */
 void llvm_block(EmitLlvm *e, const LBlock *block);
+void llvm_statement(EmitLlvm *e, const LStmt *stmt);
 LLVMBasicBlockRef llvm_new_block(EmitLlvm *e, const char *name);
 void llvm_continue(EmitLlvm *e, LLVMBasicBlockRef block);
 

@@ -124,7 +124,7 @@ static void leave(EmitLlvm *e, const LStmt *s) {
     e->closed = true;
 }
 
-static void statement(EmitLlvm *e, const LStmt *s) {
+void llvm_statement(EmitLlvm *e, const LStmt *s) {
     if (!live_stmt(&e->live, e->function, s)) return;
     llvm_begin(e);
     switch (s->kind) {
@@ -147,5 +147,5 @@ static void statement(EmitLlvm *e, const LStmt *s) {
 }
 
 void llvm_block(EmitLlvm *e, const LBlock *block) {
-    for (int i = 0; i < block->count; i++) statement(e, block->at[i]);
+    for (int i = 0; i < block->count; i++) llvm_statement(e, block->at[i]);
 }
