@@ -175,7 +175,7 @@ $(BUILD)/check: tests/check.c $(BUILD)/flags
 # tests/check.c runs each part as one test, NAME=COMMAND, and ends with the summary of all.
 MODELS = python3 tests/models/run.py --rnnc=$(BUILD)/rnnc
 GRADIENTS = python3 tests/reference/run_grads.py --rnnc=$(BUILD)/rnnc
-check: $(BUILD)/rnnc $(TESTS) $(BUILD)/check
+check: $(BUILD)/rnnc $(MACHINE) $(TESTS) $(BUILD)/check
 	$(BUILD)/check \
 	    $(foreach test,$(UNIT),'unit $(test:test_%=%)=$(BUILD)/unit/$(test)') \
 	    $(foreach test,$(NUMERIC),'$(test:test_%=%)=$(BUILD)/numeric/$(test)') \
@@ -239,14 +239,16 @@ nightly:
 demo: $(BUILD)/rnnc
 	$(Q)BUILD=$(BUILD) CC='$(strip $(CC) $(SANFLAGS))' sh examples/demo.sh
 
-install: $(BUILD)/rnnc $(LIBRARY_RT)
+install: $(BUILD)/rnnc $(MACHINE) $(LIBRARY_RT)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/rnnc $(DESTDIR)$(PREFIX)/bin/rnnc
+	$(if $(MACHINE),install -d $(DESTDIR)$(PREFIX)/lib/rnnc && \
+	    install -m 755 $(MACHINE) $(DESTDIR)$(PREFIX)/lib/rnnc/rnnc-llvm.so)
 	install -m 644 runtime/rnn_rt.h $(DESTDIR)$(PREFIX)/include/rnn_rt.h
 	install -m 644 $(LIBRARY_RT) $(DESTDIR)$(PREFIX)/lib/librnn_rt.a
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/said $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
+	rm -rf $(BUILD)/obj $(BUILD)/machine $(BUILD)/rnnc-llvm.so $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/said $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
 	    $(BUILD)/flags $(BUILD)/rnnc $(LIBRARY) $(LIBRARY_RT)
 
 FORCE:

@@ -8,6 +8,9 @@ LLVM ?= 19
 LLVM_CONFIG := $(if $(filter 0,$(LLVM)),,$(shell command -v llvm-config-$(LLVM)))
 ifneq ($(LLVM_CONFIG),)
 MACHINE := $(BUILD)/rnnc-llvm.so
+else
+# One of an earlier build would be taken.
+$(shell rm -f $(BUILD)/rnnc-llvm.so)
 endif
 
 MACHINE_SOURCES := $(wildcard backends/llvm/*.c) backends/identifier.c backends/live.c \
