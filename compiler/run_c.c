@@ -446,9 +446,21 @@ bool compiled_begin(Compiled *r, RunData *data, ExitStatus *status) {
     return r->in->pack < 0 || compiled_checked(r, r->in->pack, status);
 }
 
+bool compiled_within(Compilation *c, const Interface *in, int size, int64_t bytes) {
+    int64_t budget = c->options->memory_budget;
+    if (!budget || size < 0 || size != in->grad_work || bytes <= budget) return true;
+    diag_error(c->diags, "E-RUN", (Span){0},
+               "the gradient needs a workspace of %" PRId64 " bytes at least, when "
+               "--memory-budget allows %" PRId64,
+               bytes, budget);
+    return false;
+}
+
 bool compiled_space(Compiled *r, int work_size, bool state, ExitStatus *status) {
     const Interface *in = r->in;
     if (work_size >= 0) r->work_bytes = compiled_call(r, work_size);
+    *status = EXIT_INPUT;
+    if (!compiled_within(r->data->c, in, work_size, r->work_bytes)) return false;
     int64_t reset_work = state && in->reset_work >= 0 ? compiled_call(r, in->reset_work) : 0;
     if (r->work_bytes < reset_work) r->work_bytes = reset_work;
     if (r->work_bytes < 0) r->work_bytes = 0; /* the call says what is out of range */

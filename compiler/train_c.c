@@ -133,9 +133,11 @@ static bool checked(Side *side, int index, ExitStatus *status) {
     return false;
 }
 
-static void space(Side *side, int index) {
+static bool space(Side *side, int index) {
     int64_t bytes = index < 0 ? 0 : call(side, index);
+    if (!compiled_within(side->c, side->in, index, bytes)) return false;
     room(side->c->arena, &side->work, bytes > 0 ? bytes : 0);
+    return true;
 }
 
 /* The state of fresh sequences, or what was loaded. */
@@ -143,7 +145,7 @@ static bool begin_state(Side *side, ExitStatus *status) {
     const Interface *in = side->in;
     if (!side->fresh || side->graph->carries.count == 0) return true;
     room(side->c->arena, &side->state, call(side, in->state_bytes));
-    if (in->reset_work >= 0) space(side, in->reset_work);
+    if (in->reset_work >= 0) (void)space(side, in->reset_work);
     if (!checked(side, in->reset, status)) return false;
     side->rows = side->load;
     if (side->load && !checked(side, in->import_state, status)) return false;
@@ -161,7 +163,8 @@ static bool run(Side *side, const TrainBatch *batch, const void *params, void *g
     side->grads = grads;
     if (side->in->pack >= 0 && !checked(side, side->in->pack, status)) return false;
     if (!begin_state(side, status)) return false;
-    space(side, size);
+    *status = EXIT_INPUT;
+    if (!space(side, size)) return false;
     if (!checked(side, function, status)) return false;
     *loss = side->in->module->real == LT_F32 ? (double)*(float *)side->loss : *(double *)side->loss;
     return true;

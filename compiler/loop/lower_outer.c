@@ -9,7 +9,7 @@
  * alone. So tiles, lanes and what is grouped decide no bits. */
 #include "loop/lower_row.h"
 
-enum { TILE_ROWS = 6, MOST_VECTORS = 4, BLOCK_ROWS = 512, LINE = 16 };
+enum { TILE_ROWS = 6, MOST_VECTORS = 4, BLOCK_ROWS = 256, LINE = 16 };
 
 typedef struct Outer {
     Fn *fn;
@@ -35,9 +35,14 @@ static int vectors_of(const Lower *lower) {
     return lower->module->target.registers >= 32 ? MOST_VECTORS : 2;
 }
 
-/* Floats of a row of a panel: a multiple of a line. */
+/* Numbers of a row of a panel: whole lines, and no more than the widest sum has columns. */
 static int64_t panel_width(const Lower *lower) {
-    int64_t width = (int64_t)vectors_of(lower) * lower->lanes;
+    int64_t width = (int64_t)vectors_of(lower) * lower->lanes, most = 0;
+    for (int i = 0; i < lower->schedule->values.count; i++) {
+        const Value *value = lower->schedule->values.at[i];
+        if (is_outer(value) && value->type.shape.dim[1] > most) most = value->type.shape.dim[1];
+    }
+    if (most < width) width = most;
     return (width + LINE - 1) / LINE * LINE;
 }
 
@@ -62,8 +67,9 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
                                       .written = true,
                                       .layout = "[row][vectors]"});
     *bytes = size_plus(*bytes, size_times(floats, size_constant(loop_type_size(lower->real))));
-    /* As many as fill whole lines. */
-    Size listed = size_times(rows, size_constant(8));
+    /* A line for each sequence, so that lines stay whole. */
+    Size listed =
+        size_plus(size_times(size_symbol(0), size_constant(8)), size_constant(BLOCK_ROWS));
     fn->panel_rows = loop_buffer(m, fn->fn,
                                  (LBuffer){.name = name_of(lower->names, "row"),
                                            .type = LT_I64,

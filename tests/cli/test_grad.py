@@ -451,6 +451,101 @@ class GradCompiled(Both, Case):
     backend = "c"
 
 
+CHUNKS = """size H = 3
+model Two(x[t]: [2]) -> h[t]: [H] {
+    param W: [H,2] ~ glorot
+    param U: [H,H] ~ glorot
+    param V: [H,H] ~ glorot
+    param h0: [H] = 0.1
+    state h[t] = h0
+    h[t] = tanh(W @ x[t] + U @ h[t-1] + V @ h[t-3] + 0.01 * float(t))
+}
+model Chunks(x[t]: [2], y[t]: [H], k: [] = 1) -> h[t]: [H], z: [2] {
+    use a = Two
+    use b = GRU[H]
+    param V: [2,H] ~ glorot
+    state q[t] = 0
+    q[t]: [H] = 0.3 * y[t] * y[t]
+    u[t] = dropout(a(x[t]), 0.3)
+    h[t] = b(u[t]) + 0.5 * q[t-2] * k
+    m[t] = if t % 3 == 0 then 1 else 0
+    z = V @ h[last] + V @ h[first]
+    loss sum[t](m[t] * mse(h[t], y[t])) per sum[t](m[t])
+    loss sum(z * z)
+    loss 0.1 * sum(square(V))
+}
+model Back(x[t]: [2]) -> h[t]: [H] {
+    use b = reverse GRU[H]
+    h[t] = b(x[t])
+}
+"""
+
+
+class GradBudget(Case):
+    """--memory-budget: a sequence in chunks has the gradients of the whole."""
+    STEPS, BATCH = 23, 2
+
+    def setUp(self):
+        super().setUp()
+        self.write("m.rnn", CHUNKS)
+        wave = lambda n, step: [((i * step) % 17 - 8) / 8 for i in range(n)]
+        shapes = {"a.W": (3, 2), "a.U": (3, 3), "a.V": (3, 3), "a.h0": (3,), "V": (2, 3)}
+        shapes.update({"b.W" + g: (3, 3) for g in "zrn"})
+        shapes.update({"b.U" + g: (3, 3) for g in "zrn"})
+        shapes.update({"b.b" + g: (3,) for g in "zrn"})
+        sizes = {name: shape[0] * (shape + (1,))[1] for name, shape in shapes.items()}
+        self.write("w", safetensors_bytes(
+            {name: (shape, [v / 3 for v in wave(sizes[name], 5 + i)])
+             for i, (name, shape) in enumerate(shapes.items())}))
+        steps, batch = self.STEPS, self.BATCH
+        self.npy("x.npy", (steps, batch, 2), wave(steps * batch * 2, 3))
+        self.npy("y.npy", (steps, batch, 3), wave(steps * batch * 3, 7))
+        self.npy("k.npy", (batch,), wave(batch, 5))
+        self.npy("dh.npy", (steps, batch, 3), wave(steps * batch * 3, 11))
+        self.npy("l.npy", (batch,), [steps, steps - 5], "<i4")
+
+    def call(self, *args, model="Chunks", weights=("--weights", "w")):
+        ins = ["--in", "x=x.npy"]
+        if model == "Chunks":
+            ins += ["--in", "y=y.npy", "--in", "k=k.npy", "--upstream", "h=dh.npy"]
+        return (["grad", "m.rnn", "--model=" + model, "--dtype=f64", "--lengths", "t=l.npy"] + ins +
+                list(weights) + list(args))
+
+    def gradients(self, *args):
+        self.rnnc(*self.call("--grads", "g", "--in-grads", "i", "--loss", "l", "--out", "h=h.npy",
+                             "--out", "z=z.npy", *args))
+        out = {"loss": self.read_npy("l")[1], "h": self.read_npy("h.npy")[1],
+               "z": self.read_npy("z.npy")[1]}
+        for file in "gi":
+            for name, tensor in safetensors_parse(self.read(file)).items():
+                out[file + name] = tensor[1]
+        return out
+
+    def test_whole(self):
+        """Chunks of few positions, and of nearly all."""
+        want = self.gradients("--backend=interp")
+        for budget in ("82k", "95k"):
+            got = self.gradients("--backend=c", "--memory-budget=" + budget)
+            self.assertEqual(sorted(got), sorted(want))
+            for name, values in want.items():
+                most = max(max(map(abs, values)), 1e-3)
+                self.assertEqual(len(got[name]), len(values))
+                for a, b in zip(got[name], values):
+                    self.assertLessEqual(abs(a - b), 1e-12 * most, name)
+
+    def test_refused(self):
+        """A budget that cannot be met says the least; a model that cannot be cut says why."""
+        err = self.fails(1, "--memory-budget allows 1000", *self.call("--grads", "g",
+                                                                      "--memory-budget=1k"))
+        least = int(re.search(r"workspace of (\d+) bytes at least", err).group(1))
+        self.rnnc(*self.call("--grads", "g", "--memory-budget=%d" % least))
+        self.fails(1, "allows %d" % (least - 1),
+                   *self.call("--grads", "g", "--memory-budget=%d" % (least - 1)))
+        self.fails(1, "cannot be made in chunks of the sequence", "m.rnn", "--model=Back",
+                   "--mode=train", "--memory-budget=1M", "-o", "m.c")
+        self.fails(2, "a number of bytes", *self.call("--grads", "g", "--memory-budget=1T"))
+
+
 class GradMode(Case):
     def test_default_mode(self):
         """grad looks at train mode: dropout has its mask without --mode."""
