@@ -50,6 +50,15 @@ for backend in interp c; do
         --in x=$cases/torch/lstm_ragged/len_t.npy --out y="$folder/y.npy"
 done
 
+# Training, stopped and resumed, the state carried.
+train() {
+    clean 0 train examples/shakespeare/charlm.rnn -D V=128 -D H=4 -D D=2 --backend=interp \
+        --text w,y=tests/cli/valgrind.sh --batch=2 --window=8 --valid=0.02 --eval-every=2 \
+        -o "$folder/w" --log="$folder/log" --curve="$folder/curve.svg" "$@"
+}
+train --steps=3
+train --steps=5 --resume
+
 # Other people's layers, ragged batches of them, in compiled code.
 cat >"$folder/rnnc" <<END
 #!/bin/sh
