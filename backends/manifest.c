@@ -155,6 +155,26 @@ static void print_port(const Graph *graph, const GraphPort *port, Text *out) {
     text_puts(out, "}");
 }
 
+/* What a size is made of: each term a product of the batch and of steps. */
+static void print_bytes(const Graph *graph, const InterfaceFunction *entry, Text *out) {
+    if (!entry->bytes.count) return;
+    text_puts(out, ", \"bytes\": [");
+    for (int i = 0; i < entry->bytes.count; i++) {
+        const InterfaceTerm *term = &entry->bytes.at[i];
+        text_printf(out, "%s{\"coefficient\": %" PRId64 ", \"of\": [", i ? ", " : "",
+                    term->coefficient);
+        bool first = true;
+        for (int s = 0; s < INTERFACE_SYMBOLS; s++)
+            for (int p = 0; p < term->powers[s]; p++) {
+                text_puts(out, first ? "" : ", ");
+                print_string(out, s ? graph->axes.at[s - 1].name : "batch");
+                first = false;
+            }
+        text_puts(out, "]}");
+    }
+    text_puts(out, "]");
+}
+
 static void print_function(const Interface *in, const InterfaceFunction *entry, Text *out) {
     const LFunction *f = in->module->functions.at[entry->function];
     const char *const *names = identifier_args(out->arena, f);
@@ -180,7 +200,9 @@ static void print_function(const Interface *in, const InterfaceFunction *entry, 
                     arg->pointer ? "true" : "false", arg->written ? "true" : "false",
                     arg->nullable ? "true" : "false");
     }
-    text_puts(out, "]}");
+    text_puts(out, "]");
+    print_bytes(in->graph, entry, out);
+    text_puts(out, "}");
 }
 
 static bool emit(const Interface *in, const BackendOptions *options, Text *out, Diags *diags) {

@@ -36,9 +36,19 @@ typedef struct InterfaceArg {
     int slot;
 } InterfaceArg;
 
+/* coefficient · batch^powers[0] · Π steps of axis a^powers[1 + a] */
+enum { INTERFACE_SYMBOLS = 17 };
+typedef struct InterfaceTerm {
+    int64_t coefficient;
+    unsigned char powers[INTERFACE_SYMBOLS];
+} InterfaceTerm;
+
 typedef struct InterfaceFunction {
     int function; /* in module->functions; its arguments in order: */
     VEC(InterfaceArg) args;
+    VEC(InterfaceTerm)
+    bytes; /* of one that tells a size: what it adds up, within any budget; a fixed
+              or slow axis counts by its steps */
 } InterfaceFunction;
 
 /* One variable of the state file: `lags` rows, oldest first. Only export_state and import_state
@@ -63,7 +73,7 @@ typedef struct Interface {
     int export_state,
         import_state; /* between the state buffer and plain [lags, batch, count] rows per state */
     int loss, loss_work, grad, grad_work; /* of training and evaluation */
-    int reset_work;   /* -1 too where reset takes no workspace */
+    int reset_work;                       /* -1 too where reset takes no workspace */
     const char *no_step;
     int step_axis;   /* the run axis that a step goes along; -1 */
     int64_t latency; /* steps before the first outputs of a step */

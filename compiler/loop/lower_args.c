@@ -581,6 +581,7 @@ void lower_refuse_size(Fn *fn) {
 void lower_return_size(Fn *fn, Size size) {
     LoopModule *m = fn->lower->module;
     LBlock *out = &fn->fn->body;
+    lower_describe_size(fn, size);
     lower_refuse_size(fn);
     LExpr *large = lower_too_large(fn, size);
     if (large) loop_return(m, &loop_if(m, out, large)->body, loop_int(m, -1));

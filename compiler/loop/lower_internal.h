@@ -7,7 +7,7 @@
 
 /* A size in elements or bytes: Σ coefficient · Π symbol^power. Symbol 0 is the batch, symbol 1+a
  * the array extent of axis a. Kept as a polynomial so that sizes print as short expressions. */
-enum { MAX_SYMBOLS = 17 };
+enum { MAX_SYMBOLS = INTERFACE_SYMBOLS };
 typedef struct Monomial {
     int64_t coefficient;
     unsigned char power[MAX_SYMBOLS];
@@ -287,6 +287,7 @@ LBlock *lower_going_on(Fn *fn, LBlock *out, LExpr *b);
 /* A mask: these bytes may be more than 63 bits hold; NULL: they never are. */
 LExpr *lower_too_large(Fn *fn, Size size);
 void lower_refuse_size(Fn *fn);            /* -1 when an argument is out of range */
+void lower_describe_size(Fn *fn, Size size); /* for the manifest */
 void lower_return_size(Fn *fn, Size size); /* -1 when an argument or the size is out of range */
 int lower_finish(Fn *fn);                  /* its number in interface->functions */
 const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step);

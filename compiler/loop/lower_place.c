@@ -46,6 +46,16 @@ Size size_times(Size a, Size b) {
     return out;
 }
 
+void lower_describe_size(Fn *fn, Size size) {
+    Interface *in = fn->lower->interface_;
+    InterfaceFunction *described = &in->functions.at[in->functions.count - 1];
+    for (int i = 0; i < size.count; i++) {
+        InterfaceTerm term = {.coefficient = size.terms[i].coefficient};
+        memcpy(term.powers, size.terms[i].power, sizeof term.powers);
+        vec_push(fn->lower->arena, &described->bytes, term);
+    }
+}
+
 LExpr *size_expr(Fn *fn, Size size) {
     LoopModule *m = fn->lower->module;
     LExpr *sum = loop_int(m, 0);

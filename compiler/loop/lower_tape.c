@@ -487,6 +487,7 @@ void lower_tape_sizes(Fn *fn, Size whole, int64_t budget) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     LBlock *out = &fn->fn->body;
+    lower_describe_size(fn, whole);
     lower_refuse_size(fn);
     LExpr *large = lower_too_large(fn, whole);
     LBlock *fits = large ? &loop_if(m, out, loop_op(m, SOP_MNOT, large, NULL, NULL))->body : out;

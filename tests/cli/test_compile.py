@@ -1,4 +1,5 @@
 """The command line apart from `run`: statuses, messages, files that appear whole or not at all."""
+import json
 import os
 import subprocess
 
@@ -158,6 +159,36 @@ class Input(Case):
             header = file.read()
         self.assertIn("for training", header)
         self.assertIn("Net_grad(", header)
+
+
+class Sizes(Case):
+    def test_manifest(self):
+        """The bytes that the manifest adds up are those that the function tells."""
+        self.write("m.rnn", MODEL)
+        options = ["--mode=train", "--prefix=net", "m.rnn"]
+        self.rnnc(*options, "-o", "m.c")
+        manifest = json.loads(self.rnnc(*options, "--emit=manifest")[0])
+        functions = {f["name"]: f for f in manifest["functions"]}
+        steps = [a["name"] + "_steps" for a in manifest["axes"]]
+        sizes = {n: f for n, f in functions.items() if n.endswith("_work_bytes")}
+        self.assertIn("grad_work_bytes", sizes)
+        calls = "".join('printf("%%lld ", (long long)net_%s(%s));' %
+                        (n, ", ".join("3" if a["name"] == "batch" else "7" for a in f["args"]))
+                        for n, f in sizes.items())
+        self.write("main.c", '#include <stdio.h>\n#include "m.h"\nint main(void) { %s return 0; }\n'
+                   % calls)
+        subprocess.run([*os.environ.get("CC", "cc").split(), "-w", "m.c", "main.c", "-o", "main"],
+                       cwd=self.folder, check=True)
+        told = subprocess.run([self.path("main")], stdout=subprocess.PIPE, text=True, check=True)
+        for name, got in zip(sizes, told.stdout.split()):
+            want = 0
+            for term in sizes[name]["bytes"]:
+                product = term["coefficient"]
+                for of in term["of"]:
+                    product *= 3 if of == "batch" else 7
+                want += product
+            self.assertEqual(int(got), want, name)
+        self.assertTrue(steps)
 
 
 class Output(Case):

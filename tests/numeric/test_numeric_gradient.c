@@ -1,13 +1,13 @@
 /* Gradients of the numeric programs against central differences of fourth order, in double, by the
  * interpreter: of parameters and inputs, from the losses and a random upstream gradient of every
- * output. An element whose differences of two step sizes disagree stands at a kink, and is counted.
- */
+ * output; and the gradients of these gradients, which are graphs like any other. An element whose
+ * differences of two step sizes disagree stands at a kink, and is counted. */
 #include "differences.h"
 
 #include "list.h"
 #include "numeric.h"
 
-enum { MOST = 400, ELEMENTS = 6 };
+enum { MOST = 400, ELEMENTS = 6, SECOND_ELEMENTS = 2 };
 
 /* False: the graph has an operation without gradient, said with its place. */
 static bool refused(const Diags *diags) {
@@ -17,9 +17,54 @@ static bool refused(const Diags *diags) {
     return diags->errors > 0;
 }
 
-static void gradients_of(Test *test, const Case *one, int64_t batch, int64_t steps, int count,
-                         int counts[3]) {
+/* The gradient's graph as a model: its outputs differ by sequence as all outputs may, and its
+ * inputs are inputs. */
+static Graph *as_model(Graph *graph) {
+    for (int o = 0; o < graph->outputs.count; o++) {
+        graph->outputs.at[o].shared = false;
+        graph->outputs.at[o].kind = PORT_MODEL;
+    }
+    for (int i = 0; i < graph->inputs.count; i++) graph->inputs.at[i].kind = PORT_MODEL;
+    graph->losses.count = 0;
+    return graph;
+}
+
+/* The gradient of one graph, checked; NULL where it has none. */
+static Graph *gradient_of(Test *test, const char *what, Graph *graph, int64_t batch, int64_t steps,
+                          int count, int elements, int counts[3]) {
     static const int64_t ragged[] = {4, 1, 3};
+    Data *data = data_new(test->arena, graph, batch, steps, ragged, count, 17);
+    for (int i = 0; i < graph->inputs.count; i++) {
+        const GraphPort *port = &graph->inputs.at[i];
+        int64_t row = data->batch * shape_count(port->type.shape);
+        for (int64_t k = 0; port->type.pointer && k < port_count(data, port); k++)
+            data->inputs[i][k] =
+                port->type.pointer == PTR_POS ? 0 : (double)((5 * k + 1) % (k / row + 1) - 1);
+    }
+    InterpCall call = {.batch = data->batch,
+                       .lengths = data->lengths,
+                       .inputs = (const double **)data->inputs,
+                       .params = (const double **)data->params,
+                       .seed = 5};
+    const AdjointOptions how = differences_options(test->arena, graph, &call);
+    Gradient gradient;
+    Diags *diags = diags_new(test->arena);
+    if (!gradient_build(graph, &how, true, &gradient, diags)) {
+        Text text = text_new(test->arena);
+        diags_render(diags, false, &text);
+        counts[1]++;
+        test_expect(test, what, refused(diags) ? NULL : text_string(&text));
+        return NULL;
+    }
+    Differences found = differences_check(test->arena, &gradient, &call, elements, 3);
+    test_expect(test, what, found.result == DIFFERENCES_WRONG ? found.words : NULL);
+    counts[0] += found.checked;
+    counts[2] += found.kinks;
+    return gradient.graph;
+}
+
+static void gradients_of(Test *test, const Case *one, int64_t batch, int64_t steps, int count,
+                         int counts[2][3]) {
     Options *options = ARENA_NEW(test->arena, Options);
     options->file = one->file;
     options->model = one->model;
@@ -32,37 +77,15 @@ static void gradients_of(Test *test, const Case *one, int64_t batch, int64_t ste
     if (!compilation_run(c, STAGE_GRAPH)) return; /* it has sizes that only its user gives */
     const char *what = arena_printf(test->arena, "%s, B %lld, T %lld", one->what, (long long)batch,
                                     (long long)steps);
-    Data *data = data_new(test->arena, c->graph, batch, steps, ragged, count, 17);
-    for (int i = 0; i < c->graph->inputs.count; i++) {
-        const GraphPort *port = &c->graph->inputs.at[i];
-        int64_t row = data->batch * shape_count(port->type.shape);
-        for (int64_t k = 0; port->type.pointer && k < port_count(data, port); k++)
-            data->inputs[i][k] =
-                port->type.pointer == PTR_POS ? 0 : (double)((5 * k + 1) % (k / row + 1) - 1);
-    }
-    InterpCall call = {.batch = data->batch,
-                       .lengths = data->lengths,
-                       .inputs = (const double **)data->inputs,
-                       .params = (const double **)data->params,
-                       .seed = 5};
-    const AdjointOptions how = differences_options(test->arena, c->graph, &call);
-    Gradient gradient;
-    Diags *diags = diags_new(test->arena);
-    if (!gradient_build(c->graph, &how, true, &gradient, diags)) {
-        Text text = text_new(test->arena);
-        diags_render(diags, false, &text);
-        counts[1]++;
-        test_expect(test, what, refused(diags) ? NULL : text_string(&text));
-        return;
-    }
-    Differences found = differences_check(test->arena, &gradient, &call, ELEMENTS, 3);
-    test_expect(test, what, found.result == DIFFERENCES_WRONG ? found.words : NULL);
-    counts[0] += found.checked;
-    counts[2] += found.kinks;
+    Graph *gradient = gradient_of(test, what, c->graph, batch, steps, count, ELEMENTS, counts[0]);
+    if (!gradient || count == 0) return;
+    what = arena_printf(test->arena, "the gradient of %s", what);
+    (void)gradient_of(test, what, as_model(gradient), batch, steps, count, SECOND_ELEMENTS,
+                      counts[1]);
 }
 
 static void open_case(const Case *list, int number, int64_t batch, int64_t steps, int count,
-                      int counts[3], int *failures) {
+                      int counts[2][3], int *failures) {
     Test test;
     TEST_OPEN(&test);
     gradients_of(&test, &list[number], batch, steps, count, counts);
@@ -76,7 +99,7 @@ static void programs(void **state) {
     Test test;
     TEST_OPEN(&test);
     int count = list_folder(test.arena, "tests/numeric/programs", false, list, MOST);
-    int counts[3] = {0}, failures = 0;
+    int counts[2][3] = {{0}}, failures = 0;
     for (int i = 0; i < count; i++) {
         if (getenv("NUMERIC_MODEL") && !strstr(list[i].what, getenv("NUMERIC_MODEL"))) continue;
         if (list[i].mode != MODE_INFER || (list[i].swept && list[i].defines->value != 3)) continue;
@@ -84,10 +107,13 @@ static void programs(void **state) {
         open_case(list, i, 1, 1, 0, counts, &failures);
         open_case(list, i, 2, 0, 0, counts, &failures);
     }
-    print_message("%d elements compared, %d at kinks; %d models without a gradient\n", counts[0],
-                  counts[2], counts[1]);
+    for (int order = 0; order < 2; order++) {
+        print_message("%s: %d elements compared, %d at kinks; %d models without a gradient\n",
+                      order ? "of gradients" : "gradients", counts[order][0], counts[order][2],
+                      counts[order][1]);
+        test_expect(&test, "kinks", counts[order][2] * 20 <= counts[order][0] ? NULL : "too many");
+    }
     test_expect(&test, "gradients", failures ? "differ" : NULL);
-    test_expect(&test, "kinks", counts[2] * 20 <= counts[0] ? NULL : "too many");
     test_close(&test);
 }
 
