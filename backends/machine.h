@@ -38,12 +38,14 @@ typedef struct Machine {
      * reported to `diags`. */
     bool (*emit)(const Interface *interface_, const MachineOptions *options, MachineKind kind,
                  Text *out, Diags *diags);
-    /* An object in memory, ready to be called; NULL with the reason in *why. The arena ends it if
-     * `unload` does not. */
-    void *(*load)(Arena *arena, const MachineOptions *options, const char *object, size_t size,
-                  const char **why);
-    void *(*symbol)(void *loaded, const char *name); /* NULL: there is none */
-    void (*unload)(void *loaded);
+    /* The model in memory, for `symbol`; NULL with the reason in *why. The arena ends it if `close`
+     * does not; all arguments must stay as long. */
+    void *(*open)(Arena *arena, const Interface *interface_, const MachineOptions *options,
+                  Diags *diags, const char **why);
+    /* CALLS_call_N of function N of the interface; compiled when it is first asked for. NULL after
+     * an error, reported to `diags`. */
+    void *(*symbol)(void *opened, int function);
+    void (*close)(void *opened);
 } Machine;
 
 /* NULL with the reason in *why where LLVM is not built in. */

@@ -45,14 +45,11 @@ static void add_trampolines(const Interface *in, Text *out) {
     }
 }
 
-/* By LLVM, in memory. */
+/* By LLVM, in memory: each function when it is first called. */
 static bool build_machine(Compiled *r, Compilation *c) {
-    Text object = text_new(c->arena);
     const char *why = "";
     MachineOptions options = compilation_machine(c, true);
-    if (!r->machine->emit(r->in, &options, MACHINE_OBJECT, &object, c->diags)) return false;
-    r->handle = r->machine->load(c->arena, &options, object.at, object.length, &why);
-    compilation_time(c, "llvm: load", &c->stage_since);
+    r->handle = r->machine->open(c->arena, r->in, &options, c->diags, &why);
     if (!r->handle) text_printf(&c->log, "rnnc: error: cannot load the compiled model: %s\n", why);
     return r->handle != NULL;
 }
@@ -136,8 +133,8 @@ static void *port_array(const Compiled *r, int index, ArgRole role, int slot) {
 }
 
 void *compiled_symbol(const Compiled *r, int index) {
-    const char *name = arena_printf(r->in->module->arena, "rnnc_call_%d", index);
-    return r->machine ? r->machine->symbol(r->handle, name) : dlsym(r->handle, name);
+    if (r->machine) return r->machine->symbol(r->handle, index);
+    return dlsym(r->handle, arena_printf(r->in->module->arena, "rnnc_call_%d", index));
 }
 
 int64_t compiled_call(Compiled *r, int index) {
@@ -146,6 +143,7 @@ int64_t compiled_call(Compiled *r, int index) {
     Trampoline trampoline;
     void *symbol = compiled_symbol(r, index);
     memcpy(&trampoline, &symbol, sizeof trampoline);
+    if (!symbol) return -1; /* no status; c->diags has why */
     void **args = ARENA_ARRAY(data->arena, function->args.count + 1, void *);
     int64_t *scalars = ARENA_ARRAY(data->arena, function->args.count + 1, int64_t);
     for (int i = 0; i < function->args.count; i++) {
@@ -489,7 +487,7 @@ const char *run_c_name(const Compiled *r) {
 }
 
 void run_c_close(Compiled *r) {
-    if (r->handle && r->machine) r->machine->unload(r->handle);
+    if (r->handle && r->machine) r->machine->close(r->handle);
     if (r->handle && !r->machine) dlclose(r->handle);
     r->handle = NULL;
 }

@@ -22,9 +22,10 @@ typedef struct Side {
     TrainEngine *engine;
     Compilation *c;
     const Interface *in;
-    const Graph *graph;    /* as written, in this mode */
-    const int *axis;       /* [graph->axes]: that of the batch; NULL: the same */
-    Trampoline *functions; /* [in->functions] */
+    const Graph *graph; /* as written, in this mode */
+    const int *axis;    /* [graph->axes]: that of the batch; NULL: the same */
+    Compiled *compiled;
+    Trampoline *functions; /* [in->functions]; NULL: not called yet */
     void ***args;          /* the same: room for the arguments of a call */
     int64_t **scalars;     /* the same */
     Room weights, state, work;
@@ -113,6 +114,11 @@ static int64_t call(Side *side, int index) {
         case ROLE_AT: args[i] = NULL; break;
         }
     }
+    if (!side->functions[index]) {
+        void *symbol = compiled_symbol(side->compiled, index);
+        memcpy(&side->functions[index], &symbol, sizeof symbol);
+        if (!symbol) return -1; /* no status; c->diags has why */
+    }
     return side->functions[index](args);
 }
 
@@ -178,13 +184,12 @@ static bool open_side(Side *side, ExitStatus *status) {
     Compiled *compiled = run_c_open(side->c, status);
     if (!compiled) return false;
     int count = in->functions.count;
+    side->compiled = compiled;
     side->engine->by = run_c_name(compiled);
     side->functions = ARENA_ARRAY(arena, count, Trampoline);
     side->args = ARENA_ARRAY(arena, count, void **);
     side->scalars = ARENA_ARRAY(arena, count, int64_t *);
     for (int f = 0; f < count; f++) {
-        void *symbol = compiled_symbol(compiled, f);
-        memcpy(&side->functions[f], &symbol, sizeof symbol);
         int args = in->functions.at[f].args.count + 1;
         side->args[f] = ARENA_ARRAY(arena, args, void *);
         side->scalars[f] = ARENA_ARRAY(arena, args, int64_t);

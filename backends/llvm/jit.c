@@ -1,19 +1,25 @@
-/* An object in memory, linked by ORC into this process. */
+/* Code in memory: each function becomes an object when it is first asked for, which ORC links into
+ * this process. */
 #include "llvm.h"
 
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
 
-typedef struct Loaded {
+typedef struct Opened {
     LLVMOrcLLJITRef jit;
-} Loaded;
+    Arena *arena;
+    const Interface *interface_;
+    MachineOptions options;
+    Diags *diags;
+    void **symbols; /* [interface_->functions]; NULL: not yet */
+} Opened;
 
-void llvm_unload(void *what) {
-    Loaded *loaded = what;
-    if (!loaded->jit) return;
-    LLVMErrorRef error = LLVMOrcDisposeLLJIT(loaded->jit);
+void llvm_close(void *what) {
+    Opened *opened = what;
+    if (!opened->jit) return;
+    LLVMErrorRef error = LLVMOrcDisposeLLJIT(opened->jit);
     if (error) LLVMConsumeError(error);
-    loaded->jit = NULL;
+    opened->jit = NULL;
 }
 
 static bool failed(LLVMErrorRef error, Arena *arena, const char **why) {
@@ -24,38 +30,54 @@ static bool failed(LLVMErrorRef error, Arena *arena, const char **why) {
     return true;
 }
 
-void *llvm_load(Arena *arena, const MachineOptions *options, const char *object, size_t size,
-                const char **why) {
-    Loaded *loaded = ARENA_NEW(arena, Loaded);
-    arena_own(arena, llvm_unload, loaded);
+void *llvm_open(Arena *arena, const Interface *interface_, const MachineOptions *options,
+                Diags *diags, const char **why) {
+    Opened *opened = ARENA_NEW(arena, Opened);
+    *opened = (Opened){.arena = arena,
+                       .interface_ = interface_,
+                       .options = *options,
+                       .diags = diags,
+                       .symbols = ARENA_ARRAY(arena, interface_->functions.count + 1, void *)};
+    arena_own(arena, llvm_close, opened);
     LLVMTargetMachineRef machine = llvm_target(options, arena, why);
     if (!machine) return NULL;
     LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
     LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(
         builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine));
-    if (failed(LLVMOrcCreateLLJIT(&loaded->jit, builder), arena, why)) {
-        loaded->jit = NULL;
+    if (failed(LLVMOrcCreateLLJIT(&opened->jit, builder), arena, why)) {
+        opened->jit = NULL;
         return NULL;
     }
-    LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(loaded->jit);
     /* For memcpy and memset. */
     LLVMOrcDefinitionGeneratorRef process;
-    LLVMErrorRef error = LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(
-        &process, LLVMOrcLLJITGetGlobalPrefix(loaded->jit), NULL, NULL);
-    if (!error) LLVMOrcJITDylibAddGenerator(library, process);
-    if (!error)
-        error = LLVMOrcLLJITAddObjectFile(
-            loaded->jit, library,
-            LLVMCreateMemoryBufferWithMemoryRangeCopy(object, size, "model.o"));
-    if (!failed(error, arena, why)) return loaded;
-    llvm_unload(loaded);
-    return NULL;
+    if (failed(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(
+                   &process, LLVMOrcLLJITGetGlobalPrefix(opened->jit), NULL, NULL),
+               arena, why)) {
+        llvm_close(opened);
+        return NULL;
+    }
+    LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(opened->jit), process);
+    return opened;
 }
 
-void *llvm_symbol(void *what, const char *name) {
-    Loaded *loaded = what;
+void *llvm_symbol(void *what, int function) {
+    Opened *opened = what;
+    Text object = text_new(opened->arena);
+    const char *why = "";
     LLVMOrcExecutorAddress address = 0;
-    LLVMErrorRef error = LLVMOrcLLJITLookup(loaded->jit, &address, name);
-    if (error) LLVMConsumeError(error);
-    return error ? NULL : (void *)(uintptr_t)address;
+    if (opened->symbols[function]) return opened->symbols[function];
+    if (!llvm_emit_part(opened->interface_, &opened->options, function, MACHINE_OBJECT, &object,
+                        opened->diags))
+        return NULL;
+    const char *name = arena_printf(opened->arena, "%s_call_%d", opened->options.calls, function);
+    LLVMErrorRef error = LLVMOrcLLJITAddObjectFile(
+        opened->jit, LLVMOrcLLJITGetMainJITDylib(opened->jit),
+        LLVMCreateMemoryBufferWithMemoryRangeCopy(object.at, object.length, name));
+    if (!error) error = LLVMOrcLLJITLookup(opened->jit, &address, name);
+    if (failed(error, opened->arena, &why)) {
+        diag_error(opened->diags, "internal", (Span){0}, "cannot link %s: %s", name, why);
+        return NULL;
+    }
+    if (opened->options.stage) opened->options.stage(opened->options.user, "llvm: link");
+    return opened->symbols[function] = (void *)(uintptr_t)address;
 }

@@ -77,19 +77,23 @@ LLVMValueRef llvm_room(EmitLlvm *e, LLVMTypeRef type, const char *name);
 void llvm_declare(EmitLlvm *e, int function);
 void llvm_define(EmitLlvm *e, int function);
 
-/* module.c. The whole module, checked; NULL after a defect. The caller owns it. */
+/* module.c. The whole module, checked; or, with `only` not negative, what calls function `only` of
+ * the interface, and what it needs, seen by nobody else. NULL after a defect. The caller owns it.
+ */
 LLVMModuleRef llvm_module(LLVMContextRef context, const Interface *interface_,
-                          const MachineOptions *options, Arena *arena, Diags *diags);
+                          const MachineOptions *options, int only, Arena *arena, Diags *diags);
 
 /* machine.c. The processor of the options; NULL with the reason in *why. */
 LLVMTargetMachineRef llvm_target(const MachineOptions *options, Arena *arena, const char **why);
 bool llvm_emit(const Interface *interface_, const MachineOptions *options, MachineKind kind,
                Text *out, Diags *diags);
+bool llvm_emit_part(const Interface *interface_, const MachineOptions *options, int only,
+                    MachineKind kind, Text *out, Diags *diags);
 
 /* jit.c */
-void *llvm_load(Arena *arena, const MachineOptions *options, const char *object, size_t size,
-                const char **why);
-void *llvm_symbol(void *loaded, const char *name);
-void llvm_unload(void *loaded);
+void *llvm_open(Arena *arena, const Interface *interface_, const MachineOptions *options,
+                Diags *diags, const char **why);
+void *llvm_symbol(void *opened, int function);
+void llvm_close(void *opened);
 
 #endif

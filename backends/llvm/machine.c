@@ -95,6 +95,11 @@ static void tell(const MachineOptions *options, const char *stage) {
 
 bool llvm_emit(const Interface *interface_, const MachineOptions *options, MachineKind kind,
                Text *out, Diags *diags) {
+    return llvm_emit_part(interface_, options, -1, kind, out, diags);
+}
+
+bool llvm_emit_part(const Interface *interface_, const MachineOptions *options, int only,
+                    MachineKind kind, Text *out, Diags *diags) {
     const char *why = NULL;
     Held *held = ARENA_NEW(out->arena, Held);
     arena_own(out->arena, end, held);
@@ -104,7 +109,7 @@ bool llvm_emit(const Interface *interface_, const MachineOptions *options, Machi
         return false;
     }
     held->context = LLVMContextCreate();
-    held->module = llvm_module(held->context, interface_, options, out->arena, diags);
+    held->module = llvm_module(held->context, interface_, options, only, out->arena, diags);
     bool good = held->module != NULL;
     if (good) {
         LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(held->machine);

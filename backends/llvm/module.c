@@ -115,8 +115,26 @@ static void describe(EmitLlvm *e, LLVMValueRef function, const MachineOptions *o
                             LLVMCreateEnumAttribute(e->context, nounwind, 0));
 }
 
+static void find_needed(const LoopModule *module, int function, bool *needed);
+
+static void find_calls(const LoopModule *module, const LBlock *block, bool *needed) {
+    for (int i = 0; i < block->count; i++) {
+        const LStmt *s = block->at[i];
+        if (s->kind == LS_CALL) find_needed(module, s->callee, needed);
+        find_calls(module, &s->body, needed);
+        find_calls(module, &s->otherwise, needed);
+    }
+}
+
+/* The function and those that it calls. */
+static void find_needed(const LoopModule *module, int function, bool *needed) {
+    if (needed[function]) return;
+    needed[function] = true;
+    find_calls(module, &module->functions.at[function]->body, needed);
+}
+
 LLVMModuleRef llvm_module(LLVMContextRef context, const Interface *interface_,
-                          const MachineOptions *options, Arena *arena, Diags *diags) {
+                          const MachineOptions *options, int only, Arena *arena, Diags *diags) {
     const LoopModule *module = interface_->module;
     EmitLlvm e = {.module = module, .arena = arena, .diags = diags, .context = context};
     int errors = diags->errors;
@@ -127,11 +145,21 @@ LLVMModuleRef llvm_module(LLVMContextRef context, const Interface *interface_,
     LLVMMetadataRef word = LLVMMDStringInContext2(context, ident, strlen(ident));
     LLVMAddNamedMetadataOperand(
         e.out, "llvm.ident", LLVMMetadataAsValue(context, LLVMMDNodeInContext2(context, &word, 1)));
-    params(&e, interface_);
-    for (int i = 0; i < module->functions.count; i++) llvm_declare(&e, i);
-    for (int i = 0; i < module->functions.count; i++) llvm_define(&e, i);
+    bool *needed = ARENA_ARRAY(arena, module->functions.count + 1, bool);
+    if (only >= 0)
+        find_needed(module, interface_->functions.at[only].function, needed);
+    else
+        params(&e, interface_);
+    for (int i = 0; i < module->functions.count; i++) {
+        needed[i] = needed[i] || only < 0;
+        if (needed[i]) llvm_declare(&e, i);
+        if (needed[i] && only >= 0) LLVMSetLinkage(e.functions[i], LLVMInternalLinkage);
+    }
+    for (int i = 0; i < module->functions.count; i++)
+        if (needed[i]) llvm_define(&e, i);
     for (int i = 0; options->calls && i < interface_->functions.count; i++)
-        if (module->functions.at[interface_->functions.at[i].function]->exported)
+        if ((only < 0 || only == i) &&
+            module->functions.at[interface_->functions.at[i].function]->exported)
             add_call(&e, options->calls, i, interface_->functions.at[i].function);
     for (LLVMValueRef f = LLVMGetFirstFunction(e.out); f; f = LLVMGetNextFunction(f))
         if (!LLVMIsDeclaration(f)) describe(&e, f, options);

@@ -3,4 +3,4 @@
 
 extern const Machine rnnc_machine __attribute__((visibility("default")));
 const Machine rnnc_machine = {MACHINE_LAYOUT, arena_is_single, llvm_emit,
-                              llvm_load,      llvm_symbol,     llvm_unload};
+                              llvm_open,      llvm_symbol,     llvm_close};

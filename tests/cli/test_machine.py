@@ -159,7 +159,7 @@ class Machine(Case):
         # Without a compiler in reach it runs all the same.
         _, err = self.rnnc(*args, "--out", "y=y.npy", "--time-passes", env={"CC": "/nowhere/cc", "PATH": ""})
         self.assertEqual(self.read("y.npy"), self.read("c.npy"))
-        for stage in ("llvm: module", "llvm: passes", "llvm: code", "llvm: load"):
+        for stage in ("llvm: module", "llvm: passes", "llvm: code", "llvm: link"):
             self.assertRegex(err, stage + r" +[0-9.]+ ms")
 
     @staticmethod

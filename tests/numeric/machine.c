@@ -1,4 +1,5 @@
-/* Models as machine code in memory, by backends/llvm: each is an object of its own. */
+/* Models as machine code in memory, by backends/llvm: each function an object of its own, compiled
+ * when it is first called. */
 #include "numeric.h"
 
 #include "backends/machine.h"
@@ -19,11 +20,10 @@ static bool call_machine(Engine *engine, Arena *arena, const Built *built, int i
     int64_t *scalars = ARENA_ARRAY(arena, count + 1, int64_t);
     for (int m = 0; m < code->count; m++)
         if (code->models[m] == built) loaded = code->loaded[m];
-    const char *name = arena_printf(arena, "rnnc_call_%d", index);
-    void *symbol = loaded ? code->machine->symbol(loaded, name) : NULL;
+    void *symbol = loaded ? code->machine->symbol(loaded, index) : NULL;
     int64_t (*call)(void *const *args);
     if (!symbol) {
-        *error = arena_printf(arena, "there is no symbol %s", name);
+        *error = arena_printf(arena, "there is no code of %s", function->name);
         return false;
     }
     memcpy(&call, &symbol, sizeof call);
@@ -38,7 +38,7 @@ static bool call_machine(Engine *engine, Arena *arena, const Built *built, int i
 static void close_machine(Engine *engine) {
     const Code *code = engine->handle;
     for (int m = 0; m < code->count; m++)
-        if (code->loaded[m]) code->machine->unload(code->loaded[m]);
+        if (code->loaded[m]) code->machine->close(code->loaded[m]);
 }
 
 Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,
@@ -63,13 +63,8 @@ Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *mod
                                   .level = compiler->flags[0][2] - '0',
                                   .calls = "rnnc",
                                   .version = "test"};
-        Text object = text_new(arena);
-        if (!code->machine->emit(built->in, &options, MACHINE_OBJECT, &object, built->c->diags)) {
-            const Diags *diags = built->c->diags;
-            *error = diags->list.count ? diags->list.at[diags->list.count - 1]->message : "?";
-        } else {
-            code->loaded[m] = code->machine->load(arena, &options, object.at, object.length, error);
-        }
+        code->loaded[m] = code->machine->open(arena, built->in, &options, built->c->diags, &why);
+        if (!code->loaded[m]) *error = why;
     }
     if (!*error) return engine;
     close_machine(engine);
