@@ -21,6 +21,7 @@ SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 SANDEFS := -DRNNC_ARENA_MALLOC -DRNNC_VERIFY_EACH
 endif
 PREFIX ?= /usr/local
+VERSION = $(shell sed -n 's/^#define RNNC_VERSION "\(.*\)"/\1/p' compiler/options.h)
 export RNNC_DATA ?= ../shared/data
 
 Q := $(if $(V),,@)
@@ -192,6 +193,7 @@ check: $(BUILD)/rnnc $(MACHINE) $(TESTS) $(BUILD)/check
 	    'gradients by the interpreter=$(GRADIENTS) --dtype=f64 && $(GRADIENTS) --dtype=f32' \
 	    'gradients by C=CC="$(CC) $(SANFLAGS)"; export CC; \
 	        $(GRADIENTS) --backend=c --dtype=f64 && $(GRADIENTS) --backend=c --dtype=f32' \
+	    'embedding=RNNC=$(abspath $(BUILD))/rnnc CC="$(CC)" examples/embed/build.sh' \
 	    'hostile input=$(BUILD)/fuzz-replay tests/fuzz/corpus' \
 	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
 	    'what is emitted=$(EMITTED)' \
@@ -246,6 +248,10 @@ install: $(BUILD)/rnnc $(MACHINE) $(LIBRARY_RT)
 	    install -m 755 $(MACHINE) $(DESTDIR)$(PREFIX)/lib/rnnc/rnnc-llvm.so)
 	install -m 644 runtime/rnn_rt.h $(DESTDIR)$(PREFIX)/include/rnn_rt.h
 	install -m 644 $(LIBRARY_RT) $(DESTDIR)$(PREFIX)/lib/librnn_rt.a
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/lib/cmake/rnnc
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' runtime/rnn_rt.pc.in \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/rnn_rt.pc
+	install -m 644 runtime/rnncConfig.cmake $(DESTDIR)$(PREFIX)/lib/cmake/rnnc/rnncConfig.cmake
 
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/machine $(BUILD)/rnnc-llvm.so $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/said $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
