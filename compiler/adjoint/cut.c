@@ -317,6 +317,9 @@ static Graph *make_chunk(Cutter *c) {
     int count = graph->nodes.count, number_;
     memset(&p.graph->losses, 0, sizeof p.graph->losses);
     memset(&p.graph->carries, 0, sizeof p.graph->carries);
+    p.graph->axes.at =
+        arena_copy(p.arena, graph->axes.at, (size_t)graph->axes.count * sizeof *graph->axes.at);
+    p.graph->axes.at[c->cut->axis].fixed = 0; /* chunks are as long as they are */
     vec_push(p.arena, &p.graph->carries, (GraphCarry){name_of(p.graph->names, ""), c->cut->axis});
     int **rows = ARENA_ARRAY(p.arena, c->kept.count + 1, int *);
     for (int i = 0; i < c->kept.count; i++) {

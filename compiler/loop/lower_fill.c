@@ -438,8 +438,8 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
         for (int d = 0; d < port->index_count && !fn->step; d++)
             rows =
                 size_times(rows, size_symbol(1 + lower->graph->indices.at[port->indices[d]].axis));
-        int buffer = loop_buffer(
-            m, fn->fn,
+        int buffer = lower_caller_buffer(
+            fn,
             (LBuffer){.name = port->name,
                       .type = type,
                       .base = LB_ARG,

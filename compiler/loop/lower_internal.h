@@ -170,6 +170,8 @@ Size size_plus(Size a, Size b);
 Size size_symbol(int symbol);
 LExpr *size_expr(Fn *fn, Size size);
 LExpr *lower_offset(Fn *fn, Size bytes); /* in the workspace */
+/* An array of the caller: the buffer that it has already, or a new one. */
+int lower_caller_buffer(Fn *fn, LBuffer buffer);
 /* Places for all stored values in the workspace; returns its size in bytes. */
 Size place_values(Fn *fn, int work_argument); /* with the lengths of the axes */
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row);

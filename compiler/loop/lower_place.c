@@ -188,6 +188,19 @@ LExpr *lower_offset(Fn *fn, Size bytes) {
     return fn->base ? loop_add(fn->lower->module, fn->base, own) : own;
 }
 
+int lower_caller_buffer(Fn *fn, LBuffer buffer) {
+    for (int i = 0; i < fn->fn->buffers.count; i++) {
+        const LBuffer *known = &fn->fn->buffers.at[i];
+        bool whole = known->count->kind != LE_INT || known->count->integer != 1 ||
+                     (buffer.count->kind == LE_INT && buffer.count->integer == 1);
+        /* else it is only passed on */
+        if (known->base == LB_ARG && known->arg == buffer.arg && known->type == buffer.type &&
+            known->written == buffer.written && whole)
+            return i;
+    }
+    return loop_buffer(fn->lower->module, fn->fn, buffer);
+}
+
 /* One I64 a sequence in the workspace. */
 static int place_numbers(Fn *fn, int work_argument, const char *name, int rows, Size *bytes) {
     Lower *lower = fn->lower;

@@ -1,6 +1,6 @@
 /* A gradient that keeps one chunk of a sequence at a time: forward through all chunks, of which
  * only the rows before each stay; then, the last one first, each chunk again, and back through it.
- * The parts are schedules of their own (adjoint/cut.h); they share the memory for their values, and
+ * The parts are schedules of their own (adjoint/cut.h), and
  * meet in the arrays of a Tape. */
 #include "loop/lower_internal.h"
 
@@ -69,8 +69,15 @@ static int length_array(Fn *fn, Layout *layout) {
     return array(fn, layout, "length", loop_mul(m, fn->batch, loop_int(m, 8)), LT_I64);
 }
 
-/* All arrays, packed weights, and behind them the values of the parts, one over the other. With
- * `t` the buffers are made, and the parts; else only the size is found. */
+/* Whole lines. */
+static LExpr *lines(LoopModule *m, LExpr *bytes) {
+    LExpr *count = loop_op(m, SOP_DIV, loop_add(m, bytes, loop_int(m, 63)), loop_int(m, 64), NULL);
+    return loop_mul(m, count, loop_int(m, 64));
+}
+
+/* All arrays, packed weights, and behind them the values of each part: no buffer lies over another
+ * one, so that each pointer may be restrict. With `t` the buffers are made, and the parts; else
+ * only the size is found. */
 static LExpr *lay_out(Fn *fn, LowerTape *tape, LExpr *chunk, LExpr *chunks, int work_arg, Tape *t) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -90,7 +97,7 @@ static LExpr *lay_out(Fn *fn, LowerTape *tape, LExpr *chunk, LExpr *chunks, int 
         if (t) t->totals[i] = all;
         if (t) t->d_totals[i] = d;
     }
-    LExpr *bases[TAPE_PARTS], *most = loop_int(m, 0);
+    LExpr *bases[TAPE_PARTS];
     for (int p = 0; p < TAPE_PARTS; p++) {
         Lower *own = tape->parts[p];
         bases[p] = layout.bytes;
@@ -113,10 +120,10 @@ static LExpr *lay_out(Fn *fn, LowerTape *tape, LExpr *chunk, LExpr *chunks, int 
         }
         part.base = layout.bytes;
         if (work_arg >= 0) tape->sizes[p] = place_values(&part, work_arg);
-        most = lower_op(lower, SOP_MAX, most, size_expr(&part, tape->sizes[p]));
+        layout.bytes = loop_add(m, layout.bytes, lines(m, size_expr(&part, tape->sizes[p])));
         if (t) t->parts[p] = part;
     }
-    return loop_add(m, layout.bytes, most);
+    return layout.bytes;
 }
 
 /* --- what goes in --- */
@@ -421,14 +428,14 @@ int lower_tape_function(Lower *lower) {
     fn.fn->exported = false;
     fn.sequence = true;
     int params = -1, work_arg = -1;
+    int64_t fixed = lower->graph->axes.at[tape->axis].fixed;
+    if (fixed) fn.extent[tape->axis] = loop_int(m, fixed); /* the size of arrays goes by it */
     for (int i = 0; i < of.args.count; i++) {
         const InterfaceArg *arg = &of.args.at[i];
         int at = lower_arg(&fn, arg->role, arg->slot);
         if (arg->role == ROLE_PARAMS) params = lower_params_buffer(&fn);
         if (arg->role == ROLE_WORK) work_arg = at;
     }
-    int64_t fixed = lower->graph->axes.at[tape->axis].fixed;
-    if (fixed) fn.extent[tape->axis] = loop_int(m, fixed);
     LExpr *chunk = loop_var(
         m, fn.fn, loop_arg_scalar(m, fn.fn, "chunk_steps", LT_I64, "positions of a chunk"));
     LExpr *chunks =
@@ -461,20 +468,23 @@ void lower_tape_call(Fn *fn, LBlock *out, int callee, int bytes_arg) {
                 loop_int_of(m, LT_I32, LOOP_BAD_SPACE));
     VEC(LExpr *) args = {0};
     const LFunction *called = m->functions.at[callee];
+    const InterfaceFunction *own =
+        &lower->interface_->functions.at[lower->interface_->functions.count - 1];
     for (int i = 0; i < fn->fn->args.count; i++) {
         const LArg *arg = &fn->fn->args.at[i];
         if (!arg->pointer) {
             vec_push(lower->arena, &args, loop_var(m, fn->fn, arg->var));
             continue;
         }
-        int buffer = loop_buffer(m, fn->fn,
-                                 (LBuffer){.name = arg->name,
-                                           .type = arg->type == LT_VOID ? LT_I8 : arg->type,
-                                           .base = LB_ARG,
-                                           .arg = i,
-                                           .offset = loop_int(m, 0),
-                                           .count = loop_int(m, 1),
-                                           .written = called->args.at[i].written});
+        int buffer = loop_buffer(
+            m, fn->fn,
+            (LBuffer){.name = arg->name,
+                      .type = arg->type == LT_VOID ? LT_I8 : arg->type,
+                      .base = LB_ARG,
+                      .arg = i,
+                      .offset = loop_int(m, 0),
+                      .count = own->args.at[i].role == ROLE_LENGTHS ? fn->batch : loop_int(m, 1),
+                      .written = called->args.at[i].written});
         vec_push(lower->arena, &args, loop_load(m, fn->fn, buffer, loop_int(m, 0), 1, false));
     }
     vec_push(lower->arena, &args, loop_var(m, fn->fn, c.chunk));

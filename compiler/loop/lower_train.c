@@ -55,14 +55,13 @@ void lower_store_loss(Fn *fn, LBlock *out) {
     LoopModule *m = lower->module;
     if (!lower->graph->losses.count) return;
     int arg = lower_arg(fn, ROLE_LOSS, 0);
-    int buffer = loop_buffer(m, fn->fn,
-                             (LBuffer){.name = fn->fn->args.at[arg].name,
-                                       .type = lower->real,
-                                       .base = LB_ARG,
-                                       .arg = arg,
-                                       .offset = loop_int(m, 0),
-                                       .count = loop_int(m, 1),
-                                       .written = true});
+    int buffer = lower_caller_buffer(fn, (LBuffer){.name = fn->fn->args.at[arg].name,
+                                                   .type = lower->real,
+                                                   .base = LB_ARG,
+                                                   .arg = arg,
+                                                   .offset = loop_int(m, 0),
+                                                   .count = loop_int(m, 1),
+                                                   .written = true});
     LExpr *total = NULL;
     for (int i = 0; i < lower->graph->losses.count; i++) {
         LExpr *one = lower_let(fn, out, "one", one_loss(fn, out, i));
@@ -94,14 +93,13 @@ static void add_params(Fn *fn, LBlock *start) {
     LoopModule *m = lower->module;
     const Interface *in = lower->interface_;
     int arg = lower_arg(fn, ROLE_GRADS, 0);
-    int buffer = loop_buffer(m, fn->fn,
-                             (LBuffer){.name = name_of(lower->names, "d_param"),
-                                       .type = lower->real,
-                                       .base = LB_ARG,
-                                       .arg = arg,
-                                       .offset = loop_int(m, 0),
-                                       .count = loop_int(m, in->param_count),
-                                       .written = true});
+    int buffer = lower_caller_buffer(fn, (LBuffer){.name = name_of(lower->names, "d_param"),
+                                                   .type = lower->real,
+                                                   .base = LB_ARG,
+                                                   .arg = arg,
+                                                   .offset = loop_int(m, 0),
+                                                   .count = loop_int(m, in->param_count),
+                                                   .written = true});
     LBlock *out = &loop_if(m, start, given(fn, arg))->body;
     Row row = {.b = loop_int(m, 0)};
     for (int p = 0; p < lower->graph->params.count; p++) {
@@ -117,18 +115,17 @@ static void add_input(Fn *fn, LBlock *start, const GraphPort *port, const Value 
     Size rows = size_symbol(0);
     for (int d = 0; d < port->index_count; d++)
         rows = size_times(rows, size_symbol(1 + lower->graph->indices.at[port->indices[d]].axis));
-    int buffer = loop_buffer(
-        m, fn->fn,
-        (LBuffer){.name = fn->fn->args.at[arg].name,
-                  .type = lower->real,
-                  .base = LB_ARG,
-                  .arg = arg,
-                  .offset = loop_int(m, 0),
-                  .written = true,
-                  .count = fn->begin && port->index_count
-                               ? lower_all_steps(fn, value->count)
-                               : size_expr(fn, size_times(rows, size_constant(value->count))),
-                  .layout = lower_shape_text(lower, port, false)});
+    int buffer = lower_caller_buffer(
+        fn, (LBuffer){.name = fn->fn->args.at[arg].name,
+                      .type = lower->real,
+                      .base = LB_ARG,
+                      .arg = arg,
+                      .offset = loop_int(m, 0),
+                      .written = true,
+                      .count = fn->begin && port->index_count
+                                   ? lower_all_steps(fn, value->count)
+                                   : size_expr(fn, size_times(rows, size_constant(value->count))),
+                      .layout = lower_shape_text(lower, port, false)});
     LStmt *each = loop_for(m, fn->fn, &loop_if(m, start, given(fn, arg))->body, "b", loop_int(m, 0),
                            fn->batch, 1);
     Row row = {.b = loop_var(m, fn->fn, each->var)};
