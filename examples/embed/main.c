@@ -1,5 +1,5 @@
-/* A model inside of a program: the same file links with emitted C, an object or a library. Memory is
- * the program's; weights, state and workspace are aligned to 64 bytes. */
+/* A model inside of a program: the same file links with emitted C, an object or a library. Memory
+ * is the program's; weights, state and workspace are aligned to 64 bytes. */
 #include "smooth.h"
 
 #include <stdio.h>

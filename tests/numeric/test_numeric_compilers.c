@@ -208,7 +208,7 @@ static void generic(void **state) {
     const Choice_ list[] = {{{"tcc", tcc_flags}, 1},
                             {{"gcc", o0_plain}, 4},
                             {{"clang", o3_plain}, 9},
-                            {{"llvm", level_2}, 7}};
+                            {{"llvm", level_2}, 20}};
     run_target(target_generic, LT_F32, list, 4);
 }
 
@@ -216,33 +216,33 @@ static void avx2(void **state) {
     (void)state;
     const Choice_ list[] = {{{"clang", o0_avx2}, 3},
                             {{"gcc", o3_avx2}, 11},
-                            {{"llvm", level_0}, 13},
-                            {{"llvm", level_2}, 3},
-                            {{"llvm", level_3}, 23}};
+                            {{"llvm", level_0}, 40},
+                            {{"llvm", level_2}, 12},
+                            {{"llvm", level_3}, 60}};
     run_target(target_8, LT_F32, list, 5);
 }
 
 static void avx512(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o1_avx512}, 7}, {{"llvm", level_2}, 11}};
+    const Choice_ list[] = {{{"clang", o1_avx512}, 7}, {{"llvm", level_2}, 30}};
     run_target(target_16, LT_F32, list, 2);
 }
 
 static void sse(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"llvm", level_2}, 9}, {{"gcc", o2_sse}, 17}};
+    const Choice_ list[] = {{{"llvm", level_2}, 40}, {{"gcc", o2_sse}, 60}};
     run_target(target_v2, LT_F32, list, 2);
 }
 
 static void arm(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"aarch64 llvm", level_2}, 5}, {{"aarch64 gcc", arm_flags}, 11}};
+    const Choice_ list[] = {{{"aarch64 llvm", level_2}, 20}, {{"aarch64 gcc", arm_flags}, 40}};
     run_target(target_arm, LT_F32, list, 2);
 }
 
 static void doubles(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o3_avx2}, 7}, {{"llvm", level_2}, 11}};
+    const Choice_ list[] = {{{"clang", o3_avx2}, 7}, {{"llvm", level_2}, 30}};
     run_target(target_8, LT_F64, list, 2);
 }
 
