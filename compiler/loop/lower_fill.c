@@ -452,7 +452,7 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
                       .layout = lower_shape_text(lower, port, fn->step)});
         LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
                                 loop_int_of(m, LT_I32, 0), NULL);
-        LBlock *out = &loop_if(m, start, wanted)->body;
+        LBlock *out = lower_if(fn, start, wanted);
         LExpr *index = loop_int(m, 0), *valid = NULL;
         for (int d = 0; d < port->index_count && !fn->step; d++) {
             int i = port->indices[d], axis = lower->graph->indices.at[i].axis;

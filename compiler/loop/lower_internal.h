@@ -202,6 +202,9 @@ uint64_t lower_wanted(const Fn *fn, const int *values, int count);
 /* Where what is wanted for these arguments goes: it runs when one of them was given. */
 LBlock *lower_if_wanted(Fn *fn, LBlock *out, uint64_t wanted);
 
+/* An `if` on what no statement changes: the last one of the block goes on where it asks the same. */
+LBlock *lower_if(Fn *fn, LBlock *out, LExpr *condition);
+
 /* --- lower_outer.c --- */
 /* Room for the panels of sums of outer products, where there are any. */
 void lower_place_outer(Fn *fn, int work_argument, Size *bytes);

@@ -83,9 +83,9 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
                 if (value->name || value->acc < 0 || value->acc == value->id)
                     text_printf(&text, " %s", lower_name(fn->lower, value));
             }
-            loop_comment(m, out, text_string(&text));
             LBlock *into = lower_if_wanted(
                 fn, out, own_wanted(fn, block, family->values.at, family->values.count));
+            loop_comment(m, into, text_string(&text));
             lower_family(fn, step_block(fn, into, schedule->values.at[family->values.at[0]]), block,
                          family, single);
         }

@@ -67,7 +67,7 @@ void lower_store_loss(Fn *fn, LBlock *out) {
         LExpr *one = lower_let(fn, out, "one", one_loss(fn, out, i));
         total = total ? lower_op(lower, SOP_ADD, total, one) : one;
     }
-    loop_store(m, &loop_if(m, out, given(fn, arg))->body, buffer, loop_int(m, 0), total, false);
+    loop_store(m, lower_if(fn, out, given(fn, arg)), buffer, loop_int(m, 0), total, false);
 }
 
 /* buffer[to + i] += value[i] at a row. */
@@ -100,7 +100,7 @@ static void add_params(Fn *fn, LBlock *start) {
                                                    .offset = loop_int(m, 0),
                                                    .count = loop_int(m, in->param_count),
                                                    .written = true});
-    LBlock *out = &loop_if(m, start, given(fn, arg))->body;
+    LBlock *out = lower_if(fn, start, given(fn, arg));
     Row row = {.b = loop_int(m, 0)};
     for (int p = 0; p < lower->graph->params.count; p++) {
         const Value *value = port_value(fn, PORT_PARAM_GRAD, p);
@@ -126,8 +126,8 @@ static void add_input(Fn *fn, LBlock *start, const GraphPort *port, const Value 
                                    ? lower_all_steps(fn, value->count)
                                    : size_expr(fn, size_times(rows, size_constant(value->count))),
                       .layout = lower_shape_text(lower, port, false)});
-    LStmt *each = loop_for(m, fn->fn, &loop_if(m, start, given(fn, arg))->body, "b", loop_int(m, 0),
-                           fn->batch, 1);
+    LStmt *each =
+        loop_for(m, fn->fn, lower_if(fn, start, given(fn, arg)), "b", loop_int(m, 0), fn->batch, 1);
     Row row = {.b = loop_var(m, fn->fn, each->var)};
     LBlock *out = &each->body;
     LExpr *index = loop_int(m, 0);

@@ -83,5 +83,20 @@ LBlock *lower_if_wanted(Fn *fn, LBlock *out, uint64_t wanted) {
                     loop_int_of(m, LT_I32, 0), NULL);
         any = any ? loop_op(m, SOP_MOR, any, given, NULL) : given;
     }
-    return &loop_if(m, out, any)->body;
+    return lower_if(fn, out, any);
+}
+
+static bool same(const LExpr *a, const LExpr *b) {
+    if (!a || !b) return a == b;
+    if (a->kind != b->kind || a->op != b->op) return false;
+    if (a->kind == LE_VAR) return a->var == b->var;
+    if (a->kind == LE_INT) return a->integer == b->integer;
+    return a->kind == LE_OP && same(a->a, b->a) && same(a->b, b->b) && same(a->c, b->c);
+}
+
+LBlock *lower_if(Fn *fn, LBlock *out, LExpr *condition) {
+    LStmt *last = out->count ? out->at[out->count - 1] : NULL;
+    if (last && last->kind == LS_IF && !last->otherwise.count && same(last->value, condition))
+        return &last->body;
+    return &loop_if(fn->lower->module, out, condition)->body;
 }
