@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -287,8 +288,10 @@ class Emitted:
             if target == "v3":
                 line += ["-D__AVX__=1", "-D__AVX2__=1", "-D__FMA__=1"]
             found = []
-            result = run(line + [name], cwd=self.where(target))
-            for row in result.stdout.splitlines():
+            where = os.path.join(self.where(target), name)
+            with tempfile.TemporaryDirectory() as own:  # it keeps a list of files where it runs
+                result = run(line + [where], cwd=own)
+            for row in result.stdout.replace(where, name).splitlines():
                 words = row.split("\t")
                 if len(words) == 3:
                     found.append((words[0].replace("misra-c2012-", ""), words[1], words[2]))
