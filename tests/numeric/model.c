@@ -23,6 +23,26 @@ static Buildable judge(const Diags *diags) {
     return sizes ? NOT_CHECKED : lower ? NOT_LOWERED : BROKEN;
 }
 
+/* What the function `grad` gives, for the interpreter. */
+static const Gradient *gradient_of(Arena *arena, Compilation *c) {
+    const Graph *graph = c->graph;
+    bool *upstream = ARENA_ARRAY(arena, graph->outputs.count + 1, bool);
+    bool *of_inputs = ARENA_ARRAY(arena, graph->inputs.count + 1, bool);
+    for (int o = 0; o < graph->outputs.count; o++)
+        upstream[o] = graph->outputs.at[o].type.dtype == DT_FLOAT;
+    for (int i = 0; i < graph->inputs.count; i++)
+        of_inputs[i] = graph->inputs.at[i].node >= 0 && graph->inputs.at[i].type.dtype == DT_FLOAT;
+    const AdjointOptions how = {.losses = graph->losses.count > 0,
+                                .reduce_sum = c->options->reduce_sum,
+                                .upstream = upstream,
+                                .of_inputs = of_inputs,
+                                .outputs = true,
+                                .of_params = true};
+    Gradient *gradient = ARENA_NEW(arena, Gradient);
+    Diags *diags = diags_new(arena);
+    return gradient_build(graph, &how, false, gradient, diags) ? gradient : NULL;
+}
+
 Built *model_build(Arena *arena, const Spec *spec) {
     Built *built = ARENA_NEW(arena, Built);
     Options *options = ARENA_NEW(arena, Options);
@@ -33,6 +53,8 @@ Built *model_build(Arena *arena, const Spec *spec) {
     options->prefix = spec->prefix;
     options->optional_passes = true;
     options->verify_each = spec->verify;
+    options->training = spec->training;
+    options->reduce_sum = spec->reduce_sum;
     for (int i = 0; i < spec->define_count; i++)
         vec_push(arena, &options->defines,
                  (SemaDefine){spec->defines[i].name, spec->defines[i].value, false});
@@ -56,6 +78,11 @@ Built *model_build(Arena *arena, const Spec *spec) {
         normal->params.count != c->graph->params.count) {
         built->result = BROKEN;
         built->words = "the passes have changed axes, ports or parameters";
+        return built;
+    }
+    if (spec->training && !(built->gradient = gradient_of(arena, c))) {
+        built->result = BROKEN;
+        built->words = "the interpreter gets no gradient";
         return built;
     }
     const char *error = NULL;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gradient.h"
 #include "loop/evaluate.h"
 #include "pipeline.h"
 
@@ -32,7 +33,9 @@ typedef struct Spec {
     const char *prefix; /* NULL: the model's name */
     const Define *defines;
     int define_count;
-    bool verify; /* every pass interpreted before and after, every text read back */
+    bool training;   /* with the functions of training */
+    bool reduce_sum; /* the loss is the sum over the batch */
+    bool verify;     /* every pass interpreted before and after, every text read back */
 } Spec;
 
 /* Targets of the tests: generic, and 4, 8, 16 lanes with fma. */
@@ -52,6 +55,8 @@ typedef struct Built {
     const Graph *graph; /* as written, for the interpreter */
     const Interface *in;
     LoopProgram *program;
+    const Gradient
+        *gradient; /* with `training`, for the interpreter: of all that `in->grad` gives */
 } Built;
 
 Built *model_build(Arena *arena, const Spec *spec);
@@ -72,12 +77,20 @@ typedef struct Data {
     int64_t **lengths; /* [axis][batch]; NULL for fixed and slow axes */
     double **inputs;   /* [graph->inputs]: [positions…, batch, shape…]; NULL: left out */
     double **params;
+    /* Of `data_trained`: */
+    double **upstream; /* [graph->outputs], laid out as these; NULL: there is none */
+    double **d_params; /* [graph->params]: what gradients are added to */
+    double **d_inputs; /* [graph->inputs]; NULL: not wanted */
 } Data;
 
 /* Random inputs and parameters. `steps`: the extent of every axis that has none of its own; lengths
  * of sequence b are those of `lengths[b % count]`, at most the extent; count 0: all whole. */
 Data *data_new(Arena *arena, const Graph *graph, int64_t batch, int64_t steps,
                const int64_t *lengths, int count, uint64_t seed);
+
+/* The same with random upstream gradients of all outputs but those whose bit is set in `without`,
+ * and random numbers in the arrays that gradients are added to. */
+Data *data_trained(Arena *arena, const Data *data, unsigned without, uint64_t seed);
 
 /* Sequences [first, first + count), positions of `extent` (NULL: those of data) from `from` on the
  * axis `axis` (-1: none). */
@@ -90,7 +103,7 @@ Data *data_poisoned(Arena *arena, const Data *data);
 /* Elements of a port at these extents. */
 int64_t port_count(const Data *data, const GraphPort *port);
 
-/* ---- Runs (call.c) ---- */
+/* ---- Runs (call.c, runs.c, interpreted.c) ---- */
 
 typedef struct Outcome {
     int64_t status;    /* LoopStatus; the interpreter's as the nearest of them */
@@ -98,8 +111,13 @@ typedef struct Outcome {
     double **outputs;  /* [graph->outputs], widened, [extent…, batch, shape…] */
     int64_t **lengths; /* [axis][batch] as found; NULL where the axis is not generated */
     double **states;   /* [in->states], by export_state, or NULL */
+    /* Of the functions of training; NULL, or NULL entries: not wanted. */
+    const double *loss;
+    double **grads;    /* [graph->params]: what the array holds after the call */
+    double **in_grads; /* [graph->inputs] */
     /* Of the interpreter, with a roundoff: laid out as outputs. */
     double **bounds;
+    double loss_bound, **grad_bounds, **in_grad_bounds;
     const char *fragile; /* why compiled code may go another way; NULL: it may not */
     int64_t calls;       /* steps, with those behind the end */
     int64_t **at; /* steps: [axis][calls, batch], what a step told; NULL where it tells nothing */
@@ -124,12 +142,13 @@ extern Engine evaluator;
 
 /* How a call is spoilt, to see it refused; and what is in the memory that it gets. */
 typedef struct CallOptions {
-    int fill;                    /* byte that fills workspace and outputs before the call */
-    bool lengths_missing;        /* NULL for all lengths */
-    int64_t work_less;           /* bytes that the workspace is too small */
-    int64_t work_shift;          /* bytes that it is misaligned */
-    int null_arg;                /* 1 + argument that is NULL */
-    bool no_outputs;             /* NULL for all outputs */
+    int fill;             /* byte that fills workspace and outputs before the call */
+    bool lengths_missing; /* NULL for all lengths */
+    int64_t work_less;    /* bytes that the workspace is too small */
+    int64_t work_shift;   /* bytes that it is misaligned */
+    int null_arg;         /* 1 + argument that is NULL */
+    bool no_outputs;      /* NULL for all outputs */
+    bool no_loss, no_params, no_in_grads;
     const double *const *states; /* what import_state gets before forward; NULL: reset */
     bool with_state; /* forward of a model that carries gets a state, which is exported after the
                         call */
@@ -138,8 +157,17 @@ typedef struct CallOptions {
 Outcome *run_interpreter(Arena *arena, const Built *built, const Data *data, bool single);
 /* In double, with the bounds of code in precision `real`. */
 Outcome *run_bounded(Arena *arena, const Built *built, const Data *data, LoopType real);
+/* Losses, outputs and gradients of a model that was built with `training`; `states`: as those of
+ * CallOptions. */
+Outcome *run_gradient_bounded(Arena *arena, const Built *built, const Data *data, LoopType real,
+                              const double *const *states);
 Outcome *run_forward(Engine *engine, Arena *arena, const Built *built, const Data *data,
                      const CallOptions *options);
+
+Outcome *run_loss(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                  const CallOptions *options);
+Outcome *run_gradient(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                      const CallOptions *options);
 
 /* All positions of the one axis by `step`, with a row for each step of every output, [steps, batch,
  * shape…]: outputs without time are those of the sequences so far. Sequences [reset_first, +
@@ -171,7 +199,7 @@ const char *compare_near(Arena *arena, const Data *data, const Outcome *a, const
 const char *compare_bound(Arena *arena, const Data *data, const Outcome *a, const Outcome *b,
                           double *used);
 
-/* Outputs beyond the lengths are zero. */
+/* Outputs beyond the lengths are zero, and gradients of inputs hold there what they held. */
 const char *compare_padding(Arena *arena, const Data *data, const Outcome *a);
 
 /* The sequences [first, …) of `whole` are those of `part`: exactly, or, with `bounded`, which is
