@@ -77,5 +77,11 @@ InterpResult *gradient_interpret(Arena *arena, const Gradient *gradient, const I
     InterpCall own = *call;
     own.inputs = inputs;
     own.derived = lengths_fit(arena, forward, call);
+    if (!own.derived) { /* the gradient may not read what the model needs a position for */
+        InterpCall plain = *call;
+        plain.roundoff = 0;
+        InterpResult *refused = interpret(arena, forward, &plain);
+        if (refused->status != INTERP_OK) return refused;
+    }
     return interpret(arena, graph, &own);
 }

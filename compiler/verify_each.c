@@ -105,7 +105,7 @@ static bool alike(double a, double b, double bound) {
 
 static int64_t output_count(const Graph *graph, const GraphPort *port, const InterpResult *result,
                             int64_t batch) {
-    int64_t count = shape_count(port->type.shape) * batch;
+    int64_t count = shape_count(port->type.shape) * (port->shared ? 1 : batch);
     for (int k = 0; k < port->index_count; k++) {
         int64_t longest = 0;
         for (int64_t s = 0; s < batch; s++) {

@@ -198,6 +198,12 @@ class Both:
         self.assertEqual(shape, (2, 3))
         self.close(values[:3], [8 / 3, 4, 16 / 3 + 2])
 
+    def test_needs_a_position(self):
+        """The mean over no steps is refused, as `run` refuses it."""
+        self.npy("x.npy", (0,), [])
+        self.npy("y.npy", (0,), [])
+        self.refused(r"axis t has length 0 in sequence 0", "Line", "w", *XY, "--grads", "g")
+
     def test_penalty_counts_once(self):
         """d_a = sum of x over the batch (or its mean), and 2 a."""
         self.npy("xb.npy", (3, 2), [1, 10, 2, 20, 3, 30])
