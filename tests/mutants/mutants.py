@@ -48,14 +48,14 @@ ORDER = {
     "compiler/loop/lower": ["unit/test_schedule_finds"],
 }
 ALL = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_finds", "unit/test_sema_errors",
-       "numeric/test_numeric_adjoint", "said/test_said_causal", "numeric/test_numeric_gradient",
+       "numeric/test_numeric_training", "said/test_said_causal", "numeric/test_numeric_gradient",
        "numeric/test_numeric_stream", "numeric/test_numeric_delays", "numeric/test_numeric_random",
        "random/test_random_programs", "numeric/test_numeric_arguments", "numeric/test_numeric_windows",
        "numeric/test_numeric_evaluate", "unit/test_verify_each"]
 # What the survivors run once more under sanitizers: what is cheap there.
 CHEAP = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_finds",
          "unit/test_schedule_storage", "unit/test_expand", "said/test_said_causal",
-         "numeric/test_numeric_adjoint", "numeric/test_numeric_delays"]
+         "numeric/test_numeric_training", "numeric/test_numeric_delays"]
 # What calls rnnc, run last, for what no program above reaches: functions of training.
 COMMANDS = {"gradients by C": ["python3", "tests/reference/run_grads.py", "--rnnc=%s/rnnc", "--backend=c",
                                "--dtype=f64"]}

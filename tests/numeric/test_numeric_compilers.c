@@ -6,7 +6,7 @@
 #include "guards.h"
 #include "list.h"
 
-enum { MOST = 400 };
+enum { MOST = 800 };
 
 static const int64_t ragged[] = {5, 0, 3, 1, 4}, filled[] = {5, 1, 3, 4};
 
@@ -21,20 +21,21 @@ static bool runs_here(const Target *target) {
     return target->lanes == 1 ? !target->fma : strcmp(target->name, target_arm.name) == 0;
 }
 
-/* Every model of the small programs; of a size that is swept only three values, of the real ones
- * those that are lowered. */
+/* Every model of the small programs, and with the functions of training; of a size that is swept
+ * only three values, of the real ones those that are lowered. */
 static int all_models(Test *test, Target target, LoopType real, Built **to) {
     static Case list[MOST];
     int count = list_folder(test->arena, "tests/numeric/programs", false, list, MOST), built = 0;
     count += list_folder(test->arena, "tests/golden/programs", true, list + count, MOST - count);
-    for (int i = 0; i < count; i++) {
-        const Case *one = &list[i];
-        if (one->swept && one->defines->value != 1 && one->defines->value != 17 &&
-            one->defines->value != 33)
-            continue;
+    for (int i = 0; i < 2 * count; i++) {
+        const Case *one = &list[i / 2];
+        double size = one->swept ? one->defines->value : 1;
+        if (size != 1 && size != 17 && (size != 33 || i % 2)) continue;
         if (one->mode != MODE_INFER) continue;
         Spec spec = {.file = one->file,
                      .model = one->model,
+                     .mode = i % 2 ? MODE_TRAIN : MODE_INFER,
+                     .training = i % 2,
                      .real = real,
                      .target = target,
                      .prefix = arena_printf(test->arena, "m%d", i),
@@ -42,28 +43,31 @@ static int all_models(Test *test, Target target, LoopType real, Built **to) {
                      .define_count = one->define_count};
         Built *model = model_build(test->arena, &spec);
         if (model->result == BUILT) {
-            model->words = one->what;
+            model->words = arena_printf(test->arena, "%s%s", one->what, i % 2 ? ", trained" : "");
             to[built++] = model;
         }
     }
     return built;
 }
 
-/* A compiler gets one model in `every`, or with NUMERIC_ALL=1 in the environment all: compiling is
- * what costs. */
+/* A compiler gets one model in `every`, one in `trained` of those with the functions of training,
+ * or with NUMERIC_ALL=1 in the environment all: compiling is what costs. */
 typedef struct Choice_ {
     Compiler compiler;
-    int every;
+    int every, trained;
 } Choice_;
 
 typedef struct Expected {
     Data *data[3];
-    Outcome *outcome[3];
+    Outcome *outcome[3], *loss[3], *gradient[3];
 } Expected;
 
-static void refuse(Test *test, Engine *engine, const char *what, const Built *built,
+typedef Outcome *Run(Engine *engine, Arena *arena, const Built *built, const Data *data,
+                     const CallOptions *options);
+
+static void refuse(Test *test, Engine *engine, Run *run, const char *what, const Built *built,
                    const Data *data, const CallOptions *options) {
-    Outcome *got = run_forward(engine, test->arena, built, data, options);
+    Outcome *got = run(engine, test->arena, built, data, options);
     test_expect(test, what,
                 got->error ? got->error
                 : got->status == LOOP_BAD_POINTER
@@ -73,9 +77,9 @@ static void refuse(Test *test, Engine *engine, const char *what, const Built *bu
 
 /* NULL where an array is needed, a workspace that is not aligned: a status, and nothing is written.
  */
-static void refuse_pointers(Test *test, Engine *engine, const char *what, const Built *built,
-                            const Data *data) {
-    const InterfaceFunction *described = &built->in->functions.at[built->in->forward];
+static void refuse_pointers(Test *test, Engine *engine, Run *run, int index, const char *what,
+                            const Built *built, const Data *data) {
+    const InterfaceFunction *described = &built->in->functions.at[index];
     const LFunction *function = built->in->module->functions.at[described->function];
     const CallOptions shifted = {.fill = 0x5A, .work_shift = 8};
     bool aligned = false; /* single elements alone need no more than their own alignment */
@@ -85,17 +89,35 @@ static void refuse_pointers(Test *test, Engine *engine, const char *what, const 
             aligned = aligned || buffer->align == 64;
     }
     if (aligned)
-        refuse(test, engine, arena_printf(test->arena, "%s, workspace misaligned", what), built,
-               data, &shifted);
+        refuse(test, engine, run, arena_printf(test->arena, "%s, workspace misaligned", what),
+               built, data, &shifted);
     for (int i = 0; i < described->args.count; i++) {
         const CallOptions null = {.fill = 0x5A, .null_arg = i + 1};
-        if (described->args.at[i].role == ROLE_WEIGHTS && !built->in->param_count)
-            continue; /* nothing is read */
+        ArgRole role = described->args.at[i].role;
+        if ((role == ROLE_WEIGHTS || role == ROLE_PARAMS) && built->in->weight_bytes <= 64)
+            continue; /* nothing may be read: one line is the least */
         if (function->args.at[i].pointer && !function->args.at[i].nullable)
-            refuse(test, engine,
+            refuse(test, engine, run,
                    arena_printf(test->arena, "%s, %s is NULL", what, function->args.at[i].name),
                    built, data, &null);
     }
+}
+
+static bool same_bits(Test *test, Engine *engine, const char *what, const Built *built,
+                      const Expected *expected, int z) {
+    static Run *const runs[] = {run_forward, run_loss, run_gradient};
+    Outcome *const want[] = {expected->outcome[z], expected->loss[z], expected->gradient[z]};
+    const Data *data = expected->data[z];
+    for (int r = 0; r < 3; r++) {
+        if (!want[r]) continue;
+        Outcome *got = runs[r](engine, test->arena, built, data, NULL);
+        const char *name = arena_printf(test->arena, "%s, %s, case %d%s", what, built->words, z,
+                                        r == 0   ? ""
+                                        : r == 1 ? ", loss"
+                                                 : ", gradient");
+        if (!test_expect(test, name, compare_exact(test->arena, data, got, want[r]))) return false;
+    }
+    return true;
 }
 
 static void run_compiler(Test *test, const Choice_ *choice, const char *what, Built *const *all,
@@ -105,11 +127,14 @@ static void run_compiler(Test *test, const Choice_ *choice, const char *what, Bu
     const char *error;
     Built **models = ARENA_ARRAY(test->arena, count + 1, Built *);
     int *number = ARENA_ARRAY(test->arena, count + 1, int), taken = 0;
-    for (int m = 0; m < count; m++)
-        if (getenv("NUMERIC_ALL") || (m + choice->every / 2) % choice->every == 0) {
+    for (int m = 0, seen[2] = {0}; m < count; m++) {
+        bool trained = all[m]->in->grad >= 0;
+        int every = trained ? choice->trained : choice->every, k = seen[trained]++;
+        if (getenv("NUMERIC_ALL") || (k + every / 2) % every == 0) {
             number[taken] = m;
             models[taken++] = all[m];
         }
+    }
     Engine *engine = compiled_engine(test->arena, compiler, models, taken, &missing, &error);
     if (missing) {
         print_message("skipped: %s is not installed\n", compiler->program);
@@ -117,19 +142,17 @@ static void run_compiler(Test *test, const Choice_ *choice, const char *what, Bu
     }
     if (!test_expect(test, what, error)) return;
     for (int n = 0; n < taken; n++)
-        for (int z = 0; z < 3; z++) {
-            int m = number[n];
-            Outcome *got = run_forward(engine, test->arena, all[m], expected[m].data[z], NULL);
-            const char *name = arena_printf(test->arena, "%s, %s, case %d", what, all[m]->words, z);
-            if (!test_expect(
-                    test, name,
-                    compare_exact(test->arena, expected[m].data[z], got, expected[m].outcome[z])))
-                break;
-        }
-    for (int n = 0; n < taken; n++)
-        refuse_pointers(test, engine,
-                        arena_printf(test->arena, "%s, %s", what, all[number[n]]->words), models[n],
-                        expected[number[n]].data[0]);
+        for (int z = 0; z < 3; z++)
+            if (!same_bits(test, engine, what, models[n], &expected[number[n]], z)) break;
+    for (int n = 0; n < taken; n++) {
+        const Interface *in = models[n]->in;
+        const char *name = arena_printf(test->arena, "%s, %s", what, models[n]->words);
+        const Data *data = expected[number[n]].data[0];
+        refuse_pointers(test, engine, run_forward, in->forward, name, models[n], data);
+        if (in->loss >= 0) refuse_pointers(test, engine, run_loss, in->loss, name, models[n], data);
+        if (in->grad >= 0)
+            refuse_pointers(test, engine, run_gradient, in->grad, name, models[n], data);
+    }
     engine_close(engine);
 }
 
@@ -154,8 +177,14 @@ static void run_target(Target target, LoopType real, const Choice_ *compilers, i
                                   : z == 1 ? 5
                                            : 4,
                                   77);
+            if (models[m]->in->grad >= 0) data = data_trained(test.arena, data, z == 1, 78);
             expected[m].data[z] = data_poisoned(test.arena, data);
             expected[m].outcome[z] = run_forward(&evaluator, test.arena, models[m], data, NULL);
+            if (models[m]->in->loss >= 0)
+                expected[m].loss[z] = run_loss(&evaluator, test.arena, models[m], data, NULL);
+            if (models[m]->in->grad >= 0)
+                expected[m].gradient[z] =
+                    run_gradient(&evaluator, test.arena, models[m], data, NULL);
         }
     for (int c = 0; c < compiler_count; c++)
         run_compiler(&test, &compilers[c],
@@ -197,7 +226,8 @@ static const char *const watched_avx2[] = {"-O1",
 
 static void sanitized(void **state) {
     (void)state;
-    const Choice_ plain[] = {{{WATCHER, watched}, 6}}, lanes[] = {{{WATCHER, watched_avx2}, 10}};
+    const Choice_ plain[] = {{{WATCHER, watched}, 6, 12}},
+                  lanes[] = {{{WATCHER, watched_avx2}, 10, 20}};
     run_target(target_generic, LT_F32, plain, 1);
     run_target(target_8, LT_F32, lanes, 1);
 }
@@ -205,26 +235,26 @@ static void sanitized(void **state) {
 
 static void generic(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"tcc", tcc_flags}, 1},
-                            {{"gcc", o0_plain}, 4},
-                            {{"clang", o3_plain}, 9},
-                            {{"llvm", level_2}, 20}};
+    const Choice_ list[] = {{{"tcc", tcc_flags}, 1, 1},
+                            {{"gcc", o0_plain}, 4, 16},
+                            {{"clang", o3_plain}, 9, 40},
+                            {{"llvm", level_2}, 7, 30}};
     run_target(target_generic, LT_F32, list, 4);
 }
 
 static void avx2(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o0_avx2}, 3},
-                            {{"gcc", o3_avx2}, 11},
-                            {{"llvm", level_0}, 40},
-                            {{"llvm", level_2}, 12},
-                            {{"llvm", level_3}, 60}};
+    const Choice_ list[] = {{{"clang", o0_avx2}, 3, 11},
+                            {{"gcc", o3_avx2}, 11, 40},
+                            {{"llvm", level_0}, 13, 50},
+                            {{"llvm", level_2}, 3, 20},
+                            {{"llvm", level_3}, 23, 90}};
     run_target(target_8, LT_F32, list, 5);
 }
 
 static void avx512(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o1_avx512}, 7}, {{"llvm", level_2}, 30}};
+    const Choice_ list[] = {{{"clang", o1_avx512}, 7, 30}, {{"llvm", level_2}, 11, 50}};
     run_target(target_16, LT_F32, list, 2);
 }
 
@@ -242,7 +272,7 @@ static void arm(void **state) {
 
 static void doubles(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o3_avx2}, 7}, {{"llvm", level_2}, 30}};
+    const Choice_ list[] = {{{"clang", o3_avx2}, 7, 30}, {{"llvm", level_2}, 11, 50}};
     run_target(target_8, LT_F64, list, 2);
 }
 
