@@ -41,6 +41,13 @@ AdjointOptions differences_options(Arena *arena, const Graph *graph, const Inter
 Differences differences_check(Arena *arena, const Gradient *gradient, const InterpCall *call,
                               int most, uint64_t seed);
 
+/* The same of gradients that another program computes: `source` gives what gradient_interpret does,
+ * outputs alone. */
+typedef InterpResult *GradientSource(void *user, Arena *arena, const Gradient *gradient,
+                                     const InterpCall *call, double *const *upstream);
+Differences differences_check_by(Arena *arena, const Gradient *gradient, const InterpCall *call,
+                                 int most, uint64_t seed, GradientSource *source, void *user);
+
 /* ---- differences_still.c ---- */
 
 /* The graph whose divided losses are outputs, each before its divisor, and no losses any more: the

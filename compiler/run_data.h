@@ -27,6 +27,7 @@ typedef struct RunData {
     bool batched;                /* files have a batch axis */
     bool load_state, keep_state; /* states go in, come out */
     RunKind kind;                /* of compiled code */
+    bool all_in_grads;           /* gradients of all inputs that are given, whatever the options */
     int64_t batch;
     int64_t *extent; /* [axis] positions that arrays have; on a generated axis the largest bound */
     int64_t *

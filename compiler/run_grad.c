@@ -13,7 +13,8 @@ bool run_grad_wanted(const RunData *data, int input) {
     bool given = false;
     for (int k = 0; k < o->in.count; k++)
         given = given || strcmp(o->in.at[k].name, port->name) == 0;
-    return o->in_grads && given && data->inputs[input] && port->type.dtype == DT_FLOAT;
+    return ((o->in_grads && given) || data->all_in_grads) && data->inputs[input] &&
+           port->type.dtype == DT_FLOAT;
 }
 
 /* Which gradients are wanted, and from where. */

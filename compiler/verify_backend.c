@@ -5,9 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "run_data.h"
-#include "verify_each.h"
-#include "verify_model.h"
+#include "verify_compare.h"
 
 enum { TRIES = 4 };
 
@@ -17,22 +15,12 @@ static const VerifySize calls[] = {
     {1, {1, 1, 1}}, {1, {7, 7, 7}}, {3, {5, 1, 3}}, {9, {4, 6, 2}}, {2, {0, 0, 0}}};
 static const VerifySize streams[] = {{1, {6, 6, 6}}, {3, {6, 6, 6}}};
 
-typedef struct Check {
-    Compilation *c;
-    Compiled *compiled;
-    VerifyFound *found;
-} Check;
-
-typedef struct Comparison {
-    const char *what;    /* "forward, 3 sequences of 5, 1, 3" */
-    double share;        /* the largest share of a bound */
-    const char *differs; /* the first element that differs */
-    int64_t compared;
-} Comparison;
+typedef VerifyCheck Check;
+typedef VerifyComparison Comparison;
 
 /* ---- Numbers ---- */
 
-static void compare(Check *check, Comparison *to, const char *name, int64_t i, double c,
+void verify_compare(VerifyCheck *check, VerifyComparison *to, const char *name, int64_t i, double c,
                     double want, double bound) {
     double within = bound > 0 ? bound : DBL_MIN; /* a zero may have another sign */
     to->compared++;
@@ -57,7 +45,7 @@ static void compare_outputs(Check *check, Comparison *to, RunData *data, const I
         run_copy(data, port, want->bounds[o], reached, bounds, data->extent);
         const char *name = arena_printf(data->arena, "output %s", port->name);
         for (int64_t e = 0; e < n; e++)
-            compare(check, to, name, e, data->outputs[o][e], values[e], bounds[e]);
+            verify_compare(check, to, name, e, data->outputs[o][e], values[e], bounds[e]);
     }
 }
 
@@ -66,9 +54,10 @@ static void compare_lengths(Check *check, Comparison *to, const RunData *data,
     for (int a = 0; a < data->graph->axes.count; a++)
         for (int64_t b = 0; data->graph->axes.at[a].generated && data->found[a] && b < data->batch;
              b++)
-            compare(check, to,
-                    arena_printf(data->arena, "the length of %s", data->graph->axes.at[a].name), b,
-                    (double)data->found[a][b], (double)want->lengths[a][b], 0);
+            verify_compare(
+                check, to,
+                arena_printf(data->arena, "the length of %s", data->graph->axes.at[a].name), b,
+                (double)data->found[a][b], (double)want->lengths[a][b], 0);
 }
 
 static void compare_states(Check *check, Comparison *to, const RunData *data,
@@ -79,24 +68,24 @@ static void compare_states(Check *check, Comparison *to, const RunData *data,
             if (strcmp(data->states.at[i].name, state->name) != 0) continue;
             const char *name = arena_printf(data->arena, "state %s", state->name);
             for (int64_t e = 0; e < state->lags * data->batch * state->count; e++)
-                compare(check, to, name, e, data->state_out[i][e], state->values[e],
-                        state->bounds ? state->bounds[e] : 0);
+                verify_compare(check, to, name, e, data->state_out[i][e], state->values[e],
+                               state->bounds ? state->bounds[e] : 0);
         }
 }
 
 /* ---- Calls ---- */
 
-static RunData data_of(Check *check, Arena *arena, const VerifyCase *drawn) {
+RunData verify_data(const VerifyCheck *check, Arena *arena, const InterpCall *call) {
     const Graph *graph = check->c->graph;
     RunData data = {.arena = arena,
                     .c = check->c,
                     .graph = graph,
                     .batched = true,
-                    .batch = drawn->call.batch,
+                    .batch = call->batch,
                     .extent = ARENA_ARRAY(arena, graph->axes.count, int64_t),
-                    .lengths = drawn->call.lengths,
-                    .inputs = (double **)(uintptr_t)drawn->call.inputs,
-                    .params = (double **)(uintptr_t)drawn->call.params};
+                    .lengths = call->lengths,
+                    .inputs = (double **)(uintptr_t)call->inputs,
+                    .params = (double **)(uintptr_t)call->params};
     for (int a = 0; a < graph->axes.count; a++)
         data.extent[a] = graph->axes.at[a].fixed > 0 ? graph->axes.at[a].fixed : 0;
     data.extent = run_longest(&data, data.lengths);
@@ -105,10 +94,14 @@ static RunData data_of(Check *check, Arena *arena, const VerifyCase *drawn) {
     return data;
 }
 
-/* What C said when it refused. */
-static const char *refusal(const Check *check) {
+const char *verify_refusal(const VerifyCheck *check) {
     const Diags *diags = check->c->diags;
     return diags->list.count ? diags->list.at[diags->list.count - 1]->message : "no reason";
+}
+
+void verify_refused(VerifyCheck *check, VerifyComparison *to) {
+    to->differs = arena_printf(check->c->arena, "%s refuses: %s", run_c_name(check->compiled),
+                               verify_refusal(check));
 }
 
 typedef bool Run(Compiled *compiled, RunData *data, ExitStatus *status);
@@ -118,8 +111,7 @@ static bool compare_call(Check *check, Comparison *to, Run *run, RunData *data,
                          const InterpResult *want) {
     ExitStatus status;
     if (!run(check->compiled, data, &status)) {
-        to->differs = arena_printf(check->c->arena, "%s refuses: %s", run_c_name(check->compiled),
-                                   refusal(check));
+        verify_refused(check, to);
         return false;
     }
     compare_outputs(check, to, data, want);
@@ -154,7 +146,7 @@ static void compare_bits(Check *check, Comparison *to, RunData *data) {
 static const char *compare_drawn(Check *check, Comparison *to, Run *run, Arena *arena,
                                  VerifyCase *drawn) {
     const Graph *graph = check->c->graph;
-    RunData data = data_of(check, arena, drawn);
+    RunData data = verify_data(check, arena, &drawn->call);
     bool wide = check->c->options->real == LT_F64;
     drawn->call.roundoff = wide ? INTERP_ROUNDOFF_F64 : INTERP_ROUNDOFF_F32;
     for (int chunk = 0; chunk < 1 + (drawn->carries && run == run_c_forward); chunk++) {
@@ -171,6 +163,23 @@ static const char *compare_drawn(Check *check, Comparison *to, Run *run, Arena *
     data.load_state = data.keep_state = false;
     if (run == run_c_steps) compare_bits(check, to, &data);
     return NULL;
+}
+
+void verify_report(VerifyCheck *check, const char *how, const VerifyComparison *to,
+                   const char *why) {
+    Text *out = check->found->out;
+    if (!why && to->slopes)
+        text_printf(out, "  %-8s %-26s  %8" PRId64 " numbers, worst relative error %.1e\n", how,
+                    to->what, to->compared, to->share);
+    else if (why)
+        text_printf(out, "  left out: %s, %s: %s\n", how, to->what, why);
+    else
+        text_printf(out, "  %-8s %-26s  %8" PRId64 " numbers, worst share of the bound %.3f\n", how,
+                    to->what, to->compared, to->share);
+    check->found->compared += to->compared > 0;
+    if (to->differs && !check->found->differs)
+        check->found->differs =
+            arena_printf(check->c->arena, "%s, %s: %s", how, to->what, to->differs);
 }
 
 static void check_size(Check *check, const char *how, Run *run, const VerifySize *size) {
@@ -190,16 +199,8 @@ static void check_size(Check *check, const char *how, Run *run, const VerifySize
         arena_free(arena);
         if (last) break;
     }
-    Text *out = check->found->out;
     if (why && size->length[0] == 0) return; /* a model that has no empty sequences */
-    if (why)
-        text_printf(out, "  left out: %s, %s: %s\n", how, to.what, why);
-    else
-        text_printf(out, "  %-8s %-26s  %8" PRId64 " numbers, worst share of the bound %.3f\n", how,
-                    to.what, to.compared, to.share);
-    check->found->compared += to.compared > 0;
-    if (to.differs && !check->found->differs)
-        check->found->differs = arena_printf(c->arena, "%s, %s: %s", how, to.what, to.differs);
+    verify_report(check, how, &to, why);
 }
 
 bool verify_backend(Compilation *c, VerifyFound *found, ExitStatus *status) {

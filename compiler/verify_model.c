@@ -186,9 +186,13 @@ static bool verify_gradients(Compilation *c, VerifyFound *found) {
     return good;
 }
 
-/* Another compilation of the same file, down to code: what is refused there is no error here. */
-static bool verify_compiled(Compilation *c, VerifyFound *found, ExitStatus *status) {
-    Compilation *code = compilation_new(c->arena, c->options);
+/* Another compilation of the same file, down to code, `train`: of the functions of training. What
+ * is refused there is no error here. */
+static bool verify_compiled(Compilation *c, bool train, VerifyFound *found, ExitStatus *status) {
+    Options *options = arena_copy(c->arena, c->options, sizeof *options);
+    if (train) options->mode = MODE_TRAIN;
+    options->training = train;
+    Compilation *code = compilation_new(c->arena, options);
     code->target = c->target;
     code->read = c->read;
     code->read_user = c->read_user;
@@ -205,10 +209,10 @@ static bool verify_compiled(Compilation *c, VerifyFound *found, ExitStatus *stat
             *status = EXIT_INPUT;
             return false;
         }
-        text_printf(found->out, "code: none, %s\n", words);
+        text_printf(found->out, "%s: none, %s\n", train ? "code for training" : "code", words);
         return true;
     }
-    bool good = verify_backend(code, found, status);
+    bool good = train ? verify_train(code, found, status) : verify_backend(code, found, status);
     text_puts(&c->log, text_string(&code->log));
     return good;
 }
@@ -219,7 +223,9 @@ ExitStatus verify_model(Compilation *c, Text *out) {
     if (!compilation_run(c, STAGE_GRAPH)) return EXIT_INPUT;
     text_printf(out, "model %s, seed %" PRIu64 "\n", c->model, c->options->seed);
     if (!verify_gradients(c, &found)) return EXIT_INPUT;
-    if (c->options->backend != RUN_INTERP && !verify_compiled(c, &found, &status)) return status;
+    bool compiled = c->options->backend != RUN_INTERP;
+    if (compiled && !verify_compiled(c, false, &found, &status)) return status;
+    if (compiled && !found.nothing && !verify_compiled(c, true, &found, &status)) return status;
     if (found.differs) {
         text_printf(out, "verdict: differs: %s\n", found.differs);
         return EXIT_DEFECT;

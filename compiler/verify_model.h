@@ -22,6 +22,12 @@ typedef struct VerifyFound {
  * to STAGE_LOOP. False: *status is that of the surroundings, and c->log says why. */
 bool verify_backend(Compilation *c, VerifyFound *found, ExitStatus *status);
 
+/* ---- verify_train.c ---- */
+
+/* The compiled gradient against the interpreter's, and, in double precision, against central
+ * differences. `c` has gone to STAGE_LOOP in train mode, with the functions of training. */
+bool verify_train(Compilation *c, VerifyFound *found, ExitStatus *status);
+
 /* "3 sequences of 5, 1, 3". */
 struct VerifySize;
 const char *verify_size_text(Arena *arena, const struct VerifySize *size);

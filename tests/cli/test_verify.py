@@ -28,6 +28,7 @@ class Verify(Case):
                                   stderr=subprocess.STDOUT, text=True)
             good = (done.returncode == 0 and done.stdout.endswith("verdict: all agree\n") and
                     "gradients against differences" in done.stdout and
+                    "\n  grad  " in done.stdout and
                     "  forward  " + forward in done.stdout)
             return None if good else "%s: %d\n%s" % (name, done.returncode, done.stdout)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -70,7 +71,11 @@ class Verify(Case):
             self.assertIn(words, out)
         self.assertEqual(out, self.verdict("m.rnn"), "the same every time")
         self.assertNotEqual(out, self.verdict("m.rnn", "--seed=1"))
-        self.assertIn("--dtype=f64", self.verdict("m.rnn", "--dtype=f64"))
+        self.assertIn("grad     3 sequences of 5, 1, 3", out)
+        self.assertNotIn("slopes", out)
+        wide = self.verdict("m.rnn", "--dtype=f64")
+        self.assertIn("--dtype=f64", wide)
+        self.assertRegex(wide, r"slopes   3 sequences of 5, 1, 3 +[1-9]\d* numbers, worst relative error")
         out = self.verdict("m.rnn", "--backend=interp")
         self.assertNotIn(" against the interp", out)
         self.assertIn("all agree", out)
@@ -99,6 +104,16 @@ class Verify(Case):
         self.fails(1, "E-NAME", "verify", "m.rnn", "--model=Q")
         self.fails(2, "--weights has no meaning for 'verify'", "verify", "m.rnn", "--weights=w")
         self.fails(3, "", "verify", "m.rnn", "--backend=c", env={"CC": self.path("none")})
+
+    def test_other_gradient_is_caught(self):
+        """The same in the function grad alone."""
+        self.write("m.rnn", TRIPLE)
+        self.write("cc", '#!/bin/sh\nfor a; do case "$a" in *.c) sed -i '
+                         '"/^int32_t .*_grad(/,/^}/s#\\* 3\\.0f#* 3.125f#g" "$a";; esac; done\nexec cc "$@"\n')
+        os.chmod(self.path("cc"), stat.S_IRWXU)
+        out = self.verdict("m.rnn", "--backend=c", status=70, env={"CC": self.path("cc")})
+        self.assertRegex(out, r"verdict: differs: grad, 1 sequence of 1: the gradient of input x, "
+                              r"element 0, is \S+ by C when the interpreter has \S+, bound")
 
     def test_other_code_is_caught(self):
         """A C compiler that is given 3.125 for 3: exit 70, with element and both numbers."""
