@@ -18,7 +18,8 @@ static Buildable judge(const Diags *diags) {
         const Diag *diag = diags->list.at[i];
         if (diag->kind != DIAG_ERROR) continue;
         if (strcmp(diag->code, "E-SIZEARG") != 0) sizes = false;
-        if (strcmp(diag->code, "E-LOWER") != 0 || !diag->span.source) lower = false;
+        bool known = strcmp(diag->code, "E-LOWER") == 0 || strcmp(diag->code, "E-GRAD") == 0;
+        if (!known || !diag->span.source) lower = false;
     }
     return sizes ? NOT_CHECKED : lower ? NOT_LOWERED : BROKEN;
 }

@@ -43,7 +43,7 @@ extern const Target target_generic, target_4, target_8, target_16, target_arm, t
 
 typedef enum Buildable {
     BUILT,
-    NOT_LOWERED, /* E-LOWER, located */
+    NOT_LOWERED, /* E-LOWER, or with the functions of training E-GRAD, located */
     NOT_CHECKED, /* the model has sizes that only its user gives */
     BROKEN       /* anything else: a defect; `words` says what */
 } Buildable;

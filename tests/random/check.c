@@ -48,6 +48,8 @@ typedef struct Subject {
     bool compiled; /* not refused */
     Data *data[SETS];
     Outcome *want[GROUPS][SETS], *steps[GROUPS];
+    bool trained; /* in train mode, with the functions of training */
+    Outcome *gradients[GROUPS][SETS];
     bool faulty;
 } Subject;
 
@@ -85,15 +87,30 @@ static const char *write_program(Arena *arena, const RandomProgram *program) {
     return path;
 }
 
+/* The gradient of one program in so many: its code is long. One that has none is taken without. */
+static bool has_gradient(Check *check, const Subject *s, const char *path) {
+    Spec spec = {.file = path,
+                 .model = s->program.model,
+                 .mode = MODE_TRAIN,
+                 .real = LT_F32,
+                 .target = target_generic,
+                 .training = true};
+    if (s->seed % (check->options->all ? 3 : 10) != 1) return false;
+    return model_build(check->arena, &spec)->result != NOT_LOWERED;
+}
+
 static void build(Check *check, Subject *s) {
     Arena *arena = check->arena;
     const char *path = write_program(arena, &s->program);
     s->compiled = true;
+    s->trained = has_gradient(check, s, path);
+    check->tally->trained += s->trained;
     for (int g = 0; g < GROUPS && s->compiled; g++) {
         if (!has_group(check, s, g)) continue;
         Spec spec = {.file = path,
                      .model = s->program.model,
-                     .mode = MODE_INFER,
+                     .mode = s->trained ? MODE_TRAIN : MODE_INFER,
+                     .training = s->trained,
                      .real = groups[g].real,
                      .target = *groups[g].target,
                      .prefix = arena_printf(arena, "r%llu", (unsigned long long)s->seed)};
@@ -185,6 +202,36 @@ static const char *where_of(Check *check, int group, int set) {
     return arena_printf(check->arena, "%s, data %d", groups[group].name, set);
 }
 
+/* Gradients: the last data set is long, and its bounds say nothing. */
+static void run_gradients(Check *check, Subject *s, int z) {
+    Arena *arena = check->arena;
+    const Data *data = s->data[z];
+    Outcome *near =
+        z < SETS - 1 ? run_gradient_bounded(arena, s->built[0], data, LT_F32, NULL) : NULL;
+    check->tally->fragile_gradients += near && near->fragile;
+    for (int g = 0; g < GROUPS && !s->faulty; g++) {
+        const char *where = arena_printf(arena, "%s, gradient", where_of(check, g, z));
+        Outcome *got = s->gradients[g][z] =
+            run_gradient(&evaluator, arena, s->built[g], data, NULL);
+        check->tally->gradients++;
+        if (got->error) {
+            report(check, s, FAULT_INTERNAL, -1, where, got->error);
+            return;
+        }
+        const char *words = near && groups[g].real == LT_F32
+                                ? compare_bound(arena, data, got, near, &check->tally->used)
+                                : NULL;
+        if (words) report(check, s, FAULT_INTERPRETER, -1, where, words);
+        if (words || got->status != LOOP_OK || g == 2) continue;
+        const CallOptions dirty = {.fill = 0x5A};
+        Outcome *poisoned =
+            run_gradient(&evaluator, arena, s->built[g], data_poisoned(arena, data), &dirty);
+        words = compare_padding(arena, data, got);
+        if (!words) words = compare_exact(arena, data, poisoned, got);
+        if (words) report(check, s, FAULT_PADDING, -1, where, words);
+    }
+}
+
 /* Draws data until no comparison lies within the bound; then everything but compiled columns. */
 static void run_set(Check *check, Subject *s, int z) {
     Arena *arena = check->arena;
@@ -206,6 +253,7 @@ static void run_set(Check *check, Subject *s, int z) {
             tally->dropped++;
     }
     if (sure->status == LOOP_BAD_LOSS) return; /* forward computes no loss */
+    if (s->trained) data = data_trained(arena, data, s->seed % 4 == 0, s->seed);
     s->data[z] = data;
     tally->sets++;
     for (int g = 0; g < GROUPS; g++) {
@@ -232,6 +280,7 @@ static void run_set(Check *check, Subject *s, int z) {
         if (!words) words = compare_exact(arena, data, poisoned, got);
         if (words) report(check, s, FAULT_PADDING, -1, where, words);
     }
+    if (s->trained && !s->faulty) run_gradients(check, s, z);
 }
 
 /* Whether the steps of the first data set are to be compared. */
@@ -282,6 +331,12 @@ static void compare_column(Check *check, Subject *s, int column, Engine *engine)
         Outcome *got = run_forward(engine, check->arena, s->built[g], s->data[z], NULL);
         const char *words = compare_exact(check->arena, s->data[z], got, s->want[g][z]);
         if (words) report(check, s, FAULT_BITS, column, where_of(check, g, z), words);
+        if (!s->gradients[g][z] || s->faulty) continue;
+        got = run_gradient(engine, check->arena, s->built[g], s->data[z], NULL);
+        words = compare_exact(check->arena, s->data[z], got, s->gradients[g][z]);
+        if (words)
+            report(check, s, FAULT_BITS, column,
+                   arena_printf(check->arena, "%s, gradient", where_of(check, g, z)), words);
     }
     if (s->faulty || !s->steps[g]) return;
     const StepOptions clean = {.fill = 0};

@@ -49,6 +49,7 @@ typedef struct Fault {
 } Fault;
 
 typedef struct Tally {
+    int trained, gradients, fragile_gradients; /* programs, calls */
     int programs, refused, sets, redrawn, dropped, stepped, run[COLUMNS], missing[COLUMNS];
     int counted, fired[FIRINGS], policies[POLICY_COUNT];
     int fault_count;

@@ -29,6 +29,9 @@ static void add(Tally *to, const Tally *from) {
     to->redrawn += from->redrawn;
     to->dropped += from->dropped;
     to->stepped += from->stepped;
+    to->trained += from->trained;
+    to->gradients += from->gradients;
+    to->fragile_gradients += from->fragile_gradients;
     to->counted += from->counted;
     for (int c = 0; c < COLUMNS; c++) {
         to->run[c] += from->run[c];
@@ -134,9 +137,12 @@ static void run(uint64_t first, uint64_t last, const CheckOptions *options, Tall
 }
 
 static void print_table(const Tally *t) {
-    print_message("%d programs, %d of them not compiled yet; %d data sets, %d redrawn, %d left "
-                  "fragile; %d by steps; at most %.2f of a bound used\n",
-                  t->programs, t->refused, t->sets, t->redrawn, t->dropped, t->stepped, t->used);
+    print_message(
+        "%d programs, %d of them not compiled yet; %d data sets, %d redrawn, %d left "
+        "fragile; %d by steps; %d gradients of %d programs, %d fragile; at most %.2f of a "
+        "bound used\n",
+        t->programs, t->refused, t->sets, t->redrawn, t->dropped, t->stepped, t->gradients,
+        t->trained, t->fragile_gradients, t->used);
     for (int c = 0; c < COLUMNS; c++)
         print_message("    %-28s %d%s\n", columns[c].name, t->run[c],
                       t->missing[c] ? " (not on this machine)" : "");
