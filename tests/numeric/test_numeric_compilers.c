@@ -267,13 +267,14 @@ static void avx512(void **state) {
 
 static void sse(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"llvm", level_2}, 40}, {{"gcc", o2_sse}, 60}};
+    const Choice_ list[] = {{{"llvm", level_2}, 9, 60}, {{"gcc", o2_sse}, 17, 60}};
     run_target(target_v2, LT_F32, list, 2);
 }
 
 static void arm(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"aarch64 llvm", level_2}, 20}, {{"aarch64 gcc", arm_flags}, 40}};
+    const Choice_ list[] = {{{"aarch64 llvm", level_2}, 5, 60},
+                            {{"aarch64 gcc", arm_flags}, 11, 60}};
     run_target(target_arm, LT_F32, list, 2);
 }
 

@@ -210,6 +210,7 @@ static void run_gradients(Check *check, Subject *s, int z) {
         z < SETS - 1 ? run_gradient_bounded(arena, s->built[0], data, LT_F32, NULL) : NULL;
     check->tally->fragile_gradients += near && near->fragile;
     for (int g = 0; g < GROUPS && !s->faulty; g++) {
+        if (!s->built[g]) continue;
         const char *where = arena_printf(arena, "%s, gradient", where_of(check, g, z));
         Outcome *got = s->gradients[g][z] =
             run_gradient(&evaluator, arena, s->built[g], data, NULL);
