@@ -5,7 +5,7 @@
                [--jobs=N] FOLDER
 
 FOLDER takes what is emitted: every model of the examples, tests and FOLDERs of programs, for two
-targets. `--other` names a second build of rnnc, whose output must have the same bytes. Without
+targets, some with the functions of training, too. `--other` names a second build of rnnc, whose output must have the same bytes. Without
 `--all` the slow parts take a sample of the files, always the same one. A program that is not
 installed is skipped with a line. Exit status 1 if a part has something to say.
 """
@@ -31,7 +31,8 @@ STRICT = ("-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wsh
 # What a freestanding compiler may call for a copy or a fill.
 ALLOWED = {"memcpy", "memset"}
 # Answers that are no defect: what is not compiled yet, and sizes that a file leaves open.
-REFUSED = ("[E-LOWER]", "[E-SIZEARG]")
+REFUSED = ("[E-LOWER]", "[E-SIZEARG]", "[E-GRAD]")
+TRAINED = "_trained"   # ends the prefix of a model in train mode, with loss and grad
 NATIVE = platform.machine() in ("x86_64", "AMD64")
 
 
@@ -116,11 +117,14 @@ class Emitted:
                     raise SystemExit("two models are called " + prefix)
                 taken.add(prefix)
                 self.models.append((path, model, prefix))
+        # Code for training is long; without --all one model in three.
+        self.models += [(path, model, prefix + TRAINED)
+                        for path, model, prefix in self.models[::1 if self.all else 3]]
 
     def command(self, rnnc, model, kind, target, out):
         path, name, prefix = model
         return [rnnc, path, "--model=" + name, "--prefix=" + prefix, "--emit=" + kind,
-                "-o", out] + TARGETS[target]
+                "-o", out] + TARGETS[target] + (["--mode=train"] if prefix.endswith(TRAINED) else [])
 
     def emit(self):
         self.find()

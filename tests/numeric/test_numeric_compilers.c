@@ -245,7 +245,7 @@ static void generic(void **state) {
     const Choice_ list[] = {{{"tcc", tcc_flags}, 1, 2},
                             {{"gcc", o0_plain}, 4, 24},
                             {{"clang", o3_plain}, 9, 80},
-                            {{"llvm", level_2}, 7, 30}};
+                            {{"llvm", level_2}, 20, 60}};
     run_target(target_generic, LT_F32, list, 4);
 }
 
@@ -253,15 +253,15 @@ static void avx2(void **state) {
     (void)state;
     const Choice_ list[] = {{{"clang", o0_avx2}, 3, 16},
                             {{"gcc", o3_avx2}, 11, 60},
-                            {{"llvm", level_0}, 13, 50},
-                            {{"llvm", level_2}, 3, 20},
-                            {{"llvm", level_3}, 23, 90}};
+                            {{"llvm", level_0}, 40, 90},
+                            {{"llvm", level_2}, 12, 40},
+                            {{"llvm", level_3}, 60, 90}};
     run_target(target_8, LT_F32, list, 5);
 }
 
 static void avx512(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o1_avx512}, 7, 60}, {{"llvm", level_2}, 11, 50}};
+    const Choice_ list[] = {{{"clang", o1_avx512}, 7, 60}, {{"llvm", level_2}, 30, 90}};
     run_target(target_16, LT_F32, list, 2);
 }
 
@@ -280,7 +280,7 @@ static void arm(void **state) {
 
 static void doubles(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o3_avx2}, 7, 90}, {{"llvm", level_2}, 11, 50}};
+    const Choice_ list[] = {{{"clang", o3_avx2}, 7, 90}, {{"llvm", level_2}, 30, 90}};
     run_target(target_8, LT_F64, list, 2);
 }
 
