@@ -14,9 +14,12 @@ static const struct {
               {"streams", "Bounded"},     {"lags", "Given"},          {"modes", "Generator"},
               {"modes", "StopAhead"},     {"axes", "GridVector"},     {"sums", "Stages"},
               {"delays", "AheadBounded"}, {"delays", "SlowWindow"},   {"axes", "CarryAxes"},
-              {"axes", "CarryPair"}};
+              {"axes", "CarryPair"},      {"losses", "Masked"},       {"losses", "Two"},
+              {"losses", "Tied"},         {"losses", "Pair"},         {"axes", "CarryAxes"},
+              {"streams", "LagsCarry"}};
 
-enum { MODELS = (int)(sizeof models / sizeof *models) };
+/* The last ones are in train mode, with loss and grad. */
+enum { MODELS = (int)(sizeof models / sizeof *models), TRAINED = MODELS - 6 };
 
 typedef struct Room {
     unsigned char *at;
@@ -125,9 +128,13 @@ static void put_argument(Subject *s, int i, const Shared_ *shared) {
     case ROLE_ENDED: to->pointer = block(s, s->data->batch, false); break;
     case ROLE_AT: to->pointer = block(s, s->data->batch * 8, false); break;
     case ROLE_UPSTREAM:
-    case ROLE_LOSS:
-    case ROLE_GRADS:
+        to->pointer = block(s, elements(s, &in->graph->outputs.at[arg->slot], false) * 4, false);
+        break;
+    case ROLE_LOSS: to->pointer = block(s, 4, false); break;
+    case ROLE_GRADS: to->pointer = block(s, (in->param_count + 1) * 4, false); break;
     case ROLE_INPUT_GRAD:
+        to->pointer = block(s, elements(s, &in->graph->inputs.at[arg->slot], false) * 4, false);
+        break;
     case ROLE_SEED: break;
     case ROLE_WORK: to->pointer = shared->work; break;
     case ROLE_WORK_BYTES: to->integer = shared->work_bytes; break;
@@ -267,7 +274,8 @@ static void spoil_argument(Subject *s, int i) {
         if (in->param_count > 0 && s->index != in->reset) spoil_pointer(s, i, true);
         break;
     case ROLE_STATE:
-        if (s->index != in->forward) spoil_pointer(s, i, true);
+        if (s->index != in->forward && s->index != in->loss && s->index != in->grad)
+            spoil_pointer(s, i, true);
         break;
     case ROLE_WORK:
         if (s->args[i + 1].integer > 0) spoil_pointer(s, i, true);
@@ -344,18 +352,23 @@ static int64_t size_of(Test *test, Engine *engine, const Built *built, const cha
 static void sweep(Test *test, Engine *engine, const Built *built, const char *model) {
     const Interface *in = built->in;
     const Data *data = data_new(test->arena, in->graph, BATCH, STEPS, NULL, 0, 7);
-    const int sizes[] = {in->forward_work, in->step_work, in->reset_work, in->state_bytes};
-    const int functions[] = {in->pack, in->forward,      in->reset,
-                             in->step, in->export_state, in->import_state};
-    int64_t bytes[4];
-    for (int i = 0; i < 4; i++) bytes[i] = size_of(test, engine, built, model, data, sizes[i]);
+    const int sizes[] = {in->forward_work, in->step_work, in->reset_work,
+                         in->state_bytes,  in->loss_work, in->grad_work};
+    const int functions[] = {in->pack,         in->forward,      in->reset, in->step,
+                             in->export_state, in->import_state, in->loss,  in->grad};
+    int64_t bytes[6];
+    for (int i = 0; i < 6; i++) bytes[i] = size_of(test, engine, built, model, data, sizes[i]);
     Subject owner = {.test = test};
     Shared_ shared = {.weights = block(&owner, in->weight_bytes + EDGE, false),
                       .state_bytes = bytes[3],
                       .state = block(&owner, bytes[3] + EDGE, false)};
-    for (int f = 0; f < 6; f++) {
+    for (int f = 0; f < 8; f++) {
         if (functions[f] < 0) continue;
-        shared.work_bytes = f == 1 ? bytes[0] : f == 3 ? bytes[1] : bytes[2];
+        shared.work_bytes = f == 1   ? bytes[0]
+                            : f == 3 ? bytes[1]
+                            : f == 6 ? bytes[4]
+                            : f == 7 ? bytes[5]
+                                     : bytes[2];
         shared.work = block(&owner, shared.work_bytes + 2 * EDGE, true);
         Subject s = subject(test, engine, built, model, data, functions[f], &shared);
         int64_t status = invoke(&s);
@@ -377,6 +390,8 @@ static void test_arguments(void **state) {
         Spec spec = {.file =
                          arena_printf(test.arena, "tests/numeric/programs/%s.rnn", models[m].file),
                      .model = models[m].model,
+                     .mode = m >= TRAINED ? MODE_TRAIN : MODE_INFER,
+                     .training = m >= TRAINED,
                      .real = LT_F32,
                      .target = target_generic,
                      .prefix = arena_printf(test.arena, "m%d", m)};
