@@ -191,7 +191,7 @@ check: $(BUILD)/rnnc $(MACHINE) $(TESTS) $(BUILD)/check
 	    'models by C=python3 tests/models/convert.py $(BUILD)/models && \
 	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models tests/reference' \
 	    'gradients by the interpreter=$(GRADIENTS) --dtype=f64 && $(GRADIENTS) --dtype=f32' \
-	    'gradients by C=CC="$(CC) $(SANFLAGS)"; export CC; \
+	    'gradients by C=CC="$(CC) $(SANFLAGS) -O0"; export CC; \
 	        $(GRADIENTS) --backend=c --dtype=f64 && $(GRADIENTS) --backend=c --dtype=f32' \
 	    'embedding=RNNC=$(abspath $(BUILD))/rnnc CC="$(CC)" examples/embed/build.sh' \
 	    'hostile input=$(BUILD)/fuzz-replay tests/fuzz/corpus' \

@@ -28,8 +28,10 @@ static Words compiler_words(Arena *arena, const char *cc) {
 }
 
 static bool compile_with(Compilation *c, Words words, const Scratch *scratch, int *error) {
-    static const char *const fixed[] = {"-std=c99", "-O2", "-fPIC", "-shared", NULL};
-    for (int i = 0; fixed[i]; i++)
+    static const char *const fixed[] = {"-O2", "-std=c99", "-fPIC", "-shared", NULL};
+    bool level = false; /* one of $CC is kept */
+    for (int i = 1; i < words.count; i++) level = level || strncmp(words.at[i], "-O", 2) == 0;
+    for (int i = level; fixed[i]; i++)
         vec_push(c->arena, &words, arena_printf(c->arena, "%s", fixed[i]));
     for (int i = 0; c->target.flags[i]; i++)
         vec_push(c->arena, &words, arena_printf(c->arena, "%s", c->target.flags[i]));

@@ -426,8 +426,9 @@ class Compiled(Both, Case):
         self.assertIn("'false' failed (status 1)", err)
         _, err = self.run_net(*args, status=3, env={"CC": "", "PATH": self.folder})
         self.assertIn("there is no C compiler", err)
-        for compiler in ("gcc", "clang"):
-            self.run_net(*args, env={"CC": compiler})
+        for compiler, level in (("gcc", "-O2"), ("clang", "-O2"), ("gcc -O0", "-O0"), ("cc -g -O1", "-O1")):
+            _, err = self.run_net(*args, "-v", env={"CC": compiler})
+            self.assertEqual(re.findall(r" (-O\S*)", err), [level])
             self.close(self.read_npy("h.npy")[1], net(STREAM))
 
     def test_no_shell(self):

@@ -24,8 +24,9 @@ class Verify(Case):
     def all_agree(self, path, names, forward="3 sequences of 5, 1, 3"):
         """Two at a time; each must have compared gradients and forward."""
         def one(name):
+            env = dict(os.environ, CC=os.environ.get("CC", "cc") + " -O0")
             done = subprocess.run([RNNC, "verify", path, "--model=" + name], stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True)
+                                  stderr=subprocess.STDOUT, text=True, env=env)
             good = (done.returncode == 0 and done.stdout.endswith("verdict: all agree\n") and
                     "gradients against differences" in done.stdout and
                     "\n  grad  " in done.stdout and
