@@ -1,6 +1,7 @@
 """`rnnc run`: ranks, batches, lengths, states, types, lists of what does not fit; both backends."""
 import math
 import os
+import re
 import signal
 import stat
 import subprocess
