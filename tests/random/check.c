@@ -95,7 +95,7 @@ static bool has_gradient(Check *check, const Subject *s, const char *path) {
                  .real = LT_F32,
                  .target = target_generic,
                  .training = true};
-    if (s->seed % (check->options->all ? 3 : 10) != 1) return false;
+    if (s->seed % (check->options->all ? 3 : 20) != 1) return false;
     return model_build(check->arena, &spec)->result != NOT_LOWERED;
 }
 
