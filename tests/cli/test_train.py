@@ -348,8 +348,10 @@ class Train(Case):
                        stderr=subprocess.DEVNULL)
         whole = self.read("w"), self.read("w.checkpoint")
         os.unlink(self.path("w"))
+        # Who starts the tests in the background may have it ignored, and what is ignored stays so.
         run = subprocess.Popen([RNNC] + args + ["--epochs=60"], cwd=self.folder,
-                               stderr=subprocess.PIPE)
+                               stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         run.stderr.readline()
         run.send_signal(signal.SIGINT)
         err = run.stderr.read().decode()
