@@ -46,7 +46,7 @@ static bool emit(const Interface *interface_, const BackendOptions *options, Mac
     const char *why;
     const Machine *machine = machine_find(out->arena, &why);
     if (!machine) {
-        diag_error(diags, "E-LLVM", (Span){0}, "%s", why);
+        diag_error(diags, "internal", (Span){0}, "%s", why);
         return false;
     }
     return machine->emit(interface_, options->machine, kind, out, diags);

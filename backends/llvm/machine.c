@@ -105,7 +105,7 @@ bool llvm_emit_part(const Interface *interface_, const MachineOptions *options, 
     arena_own(out->arena, end, held);
     held->machine = llvm_target(options, out->arena, &why);
     if (!held->machine) {
-        diag_error(diags, "E-LLVM", (Span){0}, "%s", why);
+        diag_error(diags, "internal", (Span){0}, "%s", why);
         return false;
     }
     held->context = LLVMContextCreate();
