@@ -241,6 +241,16 @@ nightly:
 demo: $(BUILD)/rnnc
 	$(Q)BUILD=$(BUILD) CC='$(strip $(CC) $(SANFLAGS))' sh examples/demo.sh
 
+# rnnc beside its peers: bench/README.md. CASES= PEERS= words, THREADS=1,2, QUICK=1, ROUNDS=, SLICE= ms.
+.PHONY: bench bench-peers
+bench: $(BUILD)/rnnc $(MACHINE)
+	python3 bench/bench.py --rnnc=$(BUILD)/rnnc --build=$(BUILD) $(if $(CASES),--cases='$(CASES)') \
+	    $(if $(PEERS),--peers='$(PEERS)') $(if $(THREADS),--threads=$(THREADS)) \
+	    $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(SLICE),--slice=$(SLICE)) $(if $(QUICK),--quick)
+
+bench-peers:
+	sh bench/install.sh $(BUILD)
+
 install: $(BUILD)/rnnc $(MACHINE) $(LIBRARY_RT)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/rnnc $(DESTDIR)$(PREFIX)/bin/rnnc

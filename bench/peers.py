@@ -1,0 +1,65 @@
+"""Who takes part, with which interpreter and surroundings; builds the native parts."""
+import glob
+import os
+import subprocess
+import sys
+
+
+class Peer:
+    def __init__(self, name, module, python, env, own=False):
+        self.name, self.module, self.python, self.env, self.own = name, module, python, env, own
+        self.version, self.silent = "", False
+
+
+def compile_native(words, out, say, what):
+    done = subprocess.run(["cc", "-O2", "-march=native", "-fPIC", "-shared", "-o", out] + words,
+                          capture_output=True, text=True)
+    if done.returncode:
+        say(f"{what} left out: {done.stderr.strip().splitlines()[0][:160]}")
+    return done.returncode == 0
+
+
+def build(args, folder, here, wanted, say):
+    """The peers that can start. Those that are not installed are said."""
+    native = os.path.join(here, "native")
+    stop_watch = os.path.join(folder, "libbench.so")
+    if not compile_native(["-ffp-contract=fast", os.path.join(native, "bench.c"), "-lpthread",
+                           "-lm"], stop_watch, say, "the bench"):
+        sys.exit(1)
+    base = {"BENCH_NATIVE": stop_watch, "PYTHONDONTWRITEBYTECODE": "1"}
+    peers = [Peer("rnnc", "use_rnnc", sys.executable, dict(
+        base, BENCH_RNNC=os.path.abspath(args.rnnc), BENCH_FOLDER=folder,
+        BENCH_OPTIONS=args.options), own=True)]
+    peers += onednn(args, folder, native, base, wanted, say)
+    python = os.path.join(os.path.abspath(args.build), "peers", "venv", "bin", "python")
+    for name, module in (("ONNX Runtime", "use_ort"), ("PyTorch", "use_torch"),
+                         ("JAX", "use_jax")):
+        if not wanted(name) or not os.path.exists(os.path.join(here, module + ".py")):
+            continue
+        if not os.path.exists(python):
+            say(f"{name} left out: no virtual environment, run make bench-peers")
+            continue
+        peers.append(Peer(name, module, python, base))
+    return peers
+
+
+def onednn(args, folder, native, base, wanted, say):
+    """Debian's, and those of PyPI: the last one with OpenMP, and the newest, which uses TBB."""
+    found = []
+    peers = os.path.join(os.path.abspath(args.build), "peers")
+    for name, include, library in (
+            ("oneDNN", "/usr/include", "-ldnnl"),
+            ("oneDNN gomp", f"{peers}/gomp/include", f"{peers}/gomp/lib/libdnnl.so.3"),
+            ("oneDNN new", f"{peers}/venv/include", f"{peers}/venv/lib/libdnnl.so.3")):
+        if not wanted(name):
+            continue
+        if not os.path.exists(f"{include}/oneapi/dnnl/dnnl.h"):
+            say(f"{name} left out: not installed")
+            continue
+        out = os.path.join(folder, f"lib{name.replace(' ', '-')}.so")
+        words = ["-I", include, os.path.join(native, "onednn.c"), library]
+        if library[0] == "/":
+            words += ["-Wl,--disable-new-dtags", "-Wl,-rpath," + os.path.dirname(library)]
+        if compile_native(words, out, say, name):
+            found.append(Peer(name, "use_onednn", sys.executable, dict(base, BENCH_ONEDNN=out)))
+    return found
