@@ -54,6 +54,7 @@ typedef enum OptionId {
     ID_UPSTREAM,
     ID_TRAIN,
     ID_BUDGET,
+    ID_PLACES,
     ID_LATER
 } OptionId;
 
@@ -145,7 +146,7 @@ static const OptionRow rows[] = {
     {"--log", ID_TRAIN, FORM_VALUE, T},
     {"--curve", ID_TRAIN, FORM_VALUE, T},
     {"--resume", ID_TRAIN, FORM_FLAG, T},
-    {"-g", ID_LATER, FORM_FLAG, CODE},
+    {"-g", ID_PLACES, FORM_FLAG, C},
     {"--unroll-time", ID_LATER, FORM_VALUE, CODE},
     {"--layout", ID_LATER, FORM_VALUE, CODE},
     {"--tile", ID_LATER, FORM_VALUE, CODE},
@@ -372,6 +373,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_SEED: return take_seed(p, value);
     case ID_TRAIN: return train_option(p->arena, &o->train, row->name, value, p->why);
     case ID_BUDGET: return take_budget(p, value);
+    case ID_PLACES: o->places = true; return true;
     case ID_LATER: return later(p, row->name);
     }
     return false;

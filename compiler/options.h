@@ -77,6 +77,7 @@ typedef struct Options {
     VEC(const char *) passes, disabled;
     bool passes_given;
     const char *print_after; /* a pass, "all", or NULL */
+    bool places;             /* -g */
     bool verify_each, time_passes, remarks, verbose;
     ColorWish color;
     bool depend;             /* -MD */
@@ -89,7 +90,7 @@ typedef struct Options {
     const char *grads, *in_grads; /* grad */
     NamedList upstream;
     bool batch_first, reduce_sum;
-    bool training; /* the functions of training, too */
+    bool training;         /* the functions of training, too */
     int64_t memory_budget; /* bytes of workspace of a gradient; 0: none */
     uint64_t seed;
 

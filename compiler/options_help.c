@@ -25,6 +25,7 @@ const char options_help[] =
     "  -O0 ... -O3          0 leaves out the passes that are optional\n"
     "  --passes=LIST --disable-pass=NAME --list-passes --print-after=PASS|all\n"
     "  --verify-each --time-passes\n"
+    "  -g                   lines of the equations for gdb, perf, valgrind; #line in C\n"
     "  -R                   remarks on what became of the model, on standard error\n"
     "  -MD -MF FILE         also write what OUT depends on, for make\n"
     "\n"

@@ -281,6 +281,8 @@ bool compilation_run(Compilation *c, Stage last) {
     LowerOptions lower = {.target = c->target.target,
                           .real = c->options->real,
                           .prefix = c->prefix ? c->prefix : c->model,
+                          .places = c->options->places,
+                          .home = sema_model_span(c->program, c->model),
                           .reduce_sum = c->options->reduce_sum,
                           .axes_needed = axes_needed};
     const LowerSchedules schedules = {c->normal, c->schedule, c->loss, c->grad, c->chunks};

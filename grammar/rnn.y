@@ -160,7 +160,7 @@ static void push_item(Grammar *grammar, Item *item);
 %type <entries> indices
 %type <entry> index
 
-%initial-action { @$ = (Span){grammar->ast->source, 0, 0}; }
+%initial-action { @$ = (Span){grammar->ast->source, 0, 0, NULL}; }
 
 %%
 
@@ -492,7 +492,7 @@ Ast *grammar_parse(Arena *arena, Names *names, const Source *source, Diags *diag
     Ast *ast = ARENA_NEW(arena, Ast);
     *ast = (Ast){.arena = arena, .names = names, .source = source};
     if (source->length > GRAMMAR_BYTES) {
-        diag_error(diags, "E-LIMIT", (Span){source, 0, 0}, "file has more than %d bytes",
+        diag_error(diags, "E-LIMIT", (Span){source, 0, 0, NULL}, "file has more than %d bytes",
                    GRAMMAR_BYTES);
         return ast;
     }

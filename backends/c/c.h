@@ -78,6 +78,7 @@ typedef struct EmitC {
     Text *out;
     Diags *diags;
     int depth; /* of indentation, 4 blanks each */
+    LPlace at; /* in the source; no line: nobody asks */
     CUses uses;
     Live live;
     const char **vars, **buffers; /* their identifiers, once declared */
@@ -131,6 +132,9 @@ bool c_is_mask(LoopType type);
 const char *c_declare(EmitC *c, const char *hint);
 int c_visible(const EmitC *c);
 void c_leave(EmitC *c, int visible);
+
+/* emit.c. A string constant. */
+void c_string(const char *string, Text *out);
 
 /* stmt.c. c_line ends and writes one line of code. */
 void c_line(EmitC *c, Text *line);

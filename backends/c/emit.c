@@ -30,11 +30,14 @@ static const char *initial_text(InitialKind kind) {
     return "";
 }
 
-static void print_string(const char *string, Text *out) {
+void c_string(const char *string, Text *out) {
     text_puts(out, "\"");
     for (const char *c = string; *c; c++) {
         if (*c == '"' || *c == '\\') text_puts(out, "\\");
-        text_write(out, c, 1);
+        if ((unsigned char)*c < 32)
+            text_printf(out, "\\%03o", (unsigned)(unsigned char)*c);
+        else
+            text_write(out, c, 1);
     }
     text_puts(out, "\"");
 }
@@ -52,7 +55,7 @@ static void print_params(const Interface *interface_, Text *out) {
     for (int i = 0; i < graph->params.count; i++) {
         const GraphParam *p = &graph->params.at[i];
         text_puts(out, "    {");
-        print_string(p->name, out);
+        c_string(p->name, out);
         text_printf(out, ", %d, {", p->shape.rank);
         for (int d = 0; d < p->shape.rank; d++)
             text_printf(out, "%s%" PRId64, d ? ", " : "", p->shape.dim[d]);

@@ -6,9 +6,20 @@
 
 /* ---- lines ---- */
 
+static void print_line_directive(EmitC *c) {
+    if (!c->at.line) return;
+    text_printf(c->out, "#line %d ", c->at.line);
+    c_string(c->at.file, c->out);
+    text_puts(c->out, "\n");
+}
+
 void c_line(EmitC *c, Text *line) {
+    print_line_directive(c);
     text_indent(c->out, 4 * c->depth);
-    identifier_wrap(c->out, text_string(line), 4 * c->depth, 4 * c->depth + 8);
+    if (c->at.line) /* in one line, since a compiler counts on from the directive */
+        text_puts(c->out, text_string(line));
+    else
+        identifier_wrap(c->out, text_string(line), 4 * c->depth, 4 * c->depth + 8);
     text_puts(c->out, "\n");
 }
 
@@ -201,6 +212,7 @@ static void print_return(EmitC *c, const LStmt *s) {
 
 static void print_stmt(EmitC *c, const LStmt *s) {
     if (!live_stmt(&c->live, c->function, s)) return;
+    c->at = s->at;
     switch (s->kind) {
     case LS_LET:
     case LS_MUTABLE: print_declaration(c, s); return;
@@ -219,9 +231,11 @@ static void print_stmt(EmitC *c, const LStmt *s) {
 
 static void print_block(EmitC *c, const LBlock *block) {
     int scope = c_visible(c);
+    const LPlace around = c->at;
     c->depth++;
     for (int i = 0; i < block->count; i++) print_stmt(c, block->at[i]);
     c->depth--;
+    c->at = around;
     c_leave(c, scope);
 }
 
@@ -374,8 +388,10 @@ void c_function(EmitC *c, const LFunction *f) {
             c->buffers[i] = names[f->buffers.at[i].arg];
             restricted[f->buffers.at[i].arg] = !c->overlaps[i];
         }
+    c->at = c->module->home;
     text_puts(c->out, "\n");
     identifier_comment(c->out, f->doc, 0);
+    print_line_directive(c);
     if (!f->exported) text_puts(c->out, "static ");
     identifier_prototype(c->module, f, restricted, names, c->out);
     text_puts(c->out, "\n{\n");
@@ -384,6 +400,7 @@ void c_function(EmitC *c, const LFunction *f) {
     if (live_checks(f)) print_pointer_checks(c, names);
     for (int i = 0; i < f->body.count; i++) {
         if (!live_stmt(&c->live, f, f->body.at[i])) continue;
+        c->at = f->body.at[i]->at;
         print_buffers_of(c, f->body.at[i]);
         print_stmt(c, f->body.at[i]);
     }

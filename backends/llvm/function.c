@@ -186,6 +186,7 @@ void llvm_define(EmitLlvm *e, int function) {
     e->kept = ARENA_ARRAY(e->arena, f->args.count + 1, LLVMValueRef);
     e->after = NULL;
     e->closed = false;
+    llvm_debug_function(e);
     LLVMBasicBlockRef entry = llvm_new_block(e, "entry"), start = llvm_new_block(e, "start");
     LLVMPositionBuilderAtEnd(e->builder, entry);
     e->entry = LLVMBuildBr(e->builder, start);
@@ -197,6 +198,7 @@ void llvm_define(EmitLlvm *e, int function) {
     bool *used = ARENA_ARRAY(e->arena, f->buffers.count + 1, bool);
     for (int i = 0; i < f->body.count; i++) {
         if (!live_stmt(&e->live, f, f->body.at[i])) continue;
+        llvm_place(e, f->body.at[i]->at);
         find_buffers(e, f->body.at[i], used);
         llvm_statement(e, f->body.at[i]);
     }

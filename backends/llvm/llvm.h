@@ -35,10 +35,13 @@ typedef struct EmitLlvm {
      * element of each buffer; what its accesses are marked with, so that those of buffers that do
      * not overlap are known to be apart. */
     LLVMValueRef *vars, *buffers, *marks;
-    LLVMValueRef *kept;      /* [args]: where each lies on the stack */
-    LLVMBasicBlockRef after; /* of the innermost loop: where a BREAK leads */
-    LLVMValueRef entry;      /* the branch before which room on the stack is taken */
-    bool closed;             /* the block at hand has its end: nothing more goes there */
+    LLVMValueRef *kept;         /* [args]: where each lies on the stack */
+    LLVMBasicBlockRef after;    /* of the innermost loop: where a BREAK leads */
+    LLVMValueRef entry;         /* the branch before which room on the stack is taken */
+    LLVMDIBuilderRef places;    /* with -g; NULL: nobody asks for lines */
+    LLVMMetadataRef unit;       /* compile unit */
+    LLVMMetadataRef subprogram; /* of the function at hand */
+    bool closed;                /* the block at hand has its end: nothing more goes there */
     LlvmMemo *memo;
     int memo_room, memo_count;
     unsigned statement;
@@ -76,6 +79,13 @@ void llvm_continue(EmitLlvm *e, LLVMBasicBlockRef block);
 LLVMValueRef llvm_room(EmitLlvm *e, LLVMTypeRef type, const char *name);
 void llvm_declare(EmitLlvm *e, int function);
 void llvm_define(EmitLlvm *e, int function);
+
+/* debug.c: lines of the source, where the module has them (-g); else nothing. Begin before the
+ * first function and end behind the last; llvm_place is that of the instructions that follow. */
+void llvm_debug_begin(EmitLlvm *e, const char *version);
+void llvm_debug_function(EmitLlvm *e);
+void llvm_place(EmitLlvm *e, LPlace at);
+void llvm_debug_end(EmitLlvm *e);
 
 /* module.c. The whole module, checked; or, with `only` not negative, what calls function `only` of
  * the interface, and what it needs, seen by nobody else. NULL after a defect. The caller owns it.

@@ -155,8 +155,10 @@ LLVMModuleRef llvm_module(LLVMContextRef context, const Interface *interface_,
         if (needed[i]) llvm_declare(&e, i);
         if (needed[i] && only >= 0) LLVMSetLinkage(e.functions[i], LLVMInternalLinkage);
     }
+    llvm_debug_begin(&e, options->version);
     for (int i = 0; i < module->functions.count; i++)
         if (needed[i]) llvm_define(&e, i);
+    llvm_debug_end(&e);
     for (int i = 0; options->calls && i < interface_->functions.count; i++)
         if ((only < 0 || only == i) &&
             module->functions.at[interface_->functions.at[i].function]->exported)

@@ -67,6 +67,7 @@ static void for_loop(EmitLlvm *e, const LStmt *s) {
     e->after = after;
     llvm_block(e, &s->body);
     e->after = outer;
+    llvm_place(e, s->at);
     if (!e->closed) {
         LLVMValueRef next = LLVMBuildNSWAdd(e->builder, var, llvm_integer(e, LT_I64, s->step), "");
         LLVMValueRef again = LLVMBuildICmp(e->builder, LLVMIntSLT, next, high, "");
@@ -127,6 +128,7 @@ static void leave(EmitLlvm *e, const LStmt *s) {
 void llvm_statement(EmitLlvm *e, const LStmt *s) {
     if (!live_stmt(&e->live, e->function, s)) return;
     llvm_begin(e);
+    llvm_place(e, s->at);
     switch (s->kind) {
     case LS_LET:
     case LS_MUTABLE: declare(e, s); return;

@@ -106,7 +106,7 @@ static void parse_carry_line(Reader *p) {
 static void parse_loss_line(Reader *p, uint32_t begin) {
     GraphLoss loss = {.node = reader_node(p), .per = -1};
     if (reader_accept_word(p, "per")) loss.per = reader_node(p);
-    loss.span = (Span){p->source, begin, p->last};
+    loss.span = (Span){p->source, begin, p->last, NULL};
     if (!p->failed) vec_push(p->arena, &p->graph->losses, loss);
 }
 
@@ -114,7 +114,7 @@ static void parse_stop_line(Reader *p, uint32_t begin) {
     GraphStop stop = {.axis = reader_axis(p)};
     reader_expect_word(p, "when");
     stop.node = reader_node(p);
-    stop.span = (Span){p->source, begin, p->last};
+    stop.span = (Span){p->source, begin, p->last, NULL};
     if (!p->failed) vec_push(p->arena, &p->graph->stops, stop);
 }
 
@@ -130,11 +130,11 @@ static void parse_line(Reader *p) {
     else if (reader_accept_word(p, "stop")) parse_stop_line(p, begin);
     else if (reader_accept_word(p, "input")) {
         GraphPort port = parse_port(p);
-        port.span = (Span){p->source, begin, p->last};
+        port.span = (Span){p->source, begin, p->last, NULL};
         if (!p->failed) vec_push(p->arena, &p->graph->inputs, port);
     } else if (reader_accept_word(p, "output")) {
         GraphPort port = parse_port(p);
-        port.span = (Span){p->source, begin, p->last};
+        port.span = (Span){p->source, begin, p->last, NULL};
         if (!p->failed) vec_push(p->arena, &p->graph->outputs, port);
     } else {
         reader_fail(p, "expected a line of a graph");

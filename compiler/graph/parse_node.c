@@ -311,6 +311,6 @@ void reader_node_line(Reader *p) {
     /* A bad line leaves a node behind, so that the numbers of those after it stay right. */
     int added = graph_add(p->graph, p->failed ? OP_CONST : op, type, p->failed ? 0 : domain_count,
                           domain, p->failed ? 0 : p->list.count, p->list.at,
-                          p->failed ? NULL : &attr, (Span){p->source, begin, p->last});
+                          p->failed ? NULL : &attr, (Span){p->source, begin, p->last, NULL});
     p->graph->nodes.at[added]->name = name;
 }

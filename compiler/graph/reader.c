@@ -8,7 +8,7 @@
 
 Span reader_spot(const Reader *p, uint32_t begin) {
     uint32_t end = begin < p->source->length ? begin + 1 : begin;
-    return (Span){p->source, begin, end};
+    return (Span){p->source, begin, end, NULL};
 }
 
 bool reader_fail(Reader *p, const char *message) {

@@ -34,7 +34,7 @@ static bool defect(Verifier *v, Span span, const char *format, ...) {
     return false;
 }
 
-static const Span nowhere = {NULL, 0, 0};
+static const Span nowhere = {0};
 
 static bool is_index(const Graph *graph, int index) {
     return index >= 0 && index < graph->indices.count;

@@ -94,6 +94,7 @@ static void rewrite_block(Rewriter *w, LBlock *block) {
     int consts = w->x.consts.count;
     for (int i = 0; i < block->count; i++) {
         w->x.block = &fresh;
+        w->x.module->at = block->at[i]->at;
         rewrite_stmt(w, block->at[i]);
         vec_push(w->x.module->arena, &fresh, block->at[i]);
     }

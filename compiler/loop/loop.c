@@ -17,6 +17,7 @@ LoopModule *loop_module_new(Arena *arena, Names *names, Name prefix, Target targ
 
 LFunction *loop_function(LoopModule *module, const char *name, LoopType result, bool exported) {
     LFunction *function = ARENA_NEW(module->arena, LFunction);
+    module->at = module->home;
     function->name = name_of(module->names, name);
     function->result = result;
     function->exported = exported;
@@ -164,8 +165,7 @@ static LExpr *fold(LoopModule *module, ScalarOp op, LExpr *a, LExpr *b) {
         b = swap;
     }
     switch ((int)op) {
-    case SOP_ADD:
-        return b->kind == LE_INT ? fold_offset(module, a, b->integer) : NULL;
+    case SOP_ADD: return b->kind == LE_INT ? fold_offset(module, a, b->integer) : NULL;
     case SOP_SUB:
         if (b->kind == LE_INT && b->integer != INT64_MIN)
             return fold_offset(module, a, -b->integer);
@@ -214,6 +214,7 @@ LExpr *loop_min(LoopModule *module, LExpr *a, LExpr *b) {
 static LStmt *new_stmt(LoopModule *module, LBlock *block, LStmtKind kind) {
     LStmt *s = ARENA_NEW(module->arena, LStmt);
     s->kind = kind;
+    s->at = module->at;
     s->var = s->var2 = s->buffer = s->callee = -1;
     vec_push(module->arena, block, s);
     return s;

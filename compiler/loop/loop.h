@@ -102,8 +102,15 @@ typedef enum LStmtKind {
 typedef struct LStmt LStmt;
 typedef VEC(LStmt *) LBlock;
 
+/* A line of the source, for debuggers; line 0: none. */
+typedef struct LPlace {
+    Name file;
+    int line;
+} LPlace;
+
 struct LStmt {
     LStmtKind kind;
+    LPlace at;
     int var, var2;
     int buffer;
     LExpr *index, *value; /* STORE; LET, MUTABLE, SET, RETURN: value; IF: value is the condition */
@@ -193,6 +200,8 @@ typedef struct LoopModule {
     Target target;
     LoopType real; /* F32 or F64: the model's dtype */
     VEC(LFunction *) functions;
+    LPlace home, at; /* of what has no place of its own: where a function begins; of statements that
+                        are built now */
 } LoopModule;
 
 LoopModule *loop_module_new(Arena *arena, Names *names, Name prefix, Target target, LoopType real);

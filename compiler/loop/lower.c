@@ -1,6 +1,20 @@
 /* The module of a model: what its functions share, and the functions of a step. */
 #include "loop/lower_internal.h"
 
+static LPlace place_of(const Lower *lower, Span span) {
+    while (span.within && span.source && strcmp(span.source->path, "<prelude>") == 0)
+        span = *span.within;
+    if (!span.source) return (LPlace){0};
+    return (LPlace){name_of(lower->names, span.source->path),
+                    source_place(span.source, span.begin).line};
+}
+
+void lower_at(Lower *lower, Span span) {
+    if (!lower->options.places) return;
+    LPlace at = place_of(lower, span);
+    lower->module->at = at.line ? at : lower->module->home;
+}
+
 static void mark_axis(Lower *lower, int axis) {
     lower->axis_used[axis] = true;
     if (lower->graph->axes.at[axis].kind == AXIS_SLOW)
@@ -71,6 +85,7 @@ static void make_step(Lower *lower) {
     lower_copy_inputs(&fn, out);
     lower_nests(&fn, out);
     lower_copy_outputs(&fn, out);
+    lower_at(lower, (Span){0});
     lower_store_at(&fn, out);
     loop_store(m, out, clock_buffer, loop_int(m, 0), loop_add(m, fn.clock, loop_int(m, 1)), false);
     LStmt *each = loop_for(m, fn.fn, out, "b", loop_int(m, 0), fn.batch, 1);
@@ -209,6 +224,7 @@ Interface *lower_schedules(Arena *arena, Names *names, const LowerSchedules *sch
     Lower *lower = begin(arena, names, schedules->forward, options, diags);
     lower->module = loop_module_new(arena, names, name_of(names, options->prefix), options->target,
                                     options->real);
+    if (options->places) lower->module->home = place_of(lower, options->home);
     Interface *interface_ = lower->interface_ = new_interface(lower, schedules->graph);
     if (!can_lower(lower)) return NULL;
     find_layouts(lower);

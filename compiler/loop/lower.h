@@ -10,6 +10,8 @@ typedef struct LowerOptions {
     Target target;
     LoopType real;      /* LT_F32 or LT_F64 */
     const char *prefix; /* of every symbol */
+    bool places;        /* statements know their lines (-g) */
+    Span home;          /* the model's name; with `places` */
     bool reduce_sum;    /* the loss is the sum over the batch, not the mean */
     const bool
         *axes_needed; /* by axis: no length may be 0 (passes_axes_needed of the graph as written) */

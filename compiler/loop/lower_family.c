@@ -163,6 +163,7 @@ static void epilogue(Epilogue *e, const int *init) {
     for (int i = 0; i < e->family->values.count; i++) {
         const Value *value = schedule->values.at[e->family->values.at[i]];
         e->reader = value;
+        lower_at(fn->lower, value->span);
         int acc = acc_number(e->family, value->id);
         LExpr *result;
         if (value->kind == VALUE_PRODUCT) {
@@ -180,6 +181,7 @@ static void epilogue(Epilogue *e, const int *init) {
     }
     for (int i = 0; i < e->family->values.count; i++) {
         const Value *value = schedule->values.at[e->family->values.at[i]];
+        lower_at(fn->lower, value->span);
         if (fn->places[value->id].buffer >= 0 && e->computed[value->id])
             lower_store(fn, e->out, value, e->row, e->unit, e->computed[value->id]);
     }
@@ -270,6 +272,8 @@ static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, 
                     if (pass == 1)
                         for (int b = 0; b < tile->nb; b++)
                             for (int p = 0; p < w; p++) {
+                                lower_at(fn->lower,
+                                         schedule->values.at[segment->products.at[p]]->span);
                                 int acc =
                                     acc_number(tile->family,
                                                schedule->values.at[segment->products.at[p]]->acc);
@@ -283,6 +287,7 @@ static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, 
             }
             for (int b = 0; b < tile->nb; b++)
                 for (int p = 0; p < w; p++) {
+                    lower_at(fn->lower, schedule->values.at[segment->products.at[p]]->span);
                     LExpr *at = loop_add(
                         m, weights,
                         loop_add(m, loop_mul(m, kj, loop_int(m, (int64_t)tile->nb * w * lanes)),
@@ -317,6 +322,7 @@ static void products(Tile *tile, LBlock *out, const Row *rows, LExpr **results) 
         for (int b = 0; b < tile->nb; b++)
             for (int a = 0; a < accs; a++) {
                 const Value *acc = schedule->values.at[family->accs.at[a]];
+                lower_at(fn->lower, acc->span);
                 LExpr *start = lower_real(fn->lower, 0, tile->lanes);
                 if (tile->init[a] >= 0) {
                     const Use *use = &acc->terms.at[tile->init[a]].a;
@@ -338,6 +344,7 @@ static void products(Tile *tile, LBlock *out, const Row *rows, LExpr **results) 
         LExpr *bases[MOST_ROWS] = {0};
         const Value *operand = schedule->values.at[segment->operand.value];
         const Value *reader = schedule->values.at[segment->products.at[0]];
+        lower_at(fn->lower, reader->span);
         for (int i = 0; i < tile->rows; i++)
             if (operand->kind != VALUE_CONST && operand->kind != VALUE_PARAM)
                 bases[i] =

@@ -252,6 +252,7 @@ static void fill_use(void *user, const Use *use, bool is_boundary) {
     /* Who reads no boundary may stand before it is computed. */
     if (fn->lower->schedule->accesses.at[use->access].boundary < 0) return;
     if (!ready(f, boundary_of(fn, source))) return;
+    lower_at(fn->lower, source->span);
     bool inplace = source->storage == STORE_INPLACE;
     if (inplace && !fn->filled_pre[source->id]) fill_inplace(fn, f->out, source);
     if (inplace) fn->filled_pre[source->id] = 1;
@@ -354,6 +355,7 @@ void lower_copy_inputs(Fn *fn, LBlock *out) {
         const RowPlace *place = &fn->places[v];
         if (!value->live || value->kind != VALUE_INPUT || place->buffer < 0) continue;
         if (fn->inputs[value->slot].buffer < 0) continue; /* a reset has those without time only */
+        lower_at(fn->lower, value->span);
         Row row;
         LBlock *taken = value->domain_count ? lower_on_tick(fn, out, value, value->domain[0]) : out;
         LBlock *body = lower_rows(fn, taken, value, &row);
@@ -431,6 +433,7 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
         const GraphPort *port = &lower->graph->outputs.at[o];
         const Value *value = lower->schedule->values.at[lower->schedule->outputs.at[o]];
         if (port->kind != PORT_MODEL && port->kind != PORT_OUTPUT) continue;
+        lower_at(lower, port->span);
         int arg = lower_arg(fn, ROLE_OUTPUT, port->kind == PORT_OUTPUT ? port->of : o);
         LoopType type = caller_type(lower, port->type);
         bool batched = true;

@@ -161,6 +161,11 @@ typedef struct Row {
     int flat_index;
 } Row;
 
+/* --- lower.c --- */
+/* What is built from now on comes from here: the line of a file of the user's, the application
+ * where it is the prelude's text. Without a place, from the model as a whole. */
+void lower_at(Lower *lower, Span span);
+
 /* --- lower_place.c --- */
 LoopType lower_type(const Lower *lower, const Value *value); /* of its elements in memory of ours */
 int64_t lower_stride(const Lower *lower, const Value *value);
@@ -202,7 +207,8 @@ uint64_t lower_wanted(const Fn *fn, const int *values, int count);
 /* Where what is wanted for these arguments goes: it runs when one of them was given. */
 LBlock *lower_if_wanted(Fn *fn, LBlock *out, uint64_t wanted);
 
-/* An `if` on what no statement changes: the last one of the block goes on where it asks the same. */
+/* An `if` on what no statement changes: the last one of the block goes on where it asks the same.
+ */
 LBlock *lower_if(Fn *fn, LBlock *out, LExpr *condition);
 
 /* --- lower_outer.c --- */
@@ -291,10 +297,10 @@ void lower_lengths(Fn *fn, LBlock *out);
 LBlock *lower_going_on(Fn *fn, LBlock *out, LExpr *b);
 /* A mask: these bytes may be more than 63 bits hold; NULL: they never are. */
 LExpr *lower_too_large(Fn *fn, Size size);
-void lower_refuse_size(Fn *fn);            /* -1 when an argument is out of range */
+void lower_refuse_size(Fn *fn);              /* -1 when an argument is out of range */
 void lower_describe_size(Fn *fn, Size size); /* for the manifest */
-void lower_return_size(Fn *fn, Size size); /* -1 when an argument or the size is out of range */
-int lower_finish(Fn *fn);                  /* its number in interface->functions */
+void lower_return_size(Fn *fn, Size size);   /* -1 when an argument or the size is out of range */
+int lower_finish(Fn *fn);                    /* its number in interface->functions */
 const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step);
 
 /* --- lower_state.c --- */

@@ -85,6 +85,7 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             }
             LBlock *into = lower_if_wanted(
                 fn, out, own_wanted(fn, block, family->values.at, family->values.count));
+            lower_at(fn->lower, schedule->values.at[family->values.at[0]]->span);
             loop_comment(m, into, text_string(&text));
             lower_family(fn, step_block(fn, into, schedule->values.at[family->values.at[0]]), block,
                          family, single);
@@ -223,6 +224,7 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     LoopModule *m = lower->module;
     LBlock *body = out;
     LExpr *saved_parity = fn->parity;
+    lower_at(lower, lower->schedule->values.at[nest->members.at[0]]->span);
     if (fn->step) {
         fn->parity = fn->clock ? lower_op(lower, SOP_AND, fn->clock, loop_int(m, 1)) : NULL;
     } else {

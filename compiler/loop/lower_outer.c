@@ -217,6 +217,7 @@ static void tiles(Outer *o, LBlock *out, LExpr *column, int vectors, int tail) {
     for (int i = 0; i < o->values.count; i++) {
         const Value *value = o->values.at[i];
         int64_t rows = value->type.shape.dim[0], whole = rows / TILE_ROWS * TILE_ROWS;
+        lower_at(o->fn->lower, value->span);
         if (whole) {
             LStmt *over =
                 loop_for(m, o->fn->fn, out, "r", loop_int(m, 0), loop_int(m, whole), TILE_ROWS);

@@ -59,6 +59,7 @@ static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, 
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const View *view = &product->view;
+    lower_at(lower, product->span);
     int lanes = lower_family_lanes(lower, family);
     int64_t base = lower->interface_->param_offsets.at[view->param] + view->offset;
     LStmt *over = loop_for(m, fn->fn, out, "q", loop_int(m, 0), loop_int(m, blocks), 1);
@@ -126,6 +127,7 @@ static void pack_plain(Fn *fn, LBlock *out, int params, const Value *value) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const View *view = &value->view;
+    lower_at(lower, value->span);
     int64_t line = 64 / loop_type_size(lower->real), offset = lower->plain_offset[value->id];
     int64_t base = lower->interface_->param_offsets.at[view->param] + view->offset;
     LBlock *body = out;

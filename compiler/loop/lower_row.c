@@ -401,6 +401,7 @@ static void scalar(RowOp *op) {
 void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value) {
     Row row;
     LExpr *site[2] = {NULL, NULL};
+    lower_at(fn->lower, value->span);
     if (value->kind == VALUE_ROW && value->op == OP_DRAW) row_draw_key(fn, out, value, site);
     RowOp op = {fn, lower_rows(fn, out, value, &row), value, &row};
     if (value->kind == VALUE_LEAF) {

@@ -183,9 +183,11 @@ void lower_sequence(Lower *lower) {
     if (packs) lower_pack_into(&fn, out, params);
     lower_copy_inputs(&fn, out);
     lower_nests(&fn, out);
+    lower_at(lower, (Span){0});
     if (packs) lower_store_loss(&fn, out);
     lower_copy_outputs(&fn, out);
     lower_add_gradients(&fn, out);
+    lower_at(lower, (Span){0});
     store_found(&fn, out);
     if (lower->carries) lower_save_state(&fn, &loop_if(m, out, fn.has_state)->body);
     loop_return(m, out, loop_int_of(m, LT_I32, LOOP_OK));

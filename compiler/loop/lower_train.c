@@ -104,6 +104,7 @@ static void add_params(Fn *fn, LBlock *start) {
     Row row = {.b = loop_int(m, 0)};
     for (int p = 0; p < lower->graph->params.count; p++) {
         const Value *value = port_value(fn, PORT_PARAM_GRAD, p);
+        if (value) lower_at(lower, value->span);
         if (value) add_row(fn, out, value, &row, buffer, loop_int(m, in->param_offsets.at[p]));
     }
 }

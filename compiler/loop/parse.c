@@ -12,6 +12,7 @@ typedef struct Pending {
 typedef struct Reader {
     Parser p;
     VEC(Pending) calls;
+    LPlace at; /* of the statements that follow */
 } Reader;
 
 static void read_block(Reader *r, LBlock *block);
@@ -21,6 +22,7 @@ static void read_block(Reader *r, LBlock *block);
 static LStmt *new_stmt(Reader *r, LBlock *block, LStmtKind kind) {
     LStmt *s = ARENA_NEW(r->p.arena, LStmt);
     s->kind = kind;
+    s->at = r->at;
     s->var = s->var2 = s->buffer = s->callee = -1;
     vec_push(r->p.arena, block, s);
     return s;
@@ -119,9 +121,16 @@ static void read_set(Reader *r, LBlock *block) {
     s->value = parse_expr(&r->p);
 }
 
+static void read_place(Reader *r) {
+    r->at.file = name_of(r->p.names, parse_string(&r->p));
+    r->at.line = (int)parse_int(&r->p, 0, INT32_MAX);
+}
+
 static void read_stmt(Reader *r, LBlock *block) {
     Parser *p = &r->p;
-    if (parse_accept(p, "let"))
+    if (parse_accept(p, "place"))
+        read_place(r);
+    else if (parse_accept(p, "let"))
         read_let(r, block, LS_LET);
     else if (parse_accept(p, "mutable"))
         read_let(r, block, LS_MUTABLE);
@@ -178,8 +187,7 @@ static void read_arg(Reader *r) {
         arg.type = parse_type(p, NULL);
         arg.written = parse_accept(p, "written");
         arg.nullable = parse_accept(p, "nullable");
-        if (arg.nullable && p->token.kind == TK_WORD)
-            arg.var = parse_new_var(p, LT_I32, 1, false);
+        if (arg.nullable && p->token.kind == TK_WORD) arg.var = parse_new_var(p, LT_I32, 1, false);
     } else {
         arg.var = read_declared(r, false);
         if (!p->failed) arg.type = p->function->vars.at[arg.var].type;
@@ -238,6 +246,7 @@ static void read_buffer(Reader *r) {
 static void read_function(Reader *r) {
     Parser *p = &r->p;
     p->function_begin = p->token.begin;
+    r->at = (LPlace){0};
     parse_expect(p, "function");
     Token at = p->token;
     Name name = parse_word(p);
@@ -266,8 +275,7 @@ static void join_calls(Reader *r) {
         Pending *c = &r->calls.at[i];
         for (int k = 0; k < p->module->functions.count; k++)
             if (p->module->functions.at[k]->name == c->callee) c->call->callee = k;
-        if (c->call->callee < 0)
-            parse_error(p, c->at, "there is no function %.40s", c->callee);
+        if (c->call->callee < 0) parse_error(p, c->at, "there is no function %.40s", c->callee);
     }
 }
 

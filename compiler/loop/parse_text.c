@@ -67,7 +67,7 @@ void parse_error(Parser *p, Token at, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    diag_error(p->diags, "E-LOOP", (Span){p->source, at.begin, at.end}, "%s", message);
+    diag_error(p->diags, "E-LOOP", (Span){p->source, at.begin, at.end, NULL}, "%s", message);
     p->failed = true;
     p->at = p->source->length;
     p->token = (Token){.kind = TK_END, .begin = p->at, .end = p->at, .first = true};

@@ -3,6 +3,9 @@
  * meant. Index arithmetic is infix, every other operation is a call:
  *
  *     let y.7: f32x8 = fma(load.f32x8.aligned w#0[g.3*256 + k.4*8], splat(h.5, 8), acc.6)
+ *
+ * Where a module has lines of the source, `place "gru.rnn" 12` stands before the first statement of
+ * each; it holds until the next one, whatever the blocks.
  */
 #include "loop/text_form.h"
 
@@ -17,6 +20,7 @@ typedef struct Printer {
     const LFunction *function;
     Text *out;
     size_t most; /* characters after which expressions end; 0: no limit */
+    LPlace at;   /* as the text so far says */
 } Printer;
 
 /* A word of letters, digits, '_' and '.', beginning with a letter or '_': what parse.c takes as a
@@ -270,7 +274,17 @@ static void print_stmt(Printer *p, const LStmt *s, int depth) {
 }
 
 static void print_block(Printer *p, const LBlock *block, int depth) {
-    for (int i = 0; i < block->count; i++) print_stmt(p, block->at[i], depth);
+    for (int i = 0; i < block->count; i++) {
+        LPlace at = block->at[i]->at;
+        if (at.line != p->at.line || at.file != p->at.file) {
+            text_indent(p->out, 4 * depth);
+            text_puts(p->out, "place ");
+            print_string(p->out, at.file);
+            text_printf(p->out, " %d\n", at.line);
+            p->at = at;
+        }
+        print_stmt(p, block->at[i], depth);
+    }
 }
 
 void loop_print_head(const LoopModule *module, const LFunction *function, const LStmt *stmt,

@@ -16,7 +16,7 @@ enum { PASS_COUNT = (int)(sizeof table / sizeof *table) };
  * nodes. */
 static const char *const default_order[] = {"simplify", "cse", "expand", "simplify", "cse", "dce"};
 
-static const Span nowhere = {NULL, 0, 0};
+static const Span nowhere = {0};
 
 const Pass *pass_table(int *count) {
     *count = PASS_COUNT;

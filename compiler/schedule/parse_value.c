@@ -7,7 +7,7 @@
 enum { MOST_VALUES = 1 << 22 };
 
 static Span span_from(const ParseSchedule *p, uint32_t begin) {
-    return (Span){p->r.source, begin, p->r.last};
+    return (Span){p->r.source, begin, p->r.last, NULL};
 }
 
 /* Digits with nothing else: their number; -1. */

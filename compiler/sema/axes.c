@@ -8,6 +8,7 @@ Body *body_new(Elab *e, Inst *inst, Body *up, Name path, Span span) {
     body->up = up;
     body->path = path;
     body->span = span;
+    if (up && up->up) body->span.within = &up->span;
     body->carry = up == NULL ? 0 : up->carry;
     body->reversed = inst->reverse != (up != NULL && up->reversed);
     return body;

@@ -317,6 +317,8 @@ const Value *value_as(const Ctx *c, const Value *value, DType dtype, Span span);
 const Value *emit_op(const Ctx *c, Op op, const Ty *type, int count, const Value *const *in,
                      const Attr *attr, Span span);
 const Value *emit_constant(const Ctx *c, double value, const Ty *type, Span span);
+/* A place in the body at hand, which knows the application that the body is of. */
+Span body_place(const Ctx *c, Span span);
 bool value_add_index(const Ctx *c, Value *value, int index, Span span);
 bool value_has(const Value *value, int index);
 Type graph_type_of(const Ctx *c, const Ty *type, Span span);

@@ -94,6 +94,11 @@ static Value *prepare(const Ctx *c, const Ty *type, int count, const Value *cons
     return value;
 }
 
+Span body_place(const Ctx *c, Span span) {
+    if (c->body && c->body->up) span.within = &c->body->span;
+    return span;
+}
+
 const Value *emit_op(const Ctx *c, Op op, const Ty *type, int count, const Value *const *in,
                      const Attr *attr, Span span) {
     Value *value = prepare(c, type, count, in, span);
@@ -126,7 +131,8 @@ const Value *emit_op(const Ctx *c, Op op, const Ty *type, int count, const Value
         sema_error(c, "E-LIMIT", span, "a value depends on more than %d time indices", MAX_DOMAIN);
         return value;
     }
-    value->node = graph_add(graph, op, as, domain_count, domain, count, nodes, attr, span);
+    value->node =
+        graph_add(graph, op, as, domain_count, domain, count, nodes, attr, body_place(c, span));
     return value;
 }
 

@@ -22,8 +22,8 @@ int var_node(const Ctx *c, Var *var) {
         domain[at] = value->index[i];
     }
     Type type = graph_type_of(c, &var->type, var->span);
-    var->node =
-        graph_add(c->e->graph, OP_VAR, type, value->count, domain, 1, &hole, NULL, var->span);
+    var->node = graph_add(c->e->graph, OP_VAR, type, value->count, domain, 1, &hole, NULL,
+                          body_place(c, var->span));
     c->e->graph->nodes.at[var->node]->name = sema_join(c, c->body->path, var->key);
     return var->node;
 }

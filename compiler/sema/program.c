@@ -332,3 +332,8 @@ const char *sema_model(const Program *program, const char *model, Diags *diags) 
     no_model(program, model, name_nearest(model, names.at, names.count), none, diags);
     return NULL;
 }
+
+Span sema_model_span(const Program *program, const char *model) {
+    const Model *found = map_get(&program->main->models, name_of(program->names, model));
+    return found ? found->item->name_span : (Span){0};
+}

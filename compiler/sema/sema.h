@@ -33,6 +33,9 @@ Program *sema_program(Arena *arena, Names *names, const Ast *main, const Ast *pr
  * an error. */
 const char *sema_model(const Program *program, const char *model, Diags *diags);
 
+/* Where a model of the main file is defined: its name. */
+Span sema_model_span(const Program *program, const char *model);
+
 /* Instantiates a model in one mode. NULL after an error; warnings (E-UNUSED, E-GRAD) do not stop
  * it. */
 Graph *sema_graph(Program *program, const char *model, Mode mode, Diags *diags);

@@ -13,11 +13,14 @@ typedef struct Source {
     uint32_t length;
 } Source;
 
-/* Bytes [begin, end) of a source; source NULL: no place. */
-typedef struct Span {
+/* Bytes [begin, end) of a source; source NULL: no place. `within`: the application that brought it
+ * into the model, or NULL. */
+typedef struct Span Span;
+struct Span {
     const Source *source;
     uint32_t begin, end;
-} Span;
+    const Span *within;
+};
 
 typedef struct Place {
     int line, column; /* from 1; the column counts bytes */

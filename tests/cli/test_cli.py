@@ -8,6 +8,7 @@ sys.dont_write_bytecode = True
 from test_compile import *  # noqa: F401,F403,E402
 from test_grad import *  # noqa: F401,F403,E402
 from test_machine import *  # noqa: F401,F403,E402
+from test_places import *  # noqa: F401,F403,E402
 from test_run import *  # noqa: F401,F403,E402
 from test_train import *  # noqa: F401,F403,E402
 from test_verify import *  # noqa: F401,F403,E402

@@ -49,7 +49,7 @@ class Usage(Case):
     def test_not_built_yet(self):
         for command in ("bench", "tune", "import"):
             self.fails(2, "'%s' is not built yet" % command, command, "m.rnn")
-        for option in ("-g", "--unroll-time=2", "--layout=x", "--tile=x"):
+        for option in ("--unroll-time=2", "--layout=x", "--tile=x"):
             self.fails(2, "%s is not built yet" % option.split("=")[0], option, "m.rnn")
         for option in ("--gemm=blas", "--threads=2", "--dtype=bf16"):
             self.fails(2, "%s is not built yet" % option, option, "m.rnn")

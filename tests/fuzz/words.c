@@ -193,7 +193,7 @@ const char *const fuzz_words_loop[] = {
     "m32",      "m64",      "u8",      "f32x8",  "i32x8", "m32x8",   "written",   "nullable",
     "buffer",   "in",       "local",   "table",  "at",    "align",   "alias",     "layout",
     "comment",  "let",      "mutable", "set",    "store", "load",    "aligned",   "for",
-    "to",       "step",     "rolled",  "if",     "else",  "break",   "return",    "parallel",
+    "to",       "step",     "rolled", "place",  "if",     "else",  "break",   "return",    "parallel",
     "of",       "barrier",  "call",    "splat",  "lane",  "bitcast", "convert",   "select",
     NULL};
 

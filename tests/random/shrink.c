@@ -78,7 +78,7 @@ static void expressions(Shrink *s, const Expr *e) {
     if (!e) return;
     if (e->parens && e->span.begin && s->source->text[e->span.begin - 1] == '(' &&
         s->source->text[e->span.end] == ')')
-        cut(s, (Span){e->span.source, e->span.begin - 1, e->span.end + 1}, spelt(s, e->span));
+        cut(s, (Span){e->span.source, e->span.begin - 1, e->span.end + 1, NULL}, spelt(s, e->span));
     switch (e->kind) {
     case EXPR_NUMBER:
         if (e->integer && e->number > 1) {

@@ -33,7 +33,7 @@ static inline int random_pool(RandomGraph *r) {
     return r->pool.at[random_below(r, r->pool.count)];
 }
 
-static const Span random_span = {NULL, 0, 0};
+static const Span random_span = {0};
 
 static inline int random_const(RandomGraph *r, double value, Type type) {
     Attr attr = {.number = value};

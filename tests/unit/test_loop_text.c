@@ -72,6 +72,42 @@ static void round_trip(void **state) {
     done(x);
 }
 
+/* A place holds until the next one, in whatever block; a function begins without. */
+static void places(void **state) {
+    static const char text[] = "module \"m\" f32\n"
+                               "target \"generic\" lanes 1 registers 16 l2 0\n"
+                               "\n"
+                               "function one() -> void {\n"
+                               "    place \"a \\\"b\\\".rnn\" 3\n"
+                               "    for i.0 in 0 to 4 {\n"
+                               "        let x.1: i64 = i.0\n"
+                               "        place \"c.rnn\" 7\n"
+                               "        let y.2: i64 = x.1\n"
+                               "    }\n"
+                               "    let z.3: i64 = 0\n"
+                               "    place \"\" 0\n"
+                               "    return\n"
+                               "}\n"
+                               "\n"
+                               "function two() -> void {\n"
+                               "    return\n"
+                               "}\n";
+    (void)state;
+    Fixture *x = fixture(1, true, LT_VOID);
+    Source source = source_of(text, strlen(text));
+    Diags *diags = diags_new(x->arena);
+    LoopModule *m = loop_parse(x->arena, x->names, &source, diags);
+    if (!m) fail_msg("%s at %u", diags->list.at[0]->message, diags->list.at[0]->span.begin);
+    assert_string_equal(printed(x, m), text);
+    const LBlock *body = &m->functions.at[0]->body;
+    assert_int_equal(body->at[0]->at.line, 3);
+    assert_string_equal(body->at[0]->at.file, "a \"b\".rnn");
+    assert_int_equal(body->at[1]->at.line, 7);
+    assert_int_equal(body->at[2]->at.line, 0);
+    assert_int_equal(m->functions.at[1]->body.at[0]->at.line, 0);
+    done(x);
+}
+
 /* Names that are no words, and every float that is hard to print, survive two rounds. */
 static void odd_names_and_numbers(void **state) {
     (void)state;
@@ -214,6 +250,7 @@ static void damaged_texts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
+        cmocka_unit_test(places),
         cmocka_unit_test(odd_names_and_numbers),
         cmocka_unit_test(errors_have_places),
         cmocka_unit_test(depth_is_bounded),

@@ -459,7 +459,7 @@ static void test_long(void **state) {
         int last = cyclic ? 3 : 0;
         for (int i = 0; i < 100000; i++)
             last =
-                graph_node(c.graph, i % 2 ? OP_TANH : OP_VAR, 1, &last, NULL, (Span){NULL, 0, 0});
+                graph_node(c.graph, i % 2 ? OP_TANH : OP_VAR, 1, &last, NULL, (Span){0});
         c.graph->nodes.at[2]->in[0] = last;
         vec_push(c.arena, &c.graph->outputs,
                  (GraphPort){
@@ -515,9 +515,9 @@ static void test_fold(void **state) {
                 bool truth = logic || (op == OP_SELECT && k == 0);
                 double value = values[rest % VALUES];
                 in[k] = graph_const(c.graph, truth ? value > 0 : value, truth ? DT_BOOL : DT_FLOAT,
-                                    (Shape){0}, (Span){NULL, 0, 0});
+                                    (Shape){0}, (Span){0});
             }
-            int id = graph_node(c.graph, (Op)op, count, in, NULL, (Span){NULL, 0, 0});
+            int id = graph_node(c.graph, (Op)op, count, in, NULL, (Span){0});
             vec_push(c.arena, &c.graph->outputs,
                      (GraphPort){.name = name_of(c.names, arena_printf(c.arena, "o%d", i)),
                                  .type = c.graph->nodes.at[id]->type,

@@ -241,7 +241,7 @@ static void places(void **state) {
     assert_int_equal(end, 2);
     source_line(&source, 3, &begin, &end);
     assert_int_equal(begin, end);
-    Span a = {&source, 0, 2}, b = {&source, 4, 6}, none = {NULL, 0, 0};
+    Span a = {&source, 0, 2, NULL}, b = {&source, 4, 6, NULL}, none = {0};
     assert_int_equal(span_join(a, b).end, 6);
     assert_int_equal(span_join(a, b).begin, 0);
     assert_int_equal(span_join(a, none).end, 2);
@@ -254,12 +254,12 @@ static void diagnostics_render(void **state) {
     Source one = {"one.rnn", "size H\n\tx = \xC3\xA9y + z\n", 20};
     Source two = {"two.rnn", "", 0};
     Diags *diags = diags_new(arena);
-    diag_error(diags, "E-NAME", (Span){&one, 18, 19}, "no name '%s'", "z");
-    Diag *diag = diag_warning(diags, "W-PREC", (Span){&one, 12, 15}, "unclear");
-    diag_note(diags, diag, (Span){&one, 0, 4}, "see %d", 3);
-    diag_error(diags, "E-NAME", (Span){&one, 5, 6}, "first");
-    diag_error(diags, "E-SYNTAX", (Span){&two, 0, 0}, "empty");
-    diag_error(diags, "E-OPTION", (Span){NULL, 0, 0}, "no place");
+    diag_error(diags, "E-NAME", (Span){&one, 18, 19, NULL}, "no name '%s'", "z");
+    Diag *diag = diag_warning(diags, "W-PREC", (Span){&one, 12, 15, NULL}, "unclear");
+    diag_note(diags, diag, (Span){&one, 0, 4, NULL}, "see %d", 3);
+    diag_error(diags, "E-NAME", (Span){&one, 5, 6, NULL}, "first");
+    diag_error(diags, "E-SYNTAX", (Span){&two, 0, 0, NULL}, "empty");
+    diag_error(diags, "E-OPTION", (Span){0}, "no place");
     assert_int_equal(diags->errors, 4);
     Text text = text_new(arena);
     diags_render(diags, false, &text);
@@ -291,10 +291,10 @@ static void diagnostics_are_limited(void **state) {
     Arena *arena = new_arena();
     Source source = {"f", "abc", 3};
     Diags *diags = diags_new(arena);
-    for (int i = 0; i < 3; i++) diag_error(diags, "E-NAME", (Span){&source, 0, 1}, "again");
+    for (int i = 0; i < 3; i++) diag_error(diags, "E-NAME", (Span){&source, 0, 1, NULL}, "again");
     assert_int_equal(diags->list.count, 1);
     for (int i = 0; i < 200; i++)
-        assert_non_null(diag_error(diags, "E-NAME", (Span){&source, 0, 1}, "error %d", i));
+        assert_non_null(diag_error(diags, "E-NAME", (Span){&source, 0, 1, NULL}, "error %d", i));
     assert_int_equal(diags->list.count, DIAG_MOST);
     assert_true(diags->full);
     Text text = text_new(arena);
