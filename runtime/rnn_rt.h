@@ -1,6 +1,6 @@
 /* rnn_rt.h - the runtime of rnnc: tensors in .npy and .safetensors files, seeded random numbers,
- * initialisers; optimisers, schedules, checkpoints and batches of a training run. C99 and a POSIX
- * libc, no other library; usable without the compiler.
+ * initialisers; optimisers, schedules, checkpoints and batches of a training run; pools of threads.
+ * C99 and a POSIX libc, no other library; usable without the compiler.
  *
  * Nothing here prints, exits or keeps a global. What can fail returns an RtStatus and, if it is
  * not RT_OK, has written one line into the caller's `error` (of `error_size` bytes, always
@@ -515,6 +515,44 @@ RtRange rt_batch_at(size_t items, size_t size, size_t batch);
  * at the beginning of the next: truncated backpropagation through time. */
 size_t rt_text_windows(size_t tokens, size_t batch, size_t steps);
 RtRange rt_text_window(size_t tokens, size_t batch, size_t steps, size_t window, size_t sequence);
+
+/* ---- Threads ------------------------------------------------------------------------------
+ *
+ * Code that `rnnc --threads=N` emits takes a pool and runs its regions on it. The caller is
+ * thread 0; the others spin for a fifth of a millisecond when there is nothing to do, and then
+ * sleep, so an idle pool costs nothing. NULL is a pool of one thread: the caller.
+ *
+ * A pool belongs to one caller at a time: neither two calls at once, nor a call from inside of a
+ * region. Threads made here block no signal that the caller does not. */
+
+enum { RT_MOST_THREADS = 1024 };
+
+/* Called `struct rnn_rt_pool` where headers of emitted code speak of it. */
+typedef struct rnn_rt_pool RtPool;
+
+/* The caller owns *pool. `threads` counts the caller; 0: as many as processors are there for this
+ * process. `cores` ([threads], not with 0; or NULL) says on which processor each runs: the caller,
+ * until the pool's end, on cores[0]. On failure *pool is NULL, and no thread is left. */
+RtStatus rnn_rt_pool_create(RtPool **pool, int threads, const int *cores, char *error,
+                            size_t error_size);
+
+/* Ends the threads, none of which may be in a region; NULL does nothing. */
+void rnn_rt_pool_destroy(RtPool *pool);
+
+int rnn_rt_pool_threads(const RtPool *pool);
+
+/* Calls function(context, thread, threads) once on every thread, and returns when all have. What
+ * was written before is seen by all of them, and what they wrote is seen behind it. */
+typedef void RtPoolFunction(void *context, int64_t thread, int64_t threads);
+void rnn_rt_pool_run(RtPool *pool, RtPoolFunction *function, void *context);
+
+/* From inside of a region, by each of its threads with its own number, all as often: returns when
+ * all have come. What any wrote before is seen by all behind it. */
+void rnn_rt_pool_barrier(RtPool *pool, int64_t thread);
+
+/* The time of one barrier in nanoseconds, measured (a median; at most some tens of milliseconds),
+ * for those who choose between one thread and more; 0 of one thread. */
+double rnn_rt_pool_barrier_ns(RtPool *pool);
 
 #ifdef __cplusplus
 }
