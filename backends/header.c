@@ -72,6 +72,13 @@ static void print_example(Header *h, Text *text) {
     text->at[--text->length] = '\0'; /* the comment ends the last line itself */
 }
 
+static bool pools(const Interface *in) {
+    for (int i = 0; i < in->module->functions.count; i++)
+        if (in->module->functions.at[i]->exported && loop_pool(in->module->functions.at[i]) >= 0)
+            return true;
+    return false;
+}
+
 static void print_top(Header *h, const BackendOptions *options) {
     const Interface *in = h->in;
     Text text = text_new(h->out->arena);
@@ -79,8 +86,11 @@ static void print_top(Header *h, const BackendOptions *options) {
                 in->model, options->version, in->module->target.name,
                 in->module->real == LT_F32 ? "single" : "double");
     if (in->graph) text_printf(&text, ", for %s", mode_text(in->graph->mode));
-    text_puts(&text, ".\nIt allocates nothing, has no writable globals and calls nothing. Arrays "
-                     "are row-major.");
+    text_puts(&text, ".\nIt allocates nothing, has no writable globals and calls nothing");
+    text_puts(&text, pools(in) ? " but the pool of threads that\nit is given "
+                                 "(rnn_rt_pool_run and rnn_rt_pool_barrier of librnn_rt)"
+                               : "");
+    text_puts(&text, ". Arrays are row-major.");
     if (in->step < 0 && in->no_step)
         text_printf(&text, "\nThere is no step function: %s.", in->no_step);
     print_example(h, &text);
@@ -213,6 +223,7 @@ bool backend_header(const Interface *interface_, const BackendOptions *options, 
     text_printf(out, "#ifndef %s_H\n#define %s_H\n\n#include <stddef.h>\n#include <stdint.h>\n",
                 h.upper, h.upper);
     text_puts(out, "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n");
+    if (pools(interface_)) text_puts(out, "\nstruct rnn_rt_pool;\n");
     print_statuses(&h);
     print_sizes(&h);
     print_param_table(&h);

@@ -136,6 +136,9 @@ static const char *const reserved[] = {
     "bits_of_f64",
     "abs_f32",
     "abs_f64",
+    "rnn_rt_pool",
+    "rnn_rt_pool_run",
+    "rnn_rt_pool_barrier",
 };
 
 static bool is_reserved(const char *name) {
@@ -218,7 +221,7 @@ void identifier_prototype(const LoopModule *module, const LFunction *function,
         const LArg *arg = &function->args.at[i];
         if (i) text_puts(&line, ", ");
         if (arg->pointer && !arg->written) text_puts(&line, "const ");
-        text_puts(&line, identifier_type(arg->type));
+        text_puts(&line, arg->pool ? "struct rnn_rt_pool" : identifier_type(arg->type));
         text_puts(&line, arg->pointer ? " *" : " ");
         if (arg->pointer && restricted && restricted[i]) text_puts(&line, "restrict ");
         text_puts(&line, names[i]);

@@ -56,9 +56,9 @@ bool live_stmt(const Live *live, const LFunction *function, const LStmt *s) {
     case LS_BREAK:
     case LS_RETURN:
     case LS_PARALLEL:
+    case LS_BARRIER:
     case LS_CALL:
     case LS_COMMENT: return true;
-    case LS_BARRIER: return false;
     }
     return true;
 }
@@ -98,27 +98,108 @@ Live live_of(Arena *arena, const LFunction *function) {
 
 /* ---- where a buffer is used ---- */
 
-static void expr_buffers(const LExpr *e, bool *used) {
+bool live_is_outlined(const LFunction *function, const LStmt *s) {
+    return s->kind == LS_PARALLEL && loop_pool(function) >= 0;
+}
+
+typedef struct Finder {
+    const LFunction *function;
+    bool *used;    /* buffers */
+    bool outlined; /* in a region that becomes a function */
+    bool loads;    /* stores do not count */
+} Finder;
+
+static void use_buffer(const Finder *f, int buffer) {
+    if (!f->outlined || f->function->buffers.at[buffer].base == LB_ARG) f->used[buffer] = true;
+}
+
+static void expr_buffers(const Finder *f, const LExpr *e) {
     if (!e) return;
-    if (e->kind == LE_LOAD) used[e->buffer] = true;
-    expr_buffers(e->a, used);
-    expr_buffers(e->b, used);
-    expr_buffers(e->c, used);
+    if (e->kind == LE_LOAD) use_buffer(f, e->buffer);
+    expr_buffers(f, e->a);
+    expr_buffers(f, e->b);
+    expr_buffers(f, e->c);
 }
 
-static void block_buffers(const LBlock *block, bool *used) {
-    for (int i = 0; i < block->count; i++) live_stmt_buffers(block->at[i], used);
+static void stmt_buffers(Finder f, const LStmt *s) {
+    if (s->kind == LS_STORE && !f.loads) use_buffer(&f, s->buffer);
+    for (int i = 0; i < s->args.count; i++) expr_buffers(&f, s->args.at[i]);
+    expr_buffers(&f, s->index);
+    expr_buffers(&f, s->value);
+    expr_buffers(&f, s->low);
+    expr_buffers(&f, s->high);
+    f.outlined = f.outlined || live_is_outlined(f.function, s);
+    for (int i = 0; i < s->body.count; i++) stmt_buffers(f, s->body.at[i]);
+    for (int i = 0; i < s->otherwise.count; i++) stmt_buffers(f, s->otherwise.at[i]);
 }
 
-void live_stmt_buffers(const LStmt *s, bool *used) {
-    if (s->kind == LS_STORE) used[s->buffer] = true;
-    for (int i = 0; i < s->args.count; i++) expr_buffers(s->args.at[i], used);
-    expr_buffers(s->index, used);
-    expr_buffers(s->value, used);
-    expr_buffers(s->low, used);
-    expr_buffers(s->high, used);
-    block_buffers(&s->body, used);
-    block_buffers(&s->otherwise, used);
+void live_stmt_buffers(const LFunction *function, const LStmt *s, bool *used) {
+    stmt_buffers((Finder){.function = function, .used = used}, s);
+}
+
+bool *live_loads(Arena *arena, const LFunction *function, const LBlock *block) {
+    bool *used = ARENA_ARRAY(arena, function->buffers.count + 1, bool);
+    const Finder f = {.function = function, .used = used, .loads = true};
+    for (int i = 0; i < block->count; i++) stmt_buffers(f, block->at[i]);
+    return used;
+}
+
+/* ---- regions ---- */
+
+typedef struct Captor {
+    const Live *live;
+    const LFunction *function;
+    LiveRegion *to;
+    bool *own; /* [vars]: declared inside */
+} Captor;
+
+static void capture_expr(const Captor *c, const LExpr *e) {
+    if (!e) return;
+    if (e->kind == LE_VAR) c->to->vars[e->var] = true;
+    if (e->kind == LE_LOAD) c->to->buffers[e->buffer] = true;
+    capture_expr(c, e->a);
+    capture_expr(c, e->b);
+    capture_expr(c, e->c);
+}
+
+static void capture_block(const Captor *c, const LBlock *block) {
+    for (int i = 0; i < block->count; i++) {
+        const LStmt *s = block->at[i];
+        if (!live_stmt(c->live, c->function, s)) continue;
+        if (s->kind == LS_BARRIER) c->to->barriers = true;
+        if (s->var >= 0 && s->kind != LS_SET) c->own[s->var] = true;
+        if (s->kind == LS_STORE) c->to->buffers[s->buffer] = true;
+        for (int k = 0; k < s->args.count; k++) capture_expr(c, s->args.at[k]);
+        capture_expr(c, s->index);
+        capture_expr(c, s->value);
+        capture_expr(c, s->low);
+        capture_expr(c, s->high);
+        capture_block(c, &s->body);
+        capture_block(c, &s->otherwise);
+    }
+}
+
+LiveRegion live_region(Arena *arena, const Live *live, const LFunction *function,
+                       const LStmt *region) {
+    LiveRegion to = {.vars = ARENA_ARRAY(arena, function->vars.count + 1, bool),
+                     .buffers = ARENA_ARRAY(arena, function->buffers.count + 1, bool)};
+    Captor c = {live, function, &to, ARENA_ARRAY(arena, function->vars.count + 1, bool)};
+    capture_block(&c, &region->body);
+    c.own[region->var] = c.own[region->var2] = true;
+    for (int i = 0; i < function->vars.count; i++) to.vars[i] = to.vars[i] && !c.own[i];
+    for (int i = 0; i < function->buffers.count; i++)
+        to.buffers[i] = to.buffers[i] && live->buffers[i] && function->buffers.at[i].base == LB_ARG;
+    return to;
+}
+
+static bool uses_pool(const LBlock *block) {
+    for (int i = 0; i < block->count; i++) {
+        const LStmt *s = block->at[i];
+        if (s->kind == LS_PARALLEL || uses_pool(&s->body) || uses_pool(&s->otherwise)) return true;
+        for (int k = 0; k < s->args.count; k++)
+            if (!s->args.at[k]) return true; /* passed on */
+    }
+    return false;
 }
 
 /* ---- arguments ---- */
@@ -126,6 +207,7 @@ void live_stmt_buffers(const LStmt *s, bool *used) {
 LiveArg live_arg(const Live *live, const LFunction *function, int arg) {
     const LArg *argument = &function->args.at[arg];
     LiveArg is = {.used = !argument->pointer && live->vars[argument->var]};
+    if (argument->pool) return (LiveArg){.used = uses_pool(&function->body)};
     /* Our own arrays always are, whatever this function keeps in them. */
     bool aligned = argument->type == LT_VOID;
     for (int i = 0; argument->pointer && i < function->buffers.count; i++) {

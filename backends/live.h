@@ -14,12 +14,27 @@ Live live_of(Arena *arena, const LFunction *function);
 bool live_stmt(const Live *live, const LFunction *function, const LStmt *stmt);
 bool live_wraps(const Live *live, const LExpr *expr);
 
-/* Marks the buffers that the statement, or one in it, loads or stores. */
-void live_stmt_buffers(const LStmt *stmt, bool *used);
+/* Marks the buffers that the statement, or one in it, loads or stores. Of what lies in a region
+ * that becomes a function of its own, those behind arguments alone: the rest is that function's. */
+void live_stmt_buffers(const LFunction *function, const LStmt *stmt, bool *used);
+
+/* For each buffer: whether a statement of the block, seen so, loads from it. What the function
+ * stores may be loaded in a region alone, which has its own. */
+bool *live_loads(Arena *arena, const LFunction *function, const LBlock *block);
+
+/* A region becomes a function of its own, which gets what `live_region` marks: variables from
+ * outside that are printed there, buffers behind arguments. */
+bool live_is_outlined(const LFunction *function, const LStmt *stmt);
+typedef struct LiveRegion {
+    bool *vars, *buffers;
+    bool barriers; /* there are some */
+} LiveRegion;
+LiveRegion live_region(Arena *arena, const Live *live, const LFunction *function,
+                       const LStmt *region);
 
 /* Whether the function tests its pointers first (it is called from outside and can say so), and
  * what it then asks of one; `used`: anything in the function depends on the argument's value or
- * memory. */
+ * memory, or it is a pool that is called. */
 typedef struct LiveArg {
     bool used, not_null, aligned;
 } LiveArg;

@@ -94,6 +94,7 @@ static const char *role_text(ArgRole role) {
     case ROLE_SEED: return "seed";
     case ROLE_WORK: return "work";
     case ROLE_WORK_BYTES: return "work_bytes";
+    case ROLE_POOL: return "pool";
     }
     return "";
 }

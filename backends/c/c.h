@@ -1,6 +1,7 @@
 /* The C backend, inside: one C99 file from a Loop module. emit.c orders the file; stmt.c,
- * expr.c and ops.c have one case a node; scope.c keeps names apart; types.c spells types and
- * constants; prelude.c and soft_fma.c print what the rest turned out to need. */
+ * expr.c and ops.c have one case a node; region.c makes functions of parallel regions; scope.c
+ * keeps names apart; types.c spells types and constants; prelude.c and soft_fma.c print what the
+ * rest turned out to need. */
 #ifndef RNNC_BACKENDS_C_C_H
 #define RNNC_BACKENDS_C_C_H
 
@@ -86,7 +87,14 @@ typedef struct EmitC {
     bool *overlaps;               /* [buffers]: another one may lie in the same memory */
     const char *prefix, *upper;   /* of the module, as an identifier and in capitals */
     CScope scope;
-    CNode *nodes; /* of the statement being printed: open hash table */
+    const char *const *args; /* the function's, as they are called */
+    Text *regions;           /* functions that this one runs on its pool */
+    const bool *loads;       /* [buffers]: outside of regions; NULL: there is no pool */
+    int region_count;
+    bool any_region;    /* in the module */
+    const char *pool;   /* the pool, as it is called where we are */
+    const char *thread; /* within a region: its variable */
+    CNode *nodes;       /* of the statement being printed: open hash table */
     int node_count, node_room;
 } EmitC;
 
@@ -136,9 +144,20 @@ void c_leave(EmitC *c, int visible);
 /* emit.c. A string constant. */
 void c_string(const char *string, Text *out);
 
-/* stmt.c. c_line ends and writes one line of code. */
+/* stmt.c. c_line ends and writes one line of code, c_put a line of text; c_buffer declares one;
+ * c_buffer_type is `const float *`, and `restrict` where no other buffer may lie in its memory and
+ * that is `wanted`. */
 void c_line(EmitC *c, Text *line);
+void c_put(EmitC *c, const char *text);
+void c_block(EmitC *c, const LBlock *block);
+void c_buffer(EmitC *c, int buffer);
+const char *c_buffer_type(EmitC *c, int buffer, bool wanted);
 void c_function(EmitC *c, const LFunction *function);
+
+/* region.c */
+void c_region(EmitC *c, const LStmt *region);
+void c_barrier(EmitC *c);
+void c_pool_prototypes(Text *out);
 
 /* prelude.c */
 void c_prelude(const CUses *uses, const LoopModule *module, Text *out);

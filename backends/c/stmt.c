@@ -23,15 +23,13 @@ void c_line(EmitC *c, Text *line) {
     text_puts(c->out, "\n");
 }
 
-static void put(EmitC *c, const char *text) {
+void c_put(EmitC *c, const char *text) {
     Text line = text_new(c->arena);
     text_puts(&line, text);
     c_line(c, &line);
 }
 
 /* ---- statements ---- */
-
-static void print_block(EmitC *c, const LBlock *block);
 
 static void print_declaration(EmitC *c, const LStmt *s) {
     const LVar *var = &c->function->vars.at[s->var];
@@ -113,8 +111,8 @@ static void print_for(EmitC *c, const LStmt *s) {
     if (s->rolled) text_puts(c->out, "#pragma GCC unroll 1\n");
     c_line(c, &line);
     c->vars[s->var] = name;
-    print_block(c, &s->body);
-    put(c, "}");
+    c_block(c, &s->body);
+    c_put(c, "}");
     /* Constants of the bounds stay visible to the end of the enclosing block. */
     c_leave(c, outside);
 }
@@ -128,39 +126,43 @@ static void print_if(EmitC *c, const LStmt *s) {
     c_expr(c, &line, s->value);
     text_puts(&line, ") {");
     c_line(c, &line);
-    print_block(c, &s->body);
+    c_block(c, &s->body);
     if (s->otherwise.count) {
-        put(c, "} else {");
-        print_block(c, &s->otherwise);
+        c_put(c, "} else {");
+        c_block(c, &s->otherwise);
     }
-    put(c, "}");
+    c_put(c, "}");
 }
 
-/* The body once, as thread 0 of 1. */
+/* Without a pool: the body once, as thread 0 of 1. */
 static void print_parallel(EmitC *c, const LStmt *s) {
     int scope = c_visible(c);
-    put(c, "{");
+    c_put(c, "{");
     c->depth++;
     for (int i = 0; i < 2; i++) {
         int var = i ? s->var2 : s->var;
         if (var < 0 || !c->live.vars[var]) continue;
         c->vars[var] = c_declare(c, c->function->vars.at[var].name);
-        put(c, arena_printf(c->arena, "const int64_t %s = %d;", c->vars[var], i));
+        c_put(c, arena_printf(c->arena, "const int64_t %s = %d;", c->vars[var], i));
     }
     c->depth--;
-    print_block(c, &s->body);
-    put(c, "}");
+    c_block(c, &s->body);
+    c_put(c, "}");
     c_leave(c, scope);
+}
+
+/* What is computed for an argument. */
+static const LExpr *argument(const LFunction *callee, const LStmt *s, int i) {
+    if (callee->args.at[i].pool) return NULL;
+    return callee->args.at[i].pointer ? s->args.at[i]->a : s->args.at[i];
 }
 
 /* A pointer argument is a load: the address of that element is meant. */
 static void print_call(EmitC *c, const LStmt *s) {
     const LFunction *callee = c->module->functions.at[s->callee];
     c_expr_begin(c);
-    for (int i = 0; i < s->args.count; i++)
-        c_expr_count(c, callee->args.at[i].pointer ? s->args.at[i]->a : s->args.at[i]);
-    for (int i = 0; i < s->args.count; i++)
-        c_expr_prepare(c, callee->args.at[i].pointer ? s->args.at[i]->a : s->args.at[i], NULL);
+    for (int i = 0; i < s->args.count; i++) c_expr_count(c, argument(callee, s, i));
+    for (int i = 0; i < s->args.count; i++) c_expr_prepare(c, argument(callee, s, i), NULL);
     Text line = text_new(c->arena);
     if (s->var >= 0 && c->live.vars[s->var]) {
         c->vars[s->var] = c_declare(c, c->function->vars.at[s->var].name);
@@ -170,6 +172,10 @@ static void print_call(EmitC *c, const LStmt *s) {
     for (int i = 0; i < s->args.count; i++) {
         const LExpr *arg = s->args.at[i];
         if (i) text_puts(&line, ", ");
+        if (callee->args.at[i].pool) {
+            text_puts(&line, c->pool);
+            continue;
+        }
         bool start = callee->args.at[i].pointer && arg->a->kind == LE_INT && !arg->a->integer;
         if (start) { /* an argument that is passed on may be NULL */
             text_puts(&line, c->buffers[arg->buffer]);
@@ -220,16 +226,23 @@ static void print_stmt(EmitC *c, const LStmt *s) {
     case LS_STORE: print_store(c, s); return;
     case LS_FOR: print_for(c, s); return;
     case LS_IF: print_if(c, s); return;
-    case LS_BREAK: put(c, "break;"); return;
+    case LS_BREAK: c_put(c, "break;"); return;
     case LS_RETURN: print_return(c, s); return;
-    case LS_PARALLEL: print_parallel(c, s); return;
-    case LS_BARRIER: return;
+    case LS_PARALLEL:
+        if (live_is_outlined(c->function, s))
+            c_region(c, s);
+        else
+            print_parallel(c, s);
+        return;
+    case LS_BARRIER:
+        if (c->pool) c_barrier(c);
+        return;
     case LS_CALL: print_call(c, s); return;
     case LS_COMMENT: identifier_comment(c->out, s->text, 4 * c->depth); return;
     }
 }
 
-static void print_block(EmitC *c, const LBlock *block) {
+void c_block(EmitC *c, const LBlock *block) {
     int scope = c_visible(c);
     const LPlace around = c->at;
     c->depth++;
@@ -261,24 +274,27 @@ static void print_table(Text *line, const LBuffer *b) {
     text_puts(line, "};");
 }
 
+const char *c_buffer_type(EmitC *c, int buffer, bool wanted) {
+    const LBuffer *b = &c->function->buffers.at[buffer];
+    /* Memory behind another type than its own is reached through a type that may alias. */
+    bool other = c->function->args.at[b->arg].type != b->type;
+    if (other) c_use(c, b->type, 1, USE_ALIAS);
+    return arena_printf(c->arena, "%s%s%s *%s", b->written ? "" : "const ",
+                        other ? loop_type_text(b->type) : identifier_type(b->type),
+                        other ? "_any" : "", wanted && !c->overlaps[buffer] ? "restrict" : "");
+}
+
 static void print_pointer(EmitC *c, Text *line, int buffer, const char *name) {
     const LBuffer *b = &c->function->buffers.at[buffer];
-    const LArg *arg = &c->function->args.at[b->arg];
-    const char *qualifier = b->written ? "" : "const ";
-    /* Memory behind another type than its own is reached through a type that may alias. */
-    bool other = arg->type != b->type;
-    if (other) c_use(c, b->type, 1, USE_ALIAS);
-    const char *type = other ? arena_printf(c->arena, "%s_any", loop_type_text(b->type))
-                             : identifier_type(b->type);
-    text_printf(line, "%s%s *%s%s = ", qualifier, type, c->overlaps[buffer] ? "" : "restrict ",
-                name);
+    const char *arg = c->args[b->arg], *type = c_buffer_type(c, buffer, true);
+    text_printf(line, "%s%s%s = ", type, c->overlaps[buffer] ? "" : " ", name);
+    type = c_buffer_type(c, buffer, false);
     if (is_start(b)) {
-        text_printf(line, "(%s%s *)%s;", qualifier, type,
-                    c->buffers[b->arg + c->function->buffers.count]);
+        text_printf(line, "(%s)%s;", type, arg);
         return;
     }
-    text_printf(line, "(%s%s *)&((%sunsigned char *)%s)[", qualifier, type,
-                arg->written ? "" : "const ", c->buffers[b->arg + c->function->buffers.count]);
+    text_printf(line, "(%s)&((%sunsigned char *)%s)[", type,
+                c->function->args.at[b->arg].written ? "" : "const ", arg);
     c_expr_begin(c);
     c_expr_count(c, b->offset);
     c_expr_prepare(c, b->offset,
@@ -290,7 +306,7 @@ static void print_pointer(EmitC *c, Text *line, int buffer, const char *name) {
     text_puts(line, "];");
 }
 
-static void print_buffer(EmitC *c, int buffer) {
+void c_buffer(EmitC *c, int buffer) {
     const LBuffer *b = &c->function->buffers.at[buffer];
     Text line = text_new(c->arena);
     const char *name = c_declare(c, b->name);
@@ -319,9 +335,12 @@ static void print_buffers_of(EmitC *c, const LStmt *s) {
     int count = c->function->buffers.count;
     bool *used = c->used;
     memset(used, 0, (size_t)count * sizeof *used);
-    live_stmt_buffers(s, used);
-    for (int i = 0; i < count; i++)
-        if (used[i] && c->live.buffers[i] && !c->buffers[i]) print_buffer(c, i);
+    live_stmt_buffers(c->function, s, used);
+    for (int i = 0; i < count; i++) {
+        if (!used[i] || !c->live.buffers[i] || c->buffers[i]) continue;
+        c_buffer(c, i);
+        if (c->loads && !c->loads[i]) c_put(c, arena_printf(c->arena, "(void)%s;", c->buffers[i]));
+    }
 }
 
 /* ---- functions ---- */
@@ -343,9 +362,9 @@ static void print_pointer_checks(EmitC *c, const char *const *names) {
                     text_string(&bits));
     text_puts(&line, ") {");
     c_line(c, &line);
-    put(c, arena_printf(c->arena, "    return %s_BAD_POINTER;",
-                        identifier_upper(c->arena, identifier_of(c->arena, c->module->prefix))));
-    put(c, "}");
+    c_put(c, arena_printf(c->arena, "    return %s_BAD_POINTER;",
+                          identifier_upper(c->arena, identifier_of(c->arena, c->module->prefix))));
+    c_put(c, "}");
 }
 
 static void print_arguments(EmitC *c, const char *const *names) {
@@ -356,10 +375,10 @@ static void print_arguments(EmitC *c, const char *const *names) {
         if (arg->pointer && arg->var >= 0 && c->live.vars[arg->var]) {
             used = true;
             c->vars[arg->var] = c_declare(c, arena_printf(c->arena, "has_%s", names[i]));
-            put(c, arena_printf(c->arena, "const int32_t %s = %s != NULL;", c->vars[arg->var],
-                                names[i]));
+            c_put(c, arena_printf(c->arena, "const int32_t %s = %s != NULL;", c->vars[arg->var],
+                                  names[i]));
         }
-        if (!used) put(c, arena_printf(c->arena, "(void)%s;", names[i]));
+        if (!used) c_put(c, arena_printf(c->arena, "(void)%s;", names[i]));
     }
 }
 
@@ -369,13 +388,13 @@ void c_function(EmitC *c, const LFunction *f) {
     c_leave(c, 0);
     c->depth = 0;
     c->vars = ARENA_ARRAY(c->arena, f->vars.count + 1, const char *);
-    /* Behind the buffers' names: those of the arguments. */
-    c->buffers = ARENA_ARRAY(c->arena, f->buffers.count + f->args.count + 1, const char *);
+    c->buffers = ARENA_ARRAY(c->arena, f->buffers.count + 1, const char *);
     c->used = ARENA_ARRAY(c->arena, f->buffers.count + 1, bool);
     const char **names = ARENA_ARRAY(c->arena, f->args.count + 1, const char *);
     bool *restricted = ARENA_ARRAY(c->arena, f->args.count + 1, bool);
+    c->args = names;
     for (int i = 0; i < f->args.count; i++) {
-        names[i] = c->buffers[f->buffers.count + i] = c_declare(c, f->args.at[i].name);
+        names[i] = c_declare(c, f->args.at[i].name);
         if (!f->args.at[i].pointer) c->vars[f->args.at[i].var] = names[i];
     }
     int *buffers_of_arg = ARENA_ARRAY(c->arena, f->args.count + 1, int);
@@ -389,6 +408,14 @@ void c_function(EmitC *c, const LFunction *f) {
             restricted[f->buffers.at[i].arg] = !c->overlaps[i];
         }
     c->at = c->module->home;
+    int pool = loop_pool(f);
+    c->pool = pool < 0 ? NULL : names[pool];
+    c->loads = pool < 0 ? NULL : live_loads(c->arena, f, &f->body);
+    c->region_count = 0;
+    /* What a region becomes stands before the function, and is known behind it. */
+    Text *out = c->out, regions = text_new(c->arena), own = text_new(c->arena);
+    c->regions = &regions;
+    c->out = &own;
     text_puts(c->out, "\n");
     identifier_comment(c->out, f->doc, 0);
     print_line_directive(c);
@@ -405,4 +432,7 @@ void c_function(EmitC *c, const LFunction *f) {
         print_stmt(c, f->body.at[i]);
     }
     text_puts(c->out, "}\n");
+    c->out = out;
+    text_puts(c->out, text_string(&regions));
+    text_puts(c->out, text_string(&own));
 }

@@ -82,7 +82,7 @@ static void find_buffers(EmitLlvm *e, const LStmt *s, bool *used) {
     const LFunction *f = e->function;
     bool any = false;
     memset(used, 0, (size_t)f->buffers.count * sizeof *used);
-    live_stmt_buffers(s, used);
+    live_stmt_buffers(f, s, used);
     for (int i = 0; i < f->buffers.count; i++) {
         used[i] = used[i] && e->live.buffers[i];
         any = any || (used[i] && f->buffers.at[i].base == LB_ARG);

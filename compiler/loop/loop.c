@@ -341,6 +341,18 @@ int loop_arg_pointer(LoopModule *module, LFunction *function, const char *name, 
     return function->args.count - 1;
 }
 
+int loop_arg_pool(LoopModule *module, LFunction *function, const char *name, const char *doc) {
+    int arg = loop_arg_pointer(module, function, name, LT_VOID, true, false, doc);
+    function->args.at[arg].nullable = function->args.at[arg].pool = true;
+    return arg;
+}
+
+int loop_pool(const LFunction *function) {
+    for (int i = 0; i < function->args.count; i++)
+        if (function->args.at[i].pool) return i;
+    return -1;
+}
+
 int loop_buffer(LoopModule *module, LFunction *function, LBuffer buffer) {
     vec_push(module->arena, &function->buffers, buffer);
     return function->buffers.count - 1;

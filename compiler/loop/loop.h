@@ -91,11 +91,13 @@ typedef enum LStmtKind {
     LS_IF,      /* condition (a mask, lanes 1) then body else otherwise */
     LS_BREAK,   /* leaves the innermost LS_FOR */
     LS_RETURN,  /* value, or NULL in a void function */
-    LS_PARALLEL, /* body once on every thread: var is the thread, var2 the number of threads */
+    LS_PARALLEL, /* a region: body once on every thread of the function's pool, var is the thread,
+                  * var2 the number of threads; without a pool once, as thread 0 of 1 */
     LS_BARRIER,  /* all threads of the region meet */
     LS_CALL,     /* a function of the same module: callee, args (for a pointer: a LOAD of one lane,
                   * whose address is meant; element 0 of an argument: what was
-                  * given, NULL too); var: declared for the result, or -1 */
+                  * given, NULL too; for a pool: NULL, the own one is meant); var: declared for
+                  * the result, or -1 */
     LS_COMMENT   /* text, for readers of what is emitted */
 } LStmtKind;
 
@@ -151,12 +153,20 @@ typedef struct LBuffer {
     const char *layout;  /* "[t][batch][128]", for comments; or NULL */
 } LBuffer;
 
-/* A scalar argument has a variable of the function that stands for it; a pointer argument is
- * reached through buffers only. */
+/* Regions. What a thread writes another may touch behind the next barrier, or the region's end, and
+ * not before. The body reads variables and buffers from outside; of the variables it sets its own
+ * alone. Each thread has LB_LOCAL buffers of its own, whose contents pass neither into a region nor
+ * out of it. All threads reach the same barriers: none stands under a condition or in a loop that
+ * may differ from thread to thread. No RETURN or BREAK leaves a region, no region lies in another,
+ * nor in a function with a pool that is called from one.
+ *
+ * A scalar argument has a variable of the function that stands for it; a pointer argument is
+ * reached through buffers only. `pool`: the threads for the function's regions, a pointer that may
+ * be NULL (one thread), without buffers; a function has one at most. */
 typedef struct LArg {
     Name name;
     LoopType type; /* scalar: I32 or I64; pointer: the element's type, LT_VOID for bytes */
-    bool pointer, written, nullable;
+    bool pointer, written, nullable, pool;
     int var; /* scalar: its variable; nullable pointer: an I32 variable that is 0 when it is NULL,
                 else 1 (or -1: not asked); others -1 */
     const char *doc; /* one line: shape, layout, unit, who owns it */
@@ -253,6 +263,9 @@ int loop_arg_scalar(LoopModule *module, LFunction *function, const char *name, L
                     const char *doc);
 int loop_arg_pointer(LoopModule *module, LFunction *function, const char *name, LoopType type,
                      bool written, bool nullable, const char *doc);
+/* The pool; and its place in the arguments of a function, -1 where it has none. */
+int loop_arg_pool(LoopModule *module, LFunction *function, const char *name, const char *doc);
+int loop_pool(const LFunction *function);
 int loop_buffer(LoopModule *module, LFunction *function, LBuffer buffer);
 
 /* Bytes of one element; width 0 for LT_VOID. */
@@ -263,8 +276,8 @@ LoopType loop_mask_of(LoopType type);      /* M32 for 4-byte types, M64 for 8-by
 /* Every rule: types, lanes, variables declared before use and in scope, LET once, indexes I64,
  * masks, buffers in range where constant, aligned accesses on aligned buffers, constant counts of
  * locals, no product that feeds a sum (where the target has fma), nothing behind a RETURN or BREAK
- * in its block, no thread sets a variable from outside of its region, calls form no cycle, and
- * (final) no EXPANDED operation and no FMA on a target without. Reports with code "internal". */
+ * in its block, what is said of regions (as far as can be seen), calls form no cycle, and (final)
+ * no EXPANDED operation and no FMA on a target without. Reports with code "internal". */
 bool loop_verify(const LoopModule *module, bool final, const char *after, Diags *diags);
 
 /* Text form and back, the same bytes when printed again. */

@@ -108,7 +108,7 @@ static void read_call(Reader *r, LBlock *block) {
     parse_expect(p, "(");
     while (!p->failed && !parse_is(p, ")")) {
         if (s->args.count) parse_expect(p, ",");
-        LExpr *arg = parse_expr(p);
+        LExpr *arg = parse_accept(p, "pool") ? NULL : parse_expr(p);
         vec_push(p->arena, &s->args, arg);
     }
     parse_expect(p, ")");
@@ -177,13 +177,16 @@ static void read_block(Reader *r, LBlock *block) {
 
 /* ---- functions ---- */
 
-/* `w: ptr f32 written nullable has_w.0 "doc"` or `n n.1: i64 "doc"` */
+/* `w: ptr f32 written nullable has_w.0 "doc"`, `pool: pool "doc"` or `n n.1: i64 "doc"` */
 static void read_arg(Reader *r) {
     Parser *p = &r->p;
     LArg arg = {.name = parse_word(p), .var = -1};
-    if (parse_accept(p, ":")) {
+    arg.pointer = parse_accept(p, ":");
+    if (arg.pointer && parse_accept(p, "pool")) {
+        arg.written = arg.nullable = arg.pool = true;
+        arg.type = LT_VOID;
+    } else if (arg.pointer) {
         parse_expect(p, "ptr");
-        arg.pointer = true;
         arg.type = parse_type(p, NULL);
         arg.written = parse_accept(p, "written");
         arg.nullable = parse_accept(p, "nullable");

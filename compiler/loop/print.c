@@ -206,7 +206,10 @@ static void print_call(Printer *p, const LStmt *s) {
     text_puts(p->out, "(");
     for (int i = 0; i < s->args.count; i++) {
         if (i) text_puts(p->out, ", ");
-        print_expr(p, s->args.at[i], 0);
+        if (s->args.at[i])
+            print_expr(p, s->args.at[i], 0);
+        else
+            text_puts(p->out, "pool");
     }
     text_puts(p->out, ")");
 }
@@ -304,7 +307,10 @@ void loop_print_head(const LoopModule *module, const LFunction *function, const 
 
 static void print_arg(Printer *p, const LArg *arg) {
     Text *out = p->out;
-    if (arg->pointer) {
+    if (arg->pool) {
+        print_word(out, arg->name);
+        text_puts(out, ": pool");
+    } else if (arg->pointer) {
         print_word(out, arg->name);
         text_printf(out, ": ptr %s", loop_type_text(arg->type));
         if (arg->written) text_puts(out, " written");

@@ -142,6 +142,7 @@ static void check_for(Check *c, const LStmt *s) {
 }
 
 static void check_parallel(Check *c, const LStmt *s) {
+    int errors = c->diags->errors;
     if (c->in_parallel) check_fail(c, "a parallel region lies in another");
     for (int i = 0; i < c->function->vars.count; i++)
         c->vars[i].from_outside = c->vars[i].scope == SCOPE_VISIBLE;
@@ -157,9 +158,17 @@ static void check_parallel(Check *c, const LStmt *s) {
     for (int i = 0; i < c->function->vars.count; i++) c->vars[i].from_outside = false;
     leave_scope(c, s->var);
     leave_scope(c, s->var2);
+    if (c->diags->errors == errors) check_barriers(c, s);
 }
 
 static void check_call_arg(Check *c, const LExpr *e, const LArg *arg) {
+    if (arg->pool) {
+        if (e) check_fail(c, "argument %s wants a pool", arg->name);
+        if (loop_pool(c->function) < 0)
+            check_fail(c, "argument %s wants a pool, which there is none", arg->name);
+        if (c->in_parallel) check_fail(c, "argument %s is given a pool that is at work", arg->name);
+        return;
+    }
     if (!check_value(c, e)) return;
     if (!arg->pointer) {
         if (e->type != arg->type || e->lanes != 1)
@@ -310,6 +319,7 @@ static void check_buffer(Check *c, int buffer) {
         return;
     }
     const LArg *arg = &f->args.at[b->arg];
+    if (arg->pool) check_fail(c, "buffer %s lies behind a pool", b->name);
     if (arg->type != LT_VOID && arg->type != b->type)
         check_fail(c, "buffer %s holds %s and its argument %s", b->name, loop_type_text(b->type),
                    loop_type_text(arg->type));
@@ -338,6 +348,9 @@ static void check_arg(Check *c, int index) {
             declare(c, arg->var, arg->type, 1, false);
         return;
     }
+    if (arg->pool && (arg->type != LT_VOID || !arg->nullable || arg->var >= 0))
+        check_fail(c, "pool %s is no pointer that may be NULL", arg->name);
+    if (arg->pool && loop_pool(f) < index) check_fail(c, "a second pool %s", arg->name);
     if (check_is_mask(arg->type)) check_fail(c, "argument %s points to masks", arg->name);
     if (arg->nullable && arg->var >= 0) declare(c, arg->var, LT_I32, 1, false);
     if (!arg->nullable && arg->var >= 0)

@@ -40,6 +40,9 @@ bool check_index(Check *c, const LExpr *e, const char *what);
 /* Checks index, lanes and alignment of an access against its buffer. */
 bool check_access(Check *c, int buffer, const LExpr *index, int lanes, bool aligned);
 
+/* Checks that all threads reach each barrier of a region whose statements are sound. */
+void check_barriers(Check *c, const LStmt *region);
+
 /* Whether a contraction could join it to a sum: a float product, however renamed. */
 bool check_is_product(const Check *c, const LExpr *e);
 
