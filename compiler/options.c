@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rnn_rt.h"
+
 typedef enum OptionId {
     ID_OUT,
     ID_EMIT,
@@ -112,7 +114,7 @@ static const OptionRow rows[] = {
     {"-h", ID_HELP, FORM_FLAG, ALL},
     {"--version", ID_VERSION, FORM_FLAG, ALL},
     {"--gemm", ID_GEMM, FORM_VALUE, CODE},
-    {"--threads", ID_THREADS, FORM_VALUE, CODE},
+    {"--threads", ID_THREADS, FORM_VALUE, CODE | V},
     {"--reduce", ID_REDUCE, FORM_VALUE, C | RUN},
     {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V},
     {"--weights", ID_WEIGHTS, FORM_VALUE, RUN | T},
@@ -266,7 +268,17 @@ static bool take_seed(Parser *p, const char *value) {
     return true;
 }
 
-/* Names separated by commas. */
+static bool take_threads(Parser *p, const char *value) {
+    char *end;
+    long threads = strtol(value, &end, 10);
+    if (!isdigit((unsigned char)*value) || *end || strlen(value) > 6 || threads < 1 ||
+        threads > RT_MOST_THREADS)
+        return fail(p, arena_printf(p->arena, "--threads=%s: a number from 1 to %d", value,
+                                    RT_MOST_THREADS));
+    p->options->threads = (int)threads;
+    return true;
+}
+
 /* Bytes, or with a letter thousands, millions, thousands of millions of them. */
 static bool take_budget(Parser *p, const char *value) {
     char *end;
@@ -284,6 +296,7 @@ static bool take_budget(Parser *p, const char *value) {
     return true;
 }
 
+/* Names separated by commas. */
 static bool take_list(Parser *p, const char *value, bool disabled) {
     while (*value) {
         size_t length = strcspn(value, ",");
@@ -348,8 +361,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
         if ((word = choose(p, row, value, gemms)) < 0) return false;
         return word == 0 || later(p, "--gemm=blas");
     case ID_THREADS:
-        if (strcmp(value, "1") == 0) return true;
-        return later(p, arena_printf(p->arena, "--threads=%s", value));
+        return take_threads(p, value);
     case ID_REDUCE:
         if ((word = choose(p, row, value, reduces)) < 0) return false;
         o->reduce_sum = word == 1;
@@ -509,6 +521,7 @@ const Options *options_parse(Arena *arena, int argc, char **argv, const char **w
     o->real = LT_F32;
     o->train = train_options();
     o->level = 2;
+    o->threads = 1;
     o->optional_passes = true;
     bool command_open = true, options_open = true;
     for (int i = 1; i < argc && o->command <= COMMAND_FMT; i++) {

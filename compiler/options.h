@@ -91,6 +91,7 @@ typedef struct Options {
     NamedList upstream;
     bool batch_first, reduce_sum;
     bool training;         /* the functions of training, too */
+    int threads;           /* 1, or more: emitted functions take a pool */
     int64_t memory_budget; /* bytes of workspace of a gradient; 0: none */
     uint64_t seed;
 

@@ -283,6 +283,7 @@ bool compilation_run(Compilation *c, Stage last) {
                           .prefix = c->prefix ? c->prefix : c->model,
                           .places = c->options->places,
                           .home = sema_model_span(c->program, c->model),
+                          .threads = c->options->threads,
                           .reduce_sum = c->options->reduce_sum,
                           .axes_needed = axes_needed};
     const LowerSchedules schedules = {c->normal, c->schedule, c->loss, c->grad, c->chunks};

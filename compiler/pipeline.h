@@ -40,6 +40,7 @@ typedef struct Compilation {
     Schedule *loss, *grad; /* of the functions of training, with options->training; NULL: none */
     struct LowerChunks *chunks; /* with a memory budget, of the gradient */
     Interface *interface_;
+    struct rnn_rt_pool *pool; /* of run and the like, with --threads above 1; NULL: one thread */
     double stage_since; /* when the stage of backends/llvm at hand began */
     Text log;           /* for standard error: --print-after, --time-passes, -v */
 } Compilation;

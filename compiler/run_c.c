@@ -11,6 +11,7 @@
 
 #include "backends/identifier.h"
 #include "passes/passes.h"
+#include "rnn_rt.h"
 #include "run_compiled.h"
 
 typedef int64_t (*Trampoline)(void *const *args);
@@ -20,6 +21,29 @@ static const LFunction *function_of(const Compiled *r, const InterfaceFunction *
 }
 
 /* ---- Code ---- */
+
+/* The emitted file speaks of the runtime, which is in this program and not in what the linker sees:
+ * our own address of it is put here. */
+static const char pool_door[] =
+    "\n/* For rnnc run. */\n"
+    "void (*rnnc_pool_run)(struct rnn_rt_pool *, void (*)(void *, int64_t, int64_t), void *);\n"
+    "void (*rnnc_pool_barrier)(struct rnn_rt_pool *, int64_t);\n"
+    "void rnn_rt_pool_run(struct rnn_rt_pool *pool,\n"
+    "                     void (*function)(void *context, int64_t thread, int64_t threads),\n"
+    "                     void *context) {\n"
+    "    rnnc_pool_run(pool, function, context);\n"
+    "}\n"
+    "void rnn_rt_pool_barrier(struct rnn_rt_pool *pool, int64_t thread) {\n"
+    "    rnnc_pool_barrier(pool, thread);\n"
+    "}\n";
+
+static void open_door(void *handle) {
+    void (*run)(RtPool *, RtPoolFunction *, void *) = rnn_rt_pool_run;
+    void (*barrier)(RtPool *, int64_t) = rnn_rt_pool_barrier;
+    void *run_at = dlsym(handle, "rnnc_pool_run"), *barrier_at = dlsym(handle, "rnnc_pool_barrier");
+    if (run_at) memcpy(run_at, &run, sizeof run);
+    if (barrier_at) memcpy(barrier_at, &barrier, sizeof barrier);
+}
 
 static void add_trampolines(const Interface *in, Text *out) {
     text_puts(out, "\n/* For rnnc run. */\n");
@@ -67,7 +91,9 @@ static bool build(Compiled *r, Compilation *c) {
     if (!compilation_emit(c, "c", "model.h", &code)) return false;
     if (!compilation_header(c, "model.h", &header)) return false;
     add_trampolines(r->in, &code);
+    if (c->options->threads > 1) text_puts(&code, pool_door);
     r->handle = run_compile(c, &code, &header, "model.h");
+    if (r->handle) open_door(r->handle);
     return r->handle != NULL;
 }
 
@@ -170,6 +196,7 @@ int64_t compiled_call(Compiled *r, int index) {
         case ROLE_SEED: memcpy(&scalars[i], &data->c->options->seed, sizeof scalars[i]); break;
         case ROLE_WORK: args[i] = r->work; break;
         case ROLE_WORK_BYTES: scalars[i] = r->work_bytes; break;
+        case ROLE_POOL: args[i] = data->c->pool; break;
         }
     }
     return trampoline(args);
@@ -293,7 +320,8 @@ static bool make_array(Compiled *r, const InterfaceArg *arg, LoopType type) {
     case ROLE_AT:
     case ROLE_SEED:
     case ROLE_WORK:
-    case ROLE_WORK_BYTES: break;
+    case ROLE_WORK_BYTES:
+    case ROLE_POOL: break;
     }
     return true;
 }
@@ -496,12 +524,28 @@ static void end_compiled(void *what) {
     run_c_close(what);
 }
 
+static void end_pool(void *what) {
+    Compilation *c = what;
+    rnn_rt_pool_destroy(c->pool);
+    c->pool = NULL;
+}
+
+bool compiled_pool(Compilation *c) {
+    char why[200];
+    if (c->options->threads <= 1 || c->pool) return true;
+    arena_own(c->arena, end_pool, c);
+    if (rnn_rt_pool_create(&c->pool, c->options->threads, NULL, why, sizeof why) == RT_OK)
+        return true;
+    text_printf(&c->log, "rnnc: error: %s\n", why);
+    return false;
+}
+
 Compiled *run_c_open(Compilation *c, ExitStatus *status) {
     Compiled *r = ARENA_NEW(c->arena, Compiled);
     *r = (Compiled){.in = c->interface_};
     arena_own(c->arena, end_compiled, r);
     *status = EXIT_OUTSIDE;
-    return build(r, c) ? r : NULL;
+    return compiled_pool(c) && build(r, c) ? r : NULL;
 }
 
 bool run_c(RunData *data, ExitStatus *status) {

@@ -24,6 +24,9 @@ struct Compiled {
     unsigned char *ended;
 };
 
+/* Makes the pool that --threads asks for, once a compilation, whose arena ends it. */
+bool compiled_pool(Compilation *c);
+
 /* What calls function `index` of the interface with an array of pointers. */
 void *compiled_symbol(const Compiled *r, int index);
 /* Calls function `index` of the interface with what its roles ask for. */

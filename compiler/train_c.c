@@ -107,6 +107,7 @@ static int64_t call(Side *side, int index) {
             break;
         case ROLE_WORK: args[i] = side->work.at; break;
         case ROLE_WORK_BYTES: scalars[i] = side->work.bytes; break;
+        case ROLE_POOL: args[i] = side->c->pool; break;
         case ROLE_OUT_LENGTHS:
         case ROLE_UPSTREAM:
         case ROLE_INPUT_GRAD:
@@ -210,6 +211,7 @@ static Compilation *compile_eval(TrainEngine *engine) {
     options->time_passes = false;
     Compilation *eval = compilation_new(c->arena, options);
     eval->names = c->names;
+    eval->pool = c->pool;
     eval->target = c->target;
     eval->ast = c->ast;
     eval->program = c->program;
@@ -225,6 +227,8 @@ static Compilation *compile_eval(TrainEngine *engine) {
 static bool c_open(TrainEngine *engine, ExitStatus *status) {
     Sides *sides = ARENA_NEW(engine->c->arena, Sides);
     engine->own = sides;
+    *status = EXIT_OUTSIDE;
+    if (!compiled_pool(engine->c)) return false;
     *status = EXIT_INPUT;
     Compilation *eval = compile_eval(engine);
     if (!eval) return false;

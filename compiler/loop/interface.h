@@ -28,7 +28,8 @@ typedef enum ArgRole {
     ROLE_AT, /* step, axis `slot`: int64 [batch], written: the position of the outputs, -1: none */
     ROLE_SEED,
     ROLE_WORK, /* workspace */
-    ROLE_WORK_BYTES
+    ROLE_WORK_BYTES,
+    ROLE_POOL /* threads (rnn_rt.h); may be NULL: one */
 } ArgRole;
 
 typedef struct InterfaceArg {

@@ -71,6 +71,7 @@ static void make_step(Lower *lower) {
     lower_arg(&fn, ROLE_STATE, 0);
     lower_seed_argument(&fn, false);
     int work_arg = lower_arg(&fn, ROLE_WORK, 0), bytes_arg = lower_arg(&fn, ROLE_WORK_BYTES, 0);
+    lower_pool_argument(&fn);
     lower_state_header(&fn);
     lower_kept_places(&fn);
     Size work = place_values(&fn, work_arg);

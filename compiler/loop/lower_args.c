@@ -25,7 +25,9 @@ static const char *const role_doc[] = {
     [ROLE_AT] = "",
     [ROLE_SEED] = "seed of random draws",
     [ROLE_WORK] = "workspace, aligned to 64 bytes; its contents do not matter",
-    [ROLE_WORK_BYTES] = "size of the workspace"};
+    [ROLE_WORK_BYTES] = "size of the workspace",
+    [ROLE_POOL] = "threads, made by rnn_rt_pool_create and used by nobody else meanwhile; NULL: "
+                  "one, the caller's"};
 
 const char *lower_shape_text(Lower *lower, const GraphPort *port, bool step) {
     Text text = text_new(lower->arena);
@@ -119,7 +121,7 @@ static const char *port_name(Fn *fn, const char *name, const char *tail) {
     Lower *lower = fn->lower;
     static const char *const own[] = {"params",     "weights", "batch",    "state",
                                       "first",      "count",   "seed",     "work",
-                                      "work_bytes", "ended",   "d_params", "loss"};
+                                      "work_bytes", "ended",   "d_params", "loss", "pool"};
     bool taken = false;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) taken = taken || !strcmp(name, own[i]);
     for (int a = 0; a < lower->graph->axes.count; a++) {
@@ -271,6 +273,7 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
     case ROLE_SEED: loop_arg_scalar(m, fn->fn, "seed", LT_I64, doc); break;
     case ROLE_WORK: arg = loop_arg_pointer(m, fn->fn, "work", LT_VOID, true, false, doc); break;
     case ROLE_WORK_BYTES: loop_arg_scalar(m, fn->fn, "work_bytes", LT_I64, doc); break;
+    case ROLE_POOL: arg = loop_arg_pool(m, fn->fn, "pool", doc); break;
     }
     return arg;
 }

@@ -410,6 +410,8 @@ void lower_tape_sizes(Fn *fn, Size whole, int64_t budget);
 void lower_sequence(Lower *lower);
 bool lower_input_live(const Lower *lower, int slot);
 void lower_input_arguments(Fn *fn);
+/* The pool, behind all other arguments, where threads are wanted. */
+void lower_pool_argument(Fn *fn);
 void lower_work_check(Fn *fn, LBlock *out, int bytes_arg, Size work);
 
 #endif

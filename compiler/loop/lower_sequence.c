@@ -55,6 +55,10 @@ static void output_arguments(Fn *fn) {
             lower_arg(fn, ROLE_INPUT_GRAD, graph->outputs.at[i].of);
 }
 
+void lower_pool_argument(Fn *fn) {
+    if (fn->lower->options.threads > 1) lower_arg(fn, ROLE_POOL, 0);
+}
+
 void lower_work_check(Fn *fn, LBlock *out, int bytes_arg, Size work) {
     LoopModule *m = fn->lower->module;
     LExpr *large = lower_too_large(fn, work);
@@ -162,6 +166,7 @@ void lower_sequence(Lower *lower) {
     if (lower->carries) lower_arg(&fn, ROLE_STATE, 0);
     lower_seed_argument(&fn, false);
     int work_arg = lower_arg(&fn, ROLE_WORK, 0), bytes_arg = lower_arg(&fn, ROLE_WORK_BYTES, 0);
+    lower_pool_argument(&fn);
     if (packs) lower_weights_in_work(&fn, work_arg);
     int chunks = lower->tape ? lower_tape_function(lower) : -1;
     Size work = place_values(&fn, work_arg);

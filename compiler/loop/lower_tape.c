@@ -472,6 +472,10 @@ void lower_tape_call(Fn *fn, LBlock *out, int callee, int bytes_arg) {
         &lower->interface_->functions.at[lower->interface_->functions.count - 1];
     for (int i = 0; i < fn->fn->args.count; i++) {
         const LArg *arg = &fn->fn->args.at[i];
+        if (arg->pool) {
+            vec_push(lower->arena, &args, NULL);
+            continue;
+        }
         if (!arg->pointer) {
             vec_push(lower->arena, &args, loop_var(m, fn->fn, arg->var));
             continue;

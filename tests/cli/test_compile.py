@@ -51,9 +51,20 @@ class Usage(Case):
             self.fails(2, "'%s' is not built yet" % command, command, "m.rnn")
         for option in ("--unroll-time=2", "--layout=x", "--tile=x"):
             self.fails(2, "%s is not built yet" % option.split("=")[0], option, "m.rnn")
-        for option in ("--gemm=blas", "--threads=2", "--dtype=bf16"):
+        for option in ("--gemm=blas", "--dtype=bf16"):
             self.fails(2, "%s is not built yet" % option, option, "m.rnn")
         self.fails(2, "say --emit=lib", "m.rnn", "-o", "libm.a")
+
+    def test_threads(self):
+        self.write("m.rnn", MODEL)
+        for bad in ("0", "-1", "2x", "1025", "", "+2"):
+            self.fails(2, "--threads=%s: a number from 1 to 1024" % bad, "--threads=" + bad, "m.rnn")
+        self.rnnc("m.rnn", "--threads=1", "-o", "one.c")
+        self.rnnc("m.rnn", "-o", "none.c")
+        self.assertEqual(self.read("one.c").replace(b"one.h", b"none.h"), self.read("none.c"))
+        self.rnnc("m.rnn", "--threads=4", "-o", "m.c")
+        self.assertIn(b"struct rnn_rt_pool *pool);", self.read("m.h"))
+        self.assertIn(b"struct rnn_rt_pool;", self.read("m.h"))
 
     def test_targets(self):
         self.write("m.rnn", MODEL)

@@ -258,7 +258,8 @@ static int pointer(Call *c, int index, const InterfaceArg *arg, LoopType type, c
     case ROLE_FIRST:
     case ROLE_COUNT:
     case ROLE_SEED:
-    case ROLE_WORK_BYTES: break;
+    case ROLE_WORK_BYTES:
+    case ROLE_POOL: break;
     }
     if (mark) *mark = b;
     return b;
@@ -285,7 +286,8 @@ static int64_t scalar(const Call *c, const InterfaceArg *arg, const Rows *rows) 
     case ROLE_STATE:
     case ROLE_ENDED:
     case ROLE_AT:
-    case ROLE_WORK: break;
+    case ROLE_WORK:
+    case ROLE_POOL: break;
     }
     return 0;
 }

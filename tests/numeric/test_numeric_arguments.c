@@ -135,7 +135,8 @@ static void put_argument(Subject *s, int i, const Shared_ *shared) {
     case ROLE_INPUT_GRAD:
         to->pointer = block(s, elements(s, &in->graph->inputs.at[arg->slot], false) * 4, false);
         break;
-    case ROLE_SEED: break;
+    case ROLE_SEED:
+    case ROLE_POOL: break;
     case ROLE_WORK: to->pointer = shared->work; break;
     case ROLE_WORK_BYTES: to->integer = shared->work_bytes; break;
     }
@@ -329,7 +330,8 @@ static void spoil_argument(Subject *s, int i) {
     case ROLE_SEED:
     case ROLE_ENDED:
     case ROLE_AT:
-    case ROLE_OUT_LENGTHS: break;
+    case ROLE_OUT_LENGTHS:
+    case ROLE_POOL: break;
     }
 }
 

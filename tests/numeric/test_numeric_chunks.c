@@ -89,7 +89,8 @@ static int64_t call(const Grad *g, int index, void *work, int64_t bytes, Results
         case ROLE_SEED: args[i].integer = 5; break;
         case ROLE_WORK: at = work, count = bytes / 8; break;
         case ROLE_WORK_BYTES: args[i].integer = bytes; break;
-        case ROLE_OUTPUT: break; /* not wanted */
+        case ROLE_OUTPUT:
+        case ROLE_POOL: break; /* not wanted */
         case ROLE_WEIGHTS:
         case ROLE_OUT_LENGTHS:
         case ROLE_STATE:
