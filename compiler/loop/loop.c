@@ -347,12 +347,6 @@ int loop_arg_pool(LoopModule *module, LFunction *function, const char *name, con
     return arg;
 }
 
-int loop_pool(const LFunction *function) {
-    for (int i = 0; i < function->args.count; i++)
-        if (function->args.at[i].pool) return i;
-    return -1;
-}
-
 int loop_buffer(LoopModule *module, LFunction *function, LBuffer buffer) {
     vec_push(module->arena, &function->buffers, buffer);
     return function->buffers.count - 1;

@@ -1,4 +1,5 @@
-/* The table of scalar operations and of the types they work on, from scalar_ops.def. */
+/* The table of scalar operations and of the types they work on, from scalar_ops.def; and what every
+ * room asks of a function. */
 #include "loop/loop.h"
 
 const ScalarOpInfo scalar_op_info[SOP_COUNT] = {
@@ -39,4 +40,10 @@ const char *loop_type_text(LoopType type) {
 
 LoopType loop_mask_of(LoopType type) {
     return loop_type_size(type) == 8 ? LT_M64 : LT_M32;
+}
+
+int loop_pool(const LFunction *function) {
+    for (int i = 0; i < function->args.count; i++)
+        if (function->args.at[i].pool) return i;
+    return -1;
 }
