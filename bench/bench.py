@@ -35,6 +35,7 @@ class Worker:
             env["OMP_PROC_BIND"], env["OMP_PLACES"] = "true", "cores"
         self.process = subprocess.Popen(
             [peer.python, os.path.join(HERE, "worker.py"), peer.module], env=env, text=True,
+            start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def send(self, **question):
@@ -93,9 +94,9 @@ def parse():
 
 
 def chosen(words, name, key):
-    """WORDS are separated by commas or semicolons; spaces belong to them."""
-    words = [w.strip().lower() for w in words.replace(";", ",").split(",") if w.strip()]
-    return not words or any(w in key.lower() or w in name.lower() for w in words)
+    """WORDS are separated by commas; spaces belong to them. `oneDNN =`: that name alone."""
+    words = [w.strip().lower() for w in words.split(",") if w.strip()]
+    return not words or any(w in key.lower() or w in name.lower() + " =" for w in words)
 
 
 def out_path(folder, case, contender):
@@ -183,6 +184,8 @@ def one_case(case, workers, machine, threads, args, folder, say):
 
 def main():
     args = parse()
+    if args.quick and not args.peers:
+        args.peers = "oneDNN =,ONNX Runtime,JAX"
     args.rounds = args.rounds or (5 if args.quick else 11)
     args.slice = args.slice or (12 if args.quick else 30)
     folder = os.path.abspath(os.path.join(args.build, "bench"))

@@ -1,67 +1,114 @@
 """The cases: models in rnnc's language, their sizes, and what the limit of each counts."""
 
+# A layer's products [rows, columns] that need no state, those that do, activations of one step.
+# H: units, I: inputs.
 CELLS = {
-    # name: model of the prelude, gates, biases, activations a unit
-    "LSTM": ("LSTM", 4, 5),
-    "GRU": ("GRUAfter", 3, 3),
-    "RNN": ("Elman", 1, 1),
+    "LSTM": ("LSTM[H]", lambda H, I: ([[4 * H, I]], [[4 * H, H]], 5 * H)),
+    "GRU": ("GRUAfter[H]", lambda H, I: ([[3 * H, I]], [[3 * H, H]], 3 * H)),
+    "RNN": ("Elman[H]", lambda H, I: ([[H, I]], [[H, H]], H)),
+    "peephole LSTM": ("PeepholeLSTM[H]", lambda H, I: ([[4 * H, I]], [[4 * H, H]], 5 * H)),
+    "multiplicative LSTM": ("MultiplicativeLSTM[H]",
+                            lambda H, I: ([[5 * H, I]], [[H, H], [4 * H, H]], 5 * H)),
+    "SCRN": ("SCRN[H, H/4]",
+             lambda H, I: ([[H + H // 4, I], [H, H // 4]], [[H, H]], H)),
+    "LSTM with projection": ("LSTMP[H, H/2]",
+                             lambda H, I: ([[4 * H, I]], [[4 * H, H // 2], [H // 2, H]], 5 * H)),
 }
+SHORT = {"peephole LSTM": "peephole", "multiplicative LSTM": "mLSTM", "LSTM with projection": "LSTMP"}
 
-
-def layer_counts(cell, inputs, hidden):
-    """Products [rows, columns] that need no state, those that do, and activations of one step."""
-    _, gates, activations = CELLS[cell]
-    return {"hoisted": [[gates * hidden, inputs]], "recurrent": [[gates * hidden, hidden]],
-            "activations": activations * hidden}
-
-
-SOURCE = """size I = {I}, H = {H}
-model M(x[t]: [I]) -> y[t]: [H] {{
-    use l = {model}[H]
+PLAIN = """size I = {I}, H = {H}
+model M(x[t]: [I]) -> y[t]: [{O}] {{
+    use l = {model}
     y[t] = l(x[t])
+}}
+"""
+DENSE = """size I = {I}, H = {H}
+model M(x[t]: [I]) -> y[t]: [1] {{
+    use l = {model}
+    use d = Dense[1]
+    y[t] = d(l(x[t]))
+}}
+"""
+STACK = """size I = {I}, H = {H}
+model M(x[t]: [I]) -> y[t]: [{O}] {{
+    for k in 0:{layers} {{ use l[k] = {model} }}
+    y[t] = {nested}
 }}
 """
 
 
-def case(cell, hidden, steps, batch, training=False, inputs=None):
+def counts(cell, inputs, hidden):
+    hoisted, recurrent, activations = CELLS[cell][1](hidden, inputs)
+    return {"hoisted": hoisted, "recurrent": recurrent, "activations": activations}
+
+
+def case(cell, hidden, steps, batch, training=False, inputs=None, dense=False, layers=1, bi=False):
+    """`stack` names the instances of every layer: a peer takes its weights from there."""
     inputs = hidden if inputs is None else inputs
-    name = f"{cell} {hidden}, T {steps}, B {batch}"
-    return {"name": name, "key": f"{cell}-{hidden}-T{steps}-B{batch}" + ("-train" if training else ""),
-            "cell": cell, "I": inputs, "H": hidden, "T": steps, "B": batch, "O": hidden,
-            "training": training,
-            "source": SOURCE.format(I=inputs, H=hidden, model=CELLS[cell][0]),
-            "layers": [layer_counts(cell, inputs, hidden)]}
+    name = f"{cell} {hidden}" if inputs == hidden else f"{cell} {inputs}→{hidden}"
+    name = f"{layers} × bidirectional {name}" if bi else f"{layers} × {name}" if layers > 1 else name
+    name += " + dense" if dense else ""
+    key = f"{SHORT.get(cell, cell)}-{hidden}" + (f"x{layers}" if layers > 1 else "")
+    out = hidden // 2 if cell == "LSTM with projection" else 2 * hidden if bi else hidden
+    words = {"I": inputs, "H": hidden, "O": out, "model": CELLS[cell][0], "layers": layers}
+    if layers > 1 or bi:
+        words["nested"] = "x[t]"
+        for k in range(layers):
+            words["nested"] = f"l[{k}]({words['nested']})"
+        words["model"] = f"Bi[{cell}, H]" if bi else words["model"]
+    template = DENSE if dense else STACK if layers > 1 or bi else PLAIN
+    stack, widths = [], inputs
+    totals = []
+    for k in range(layers):
+        prefix = "l" if layers == 1 and not bi else f"l.{k}"
+        stack.append([prefix + ".f", prefix + ".b"] if bi else [prefix])
+        totals += [counts(cell, widths, hidden)] * len(stack[-1])
+        widths = out
+    if dense:
+        totals.append({"hoisted": [[1, hidden]], "recurrent": [], "activations": 0})
+    return {"name": f"{name}, T {steps:,}, B {batch}",
+            "key": f"{key}-T{steps}-B{batch}" + ("-train" if training else ""), "cell": cell,
+            "I": inputs, "H": hidden, "T": steps, "B": batch, "O": 1 if dense else out,
+            "training": training, "dense": dense, "bi": bi, "stack": stack, "layers": totals,
+            "source": template.format(**words)}
 
 
 def cases():
-    forward = [("LSTM", 64, 100, 1), ("LSTM", 128, 100, 1), ("LSTM", 256, 100, 1),
-               ("LSTM", 512, 100, 1), ("LSTM", 1024, 100, 1), ("LSTM", 256, 25, 16),
-               ("LSTM", 512, 25, 16), ("LSTM", 1024, 25, 64), ("GRU", 512, 100, 1),
-               ("GRU", 1024, 25, 32), ("LSTM", 1536, 50, 1), ("GRU", 2816, 10, 1),
-               ("RNN", 256, 100, 1)]
-    training = [("LSTM", 128, 50, 32), ("LSTM", 256, 50, 32), ("LSTM", 512, 50, 32),
-                ("LSTM", 1024, 50, 32), ("LSTM", 256, 100, 1), ("GRU", 512, 50, 32)]
-    return [case(*c) for c in forward] + [case(*c, training=True) for c in training]
+    made = [case("LSTM", n, 100, 1) for n in (64, 128, 256, 512, 1024)]
+    made += [case("LSTM", 256, 25, 16), case("LSTM", 512, 25, 16), case("LSTM", 1024, 25, 64),
+             case("GRU", 512, 100, 1), case("GRU", 1024, 25, 32), case("LSTM", 1536, 50, 1),
+             case("GRU", 2816, 10, 1), case("RNN", 256, 100, 1),
+             case("LSTM", 40, 44100, 1, inputs=1, dense=True),
+             case("LSTM", 8, 44100, 1, inputs=1, dense=True),
+             case("LSTM", 16, 44100, 1, inputs=1, dense=True),
+             case("LSTM", 64, 44100, 1, inputs=1, dense=True),
+             case("LSTM", 1024, 25, 1, inputs=512, layers=3, bi=True)]
+    made += [case("LSTM", n, 50, 32, True) for n in (128, 256, 512, 1024)]
+    made += [case("LSTM", 256, 100, 1, True), case("GRU", 512, 50, 32, True),
+             case("RNN", 256, 50, 32, True)]
+    for cell in ("peephole LSTM", "multiplicative LSTM", "SCRN", "LSTM with projection"):
+        made += [case(cell, 256, 50, 32, True), case(cell, 256, 100, 1, True),
+                 case(cell, 256, 100, 1)]
+    return made
 
 
 def limit_ns(case, machine, threads):
     """The roofline: what needs no state at peak, recurrent products at the slower of peak and
     weight bandwidth, activations, a near barrier a step. `machine` was measured in this run."""
-    flops_ns = machine["peak"] * threads
+    rate = machine["peak"] * threads
     positions, total = case["T"] * case["B"], 0
     for layer in case["layers"]:
         hoisted = sum(2 * rows * columns for rows, columns in layer["hoisted"])
         products = sum(2 * rows * columns for rows, columns in layer["recurrent"])
-        total += hoisted * positions / flops_ns
-        step = products * case["B"] / flops_ns
+        step = products * case["B"] / rate
         if products:
             step = max(step, products * 2 / machine["read"][str(products * 2)])
-        total += case["T"] * step
+        total += hoisted * positions / rate + case["T"] * step
         total += layer["activations"] * positions / (machine["tanh"] * threads)
         if threads > 1 and products:
             total += case["T"] * machine["barrier"]
         if case["training"]:
-            total += (2 * hoisted + products) * positions / flops_ns + case["T"] * step
+            total += (2 * hoisted + products) * positions / rate + case["T"] * step
     return total
 
 

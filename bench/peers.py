@@ -32,9 +32,10 @@ def build(args, folder, here, wanted, say):
         BENCH_OPTIONS=args.options), own=True)]
     peers += onednn(args, folder, native, base, wanted, say)
     python = os.path.join(os.path.abspath(args.build), "peers", "venv", "bin", "python")
+    base = dict(base, BENCH_FOLDER=folder)
     for name, module in (("ONNX Runtime", "use_ort"), ("PyTorch", "use_torch"),
-                         ("JAX", "use_jax")):
-        if not wanted(name) or not os.path.exists(os.path.join(here, module + ".py")):
+                         ("JAX", "use_jax"), ("emx-onnx-cgen", "use_emx")):
+        if not wanted(name):
             continue
         if not os.path.exists(python):
             say(f"{name} left out: no virtual environment, run make bench-peers")
@@ -61,5 +62,7 @@ def onednn(args, folder, native, base, wanted, say):
         if library[0] == "/":
             words += ["-Wl,--disable-new-dtags", "-Wl,-rpath," + os.path.dirname(library)]
         if compile_native(words, out, say, name):
-            found.append(Peer(name, "use_onednn", sys.executable, dict(base, BENCH_ONEDNN=out)))
+            device = f"{peers}/venv/lib/libintelocl.so" # the newest one's cores are a device
+            found.append(Peer(name, "use_onednn", sys.executable,
+                              dict(base, BENCH_ONEDNN=out, OCL_ICD_FILENAMES=device)))
     return found

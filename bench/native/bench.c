@@ -116,7 +116,9 @@ double bench_peak(void) {
     double best = 0;
     for (int again = 0; again < 4; again++) {
         Vector x = splat(0.999f), y = splat(0.001f), all = splat(0);
-#define BEGIN(s) Vector s = splat(0.5f);
+#define BEGIN(s)                                                                                   \
+    Vector s = splat(0.5f);                                                                        \
+    __asm__("" : "+x"(s)); /* which is no other chain's number */
 #define TURN(s) s = s * x + y;
 #define ADD(s) all += s;
         CHAIN_ALL(BEGIN)

@@ -31,12 +31,17 @@ typedef struct Layer {
     void *zero[4]; /* gradients that are added to */
     int64_t zero_bytes[4];
     int zeros;
+    const float *y, *v, *d; /* a dense layer to one number, [H] and [1] */
+    float *dense;
+    int64_t rows, columns;
 } Layer;
 
 int64_t onednn_version(void);
 Layer *onednn_open(int cell, const int64_t *sizes, int training, int plain, const float *const *w,
                    const float *const *u, const float *const *b, float *x, float *y, float *d_y,
                    float *d_x, float *d_w, float *d_u, float *d_b);
+void onednn_dense(Layer *l, const float *y, const float *v, const float *d, float *out,
+                  int64_t rows, int64_t columns);
 int64_t onednn_run(void *const *args);
 
 int64_t onednn_version(void) {
@@ -294,9 +299,21 @@ Layer *onednn_open(int cell, const int64_t *sizes, int training, int plain, cons
     return good ? l : NULL;
 }
 
+void onednn_dense(Layer *l, const float *y, const float *v, const float *d, float *out,
+                  int64_t rows, int64_t columns) {
+    l->y = y, l->v = v, l->d = d, l->dense = out, l->rows = rows, l->columns = columns;
+}
+
 int64_t onednn_run(void *const *args) {
     Layer *l = args[0];
     for (int i = 0; i < l->zeros; i++) memset(l->zero[i], 0, (size_t)l->zero_bytes[i]);
     run_steps(l, 0);
+    for (int64_t row = 0; row < l->rows; row++) {
+        float sums[8] = {l->d[0]};
+        for (int64_t i = 0; i < l->columns; i++)
+            sums[i % 8] += l->v[i] * l->y[row * l->columns + i];
+        l->dense[row] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+                        ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    }
     return 0;
 }
