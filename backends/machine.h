@@ -11,13 +11,25 @@ typedef struct MachineTarget {
     const char *triple;   /* NULL: no machine code for this one */
     const char *cpu;      /* "" is the architecture's least */
     const char *features; /* "+avx2,+fma" */
+    int level; /* what a running program asks its processor for; 0: it cannot. x86-64: 1 to 4 */
 } MachineTarget;
+
+/* One of several processors that an object is for. */
+typedef struct MachineVersion {
+    const char *name; /* behind symbols: "x86_64_v3" */
+    const Interface *interface_;
+    MachineTarget target;
+} MachineVersion;
 
 typedef enum MachineKind { MACHINE_TEXT, MACHINE_ASSEMBLY, MACHINE_OBJECT } MachineKind;
 
 typedef struct MachineOptions {
     MachineTarget target;
     int level; /* of optimisation, 0 to 3 */
+    /* Several processors, from weak to strong: each function is there for all of them, and which
+     * one a call means is chosen when the program is loaded. None: `target` alone. */
+    const MachineVersion *versions;
+    int version_count;
     /* Not NULL: also `int64_t CALLS_call_N(void *const *args)` for function N of the interface,
      * which calls it with pointers as they are and scalars from the int64_t behind theirs. */
     const char *calls;

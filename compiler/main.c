@@ -287,6 +287,13 @@ static ExitStatus verify(Compilation *c) {
     return status != EXIT_DONE ? status : printed;
 }
 
+/* Several processors are for machine code that is written. */
+static bool one_target_where_one(const Compilation *c, const char **why) {
+    *why = "--cpu: several processors are for --emit=obj, asm, llvm, lib and so";
+    return c->target_count < 2 ||
+           (c->options->command == COMMAND_COMPILE && products[c->options->emit].machine);
+}
+
 static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     const char *why = NULL;
     const Options *options = options_parse(arena, argc, argv, &why);
@@ -298,10 +305,12 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     Compilation *c = compilation_new(arena, options);
     bool native = options->command == COMMAND_RUN || options->command == COMMAND_GRAD ||
                   options->command == COMMAND_TRAIN || options->command == COMMAND_VERIFY;
-    if (!target_choose(arena, &options->target, native, &c->target, &why)) {
+    if (!target_choose_all(arena, &options->target, native, c->targets, &c->target_count, &why) ||
+        !one_target_where_one(c, &why)) {
         fprintf(stderr, "rnnc: error: %s\n", why);
         return EXIT_USAGE;
     }
+    c->target = c->targets[0];
     switch (options->command) {
     case COMMAND_COMPILE: return compile(c);
     case COMMAND_CHECK: compilation_check(c); return report(c);

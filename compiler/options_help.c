@@ -22,6 +22,7 @@ const char options_help[] =
     "  --dtype=f32|f64      numbers of the model (f32)\n"
     "  --mode=infer|eval|train   what --emit=graph, schedule, loop, dot and run look at (infer)\n"
     "  --target=TRIPLE --cpu=NAME --features=LIST   see --list-targets; --cpu=native is this one\n"
+    "  --cpu=A,B,C          machine code for all of them, chosen when the program is loaded\n"
     "  --threads=N          functions take a pool of threads (rnn_rt.h), and use it where that pays;\n"
     "                       run, grad, train and verify make one (1)\n"
     "  -O0 ... -O3          0 leaves out the passes that are optional\n"

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "backends/backend.h"
+#include "backends/identifier.h"
 #include "chunks.h"
 #include "gradient.h"
 #include "grammar.h"
@@ -250,6 +251,57 @@ static bool done(Compilation *c, const char *stage, double *since) {
     return c->diags->errors == 0;
 }
 
+/* The module for one processor. NULL after an error. */
+static Interface *lower_for(Compilation *c, const Target *target, double *since) {
+    bool *axes_needed = ARENA_ARRAY(c->arena, c->graph->axes.count + 1, bool);
+    passes_axes_needed(c->graph, axes_needed);
+    LowerOptions lower = {.target = *target,
+                          .real = c->options->real,
+                          .prefix = c->prefix ? c->prefix : c->model,
+                          .places = c->options->places,
+                          .home = sema_model_span(c->program, c->model),
+                          .threads = c->options->threads,
+                          .reduce_sum = c->options->reduce_sum,
+                          .axes_needed = axes_needed};
+    const LowerSchedules schedules = {c->normal, c->schedule, c->loss, c->grad, c->chunks};
+    Interface *interface_ = lower_schedules(c->arena, c->names, &schedules, &lower, c->diags);
+    if (!done(c, "lower", since)) return NULL;
+    LoopModule *module = interface_->module;
+    if (!loop_verify(module, false, "lower", c->diags)) return NULL;
+    bool texts = c->options->verify_each;
+    if (texts && !verify_loop_text(c->arena, c->names, module, "lower", c->diags)) return NULL;
+
+    loop_expand_math(module);
+    if (!loop_verify(module, true, "expand_math", c->diags)) return NULL;
+    if (texts && !verify_loop_text(c->arena, c->names, module, "expand_math", c->diags))
+        return NULL;
+    return done(c, "expand_math", since) ? interface_ : NULL;
+}
+
+/* The same for each of several processors, and what they are together: a caller that has room for
+ * all has room for each. */
+static bool lower_versions(Compilation *c, double *since) {
+    Text names = text_new(c->arena);
+    Interface *whole = ARENA_NEW(c->arena, Interface);
+    LoopModule *module = ARENA_NEW(c->arena, LoopModule);
+    for (int i = 0; i < c->target_count; i++) {
+        const TargetChoice *choice = &c->targets[i];
+        const Interface *own = i ? lower_for(c, &choice->target, since) : c->interface_;
+        if (!own) return false;
+        c->versions[i] =
+            (MachineVersion){identifier_of(c->arena, choice->target.name), own, choice->machine};
+        if (i == 0) *whole = *own;
+        if (own->weight_bytes > whole->weight_bytes) whole->weight_bytes = own->weight_bytes;
+        const char *comma = i == 0 ? "" : i + 1 < c->target_count ? ", " : " and ";
+        text_printf(&names, "%s%s", comma, choice->target.name);
+    }
+    *module = *whole->module;
+    module->target.name = text_string(&names);
+    whole->module = module;
+    c->interface_ = whole;
+    return true;
+}
+
 bool compilation_run(Compilation *c, Stage last) {
     double since = seconds(NULL);
 
@@ -276,29 +328,8 @@ bool compilation_run(Compilation *c, Stage last) {
     if (!c->schedule || (c->options->training && !run_training(c))) return false;
     if (!done(c, "schedule", &since) || last == STAGE_SCHEDULE) return c->diags->errors == 0;
 
-    bool *axes_needed = ARENA_ARRAY(c->arena, c->graph->axes.count + 1, bool);
-    passes_axes_needed(c->graph, axes_needed);
-    LowerOptions lower = {.target = c->target.target,
-                          .real = c->options->real,
-                          .prefix = c->prefix ? c->prefix : c->model,
-                          .places = c->options->places,
-                          .home = sema_model_span(c->program, c->model),
-                          .threads = c->options->threads,
-                          .reduce_sum = c->options->reduce_sum,
-                          .axes_needed = axes_needed};
-    const LowerSchedules schedules = {c->normal, c->schedule, c->loss, c->grad, c->chunks};
-    c->interface_ = lower_schedules(c->arena, c->names, &schedules, &lower, c->diags);
-    if (!done(c, "lower", &since)) return false;
-    LoopModule *module = c->interface_->module;
-    if (!loop_verify(module, false, "lower", c->diags)) return false;
-    bool texts = c->options->verify_each;
-    if (texts && !verify_loop_text(c->arena, c->names, module, "lower", c->diags)) return false;
-
-    loop_expand_math(module);
-    if (!loop_verify(module, true, "expand_math", c->diags)) return false;
-    if (texts && !verify_loop_text(c->arena, c->names, module, "expand_math", c->diags))
-        return false;
-    return done(c, "expand_math", &since);
+    c->interface_ = lower_for(c, &c->target.target, &since);
+    return c->interface_ && (c->target_count < 2 || lower_versions(c, &since));
 }
 
 static void end_stage(void *user, const char *what) {
@@ -310,6 +341,8 @@ MachineOptions compilation_machine(Compilation *c, bool calls) {
     c->stage_since = seconds(NULL);
     return (MachineOptions){.target = c->target.machine,
                             .level = c->options->level,
+                            .versions = c->versions,
+                            .version_count = c->target_count > 1 ? c->target_count : 0,
                             .calls = calls ? "rnnc" : NULL,
                             .version = RNNC_VERSION,
                             .user = c,

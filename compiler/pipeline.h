@@ -24,7 +24,9 @@ typedef struct Compilation {
     Names *names;
     Diags *diags;
     const Options *options;
-    TargetChoice target;
+    TargetChoice target;       /* with several processors, the weakest */
+    TargetChoice targets[TARGET_MOST];
+    int target_count; /* 0: `target` alone */
     SemaLoad read; /* where source files come from: input_source unless a test says otherwise */
     void *read_user;
     const char *prefix;      /* of symbols; NULL: the model's name */
@@ -39,7 +41,8 @@ typedef struct Compilation {
     Schedule *schedule;
     Schedule *loss, *grad; /* of the functions of training, with options->training; NULL: none */
     struct LowerChunks *chunks; /* with a memory budget, of the gradient */
-    Interface *interface_;
+    Interface *interface_; /* with several processors, as callers see it */
+    MachineVersion versions[TARGET_MOST];
     struct rnn_rt_pool *pool; /* of run and the like, with --threads above 1; NULL: one thread */
     double stage_since; /* when the stage of backends/llvm at hand began */
     Text log;           /* for standard error: --print-after, --time-passes, -v */

@@ -27,32 +27,32 @@ static const TargetRow rows[] = {
     {{"generic", 1, false, 16, 256 << 10},
      ARCH_NONE,
      {NULL},
-     {HOST_TRIPLE, "", ""},
+     {HOST_TRIPLE, "", "", 0},
      "any C99 compiler: one lane, no fma"},
     {{"x86-64", 4, false, 16, 256 << 10},
      ARCH_X86_64,
      {"-msse2", NULL},
-     {X86_64, "x86-64", ""},
+     {X86_64, "x86-64", "", 1},
      "SSE2: 4 lanes, no fma"},
     {{"x86-64-v2", 4, false, 16, 256 << 10},
      ARCH_X86_64,
      {"-msse4.2", "-mpopcnt", NULL},
-     {X86_64, "x86-64", "+sse4.2,+popcnt"},
+     {X86_64, "x86-64", "+sse4.2,+popcnt", 2},
      "SSE4.2: 4 lanes, no fma"},
     {{"x86-64-v3", 8, true, 16, 512 << 10},
      ARCH_X86_64,
      {"-mavx2", "-mfma", NULL},
-     {X86_64, "x86-64", "+avx2,+fma"},
+     {X86_64, "x86-64", "+avx2,+fma", 3},
      "AVX2: 8 lanes, fma; the default on x86-64"},
     {{"x86-64-v4", 16, true, 32, 1 << 20},
      ARCH_X86_64,
      {"-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL},
-     {X86_64, "x86-64", "+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq"},
+     {X86_64, "x86-64", "+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq", 4},
      "AVX-512: 16 lanes, fma, 32 registers"},
     {{"armv8-a", 4, true, 32, 512 << 10},
      ARCH_ARM64,
      {NULL},
-     {"aarch64-unknown-linux-gnu", "generic", "+neon"},
+     {"aarch64-unknown-linux-gnu", "generic", "+neon", 0},
      "NEON: 4 lanes, fma, 32 registers; the default on 64-bit ARM"},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
@@ -178,7 +178,45 @@ bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoi
     choice->target = row->target;
     choice->flags = row->flags;
     choice->machine = row->machine;
+    choice->row = (int)(row - rows);
     return !wish->features || apply_features(arena, wish->features, &choice->target, why);
+}
+
+/* Puts a processor at its place in the list. */
+static bool add_choice(Arena *arena, const TargetChoice *choice, TargetChoice *choices, int *count,
+                       const char **why) {
+    int at = (*count)++;
+    for (; at > 0 && choices[at - 1].row > choice->row; at--) choices[at] = choices[at - 1];
+    choices[at] = *choice;
+    if (!choice->machine.level)
+        *why = arena_printf(arena, "--cpu: %s cannot be one of several", choice->target.name);
+    else if (at > 0 && choices[at - 1].row == choice->row)
+        *why = arena_printf(arena, "--cpu: %s is given twice", choice->target.name);
+    else
+        return true;
+    return false;
+}
+
+bool target_choose_all(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choices,
+                       int *count, const char **why) {
+    *count = 1;
+    if (!wish->cpu || !strchr(wish->cpu, ','))
+        return target_choose(arena, wish, native, choices, why);
+    *count = 0;
+    for (const char *at = wish->cpu; at; at = strchr(at, ',')) {
+        if (*at == ',') at++;
+        TargetWish one = *wish;
+        TargetChoice choice;
+        one.cpu = arena_strndup(arena, at, strcspn(at, ","));
+        if (*count == TARGET_MOST) {
+            *why = arena_printf(arena, "--cpu: more than %d", TARGET_MOST);
+            return false;
+        }
+        if (!target_choose(arena, &one, native, &choice, why) ||
+            !add_choice(arena, &choice, choices, count, why))
+            return false;
+    }
+    return true;
 }
 
 const MachineTarget *target_machine(const char *name) {

@@ -15,12 +15,19 @@ typedef struct TargetChoice {
     Target target;
     const char *const *flags; /* what a C compiler must be told to use it; NULL-terminated */
     MachineTarget machine;    /* the same for LLVM */
+    int row;                  /* of the table; stronger ones of an architecture stand behind */
 } TargetChoice;
+
+enum { TARGET_MOST = 8 }; /* processors of one object */
 
 /* Fills *choice. Without a wish: the fixed target of this architecture, or with `native` the
  * nearest one to this very processor. False with the reason in *why. */
 bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choice,
                    const char **why);
+
+/* The same for `--cpu=A,B,C`: all of them, from weak to strong. One of no list is one. */
+bool target_choose_all(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choices,
+                       int *count, const char **why);
 
 /* A row by its name, as tests have it; NULL: there is none. */
 const MachineTarget *target_machine(const char *name);

@@ -169,9 +169,10 @@ static void take_arguments(EmitLlvm *e) {
 
 void llvm_declare(EmitLlvm *e, int function) {
     const LFunction *f = e->module->functions.at[function];
-    LLVMValueRef self =
-        LLVMAddFunction(e->out, identifier_symbol(e->module, f->name), llvm_function_type(e, f));
-    if (!f->exported) LLVMSetLinkage(self, LLVMInternalLinkage);
+    const char *symbol = identifier_symbol(e->module, f->name);
+    if (e->version) symbol = arena_printf(e->arena, "%s.%s", symbol, e->version);
+    LLVMValueRef self = LLVMAddFunction(e->out, symbol, llvm_function_type(e, f));
+    if (!f->exported || e->version) LLVMSetLinkage(self, LLVMInternalLinkage);
     e->functions[function] = self;
 }
 

@@ -29,6 +29,7 @@ typedef struct EmitLlvm {
     LLVMModuleRef out;
     LLVMBuilderRef builder;
     LLVMValueRef *functions; /* [module->functions] */
+    const char *version;     /* behind its symbols, where there are several; else NULL */
     Live live;
     LLVMValueRef self; /* the function at hand */
     /* Of the function at hand: values of variables, or where one that is set lies; the first
@@ -86,6 +87,15 @@ void llvm_debug_begin(EmitLlvm *e, const char *version);
 void llvm_debug_function(EmitLlvm *e);
 void llvm_place(EmitLlvm *e, LPlace at);
 void llvm_debug_end(EmitLlvm *e);
+
+/* choose.c. A module with the function that asks the processor; NULL after a defect. Then, of
+ * several versions of each function, `functions[version][function]`: what callers see is chosen
+ * among them when the program is loaded. */
+LLVMModuleRef llvm_level_module(LLVMContextRef context, Diags *diags);
+void llvm_choose(EmitLlvm *e, const MachineOptions *options, LLVMValueRef *const *functions);
+
+/* What a function is compiled for. */
+void llvm_describe(EmitLlvm *e, LLVMValueRef function, const MachineTarget *target);
 
 /* module.c. The whole module, checked; or, with `only` not negative, what calls function `only` of
  * the interface, and what it needs, seen by nobody else. NULL after a defect. The caller owns it.

@@ -34,6 +34,7 @@ LLVMTargetMachineRef llvm_target(const MachineOptions *options, Arena *arena, co
     LLVMInitializeAllTargets();
     LLVMInitializeAllTargetMCs();
     LLVMInitializeAllAsmPrinters();
+    if (options->version_count) LLVMInitializeAllAsmParsers(); /* for the choice */
     if (!options->target.triple) {
         *why = "there is no machine code for this target";
         return NULL;

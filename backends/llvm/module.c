@@ -74,11 +74,13 @@ static void params(EmitLlvm *e, const Interface *in) {
 
 /* ---- calls by an array of pointers ---- */
 
-static void add_call(EmitLlvm *e, const char *calls, int index, int function) {
+static void add_call(EmitLlvm *e, const MachineOptions *options, int index, int function) {
     const LFunction *f = e->module->functions.at[function];
     LLVMTypeRef pointer = LLVMPointerTypeInContext(e->context, 0), result = llvm_element(e, LT_I64);
-    LLVMValueRef self = LLVMAddFunction(e->out, arena_printf(e->arena, "%s_call_%d", calls, index),
-                                        LLVMFunctionType(result, &pointer, 1, false));
+    LLVMValueRef self =
+        LLVMAddFunction(e->out, arena_printf(e->arena, "%s_call_%d", options->calls, index),
+                        LLVMFunctionType(result, &pointer, 1, false));
+    llvm_describe(e, self, &options->target);
     LLVMPositionBuilderAtEnd(e->builder, LLVMAppendBasicBlockInContext(e->context, self, "entry"));
     LLVMValueRef *args = ARENA_ARRAY(e->arena, f->args.count + 1, LLVMValueRef);
     for (int i = 0; i < f->args.count; i++) {
@@ -100,9 +102,9 @@ static void add_call(EmitLlvm *e, const char *calls, int index, int function) {
 /* ---- the module ---- */
 
 /* The text form stands alone: every function says what it is for. */
-static void describe(EmitLlvm *e, LLVMValueRef function, const MachineOptions *options) {
-    const char *const pairs[][2] = {{"target-cpu", options->target.cpu},
-                                    {"target-features", options->target.features}};
+void llvm_describe(EmitLlvm *e, LLVMValueRef function, const MachineTarget *target) {
+    const char *const pairs[][2] = {{"target-cpu", target->cpu},
+                                    {"target-features", target->features}};
     for (int i = 0; i < 2; i++) {
         const char *word = pairs[i][0], *value = pairs[i][1];
         if (!*value) continue;
@@ -133,38 +135,63 @@ static void find_needed(const LoopModule *module, int function, bool *needed) {
     find_calls(module, &module->functions.at[function]->body, needed);
 }
 
+/* The functions of one processor: all, or with `only` not negative those that it needs. */
+static void add_functions(EmitLlvm *e, const Interface *interface_, const MachineTarget *target,
+                          int only) {
+    const LoopModule *module = e->module = interface_->module;
+    bool *needed = ARENA_ARRAY(e->arena, module->functions.count + 1, bool);
+    e->functions = ARENA_ARRAY(e->arena, module->functions.count + 1, LLVMValueRef);
+    if (only >= 0) find_needed(module, interface_->functions.at[only].function, needed);
+    for (int i = 0; i < module->functions.count; i++) {
+        needed[i] = needed[i] || only < 0;
+        if (!needed[i]) continue;
+        llvm_declare(e, i);
+        llvm_describe(e, e->functions[i], target);
+        if (only >= 0) LLVMSetLinkage(e->functions[i], LLVMInternalLinkage);
+    }
+    for (int i = 0; i < module->functions.count; i++)
+        if (needed[i]) llvm_define(e, i);
+}
+
+/* Those of several processors, and the choice. */
+static void add_versions(EmitLlvm *e, const MachineOptions *options) {
+    LLVMValueRef **functions = ARENA_ARRAY(e->arena, options->version_count, LLVMValueRef *);
+    for (int v = 0; v < options->version_count; v++) {
+        const MachineVersion *version = &options->versions[v];
+        e->version = version->name;
+        add_functions(e, version->interface_, &version->target, -1);
+        functions[v] = e->functions;
+    }
+    llvm_choose(e, options, functions);
+}
+
 LLVMModuleRef llvm_module(LLVMContextRef context, const Interface *interface_,
                           const MachineOptions *options, int only, Arena *arena, Diags *diags) {
     const LoopModule *module = interface_->module;
     EmitLlvm e = {.module = module, .arena = arena, .diags = diags, .context = context};
     int errors = diags->errors;
-    e.out = LLVMModuleCreateWithNameInContext(identifier_of(arena, module->prefix), context);
+    const char *name = identifier_of(arena, module->prefix);
+    e.out = options->version_count ? llvm_level_module(context, diags)
+                                   : LLVMModuleCreateWithNameInContext(name, context);
+    if (!e.out) return NULL;
+    LLVMSetModuleIdentifier(e.out, name, strlen(name));
+    LLVMSetSourceFileName(e.out, name, strlen(name));
     e.builder = LLVMCreateBuilderInContext(context);
-    e.functions = ARENA_ARRAY(arena, module->functions.count + 1, LLVMValueRef);
     const char *ident = arena_printf(arena, "rnnc %s", options->version);
     LLVMMetadataRef word = LLVMMDStringInContext2(context, ident, strlen(ident));
     LLVMAddNamedMetadataOperand(
         e.out, "llvm.ident", LLVMMetadataAsValue(context, LLVMMDNodeInContext2(context, &word, 1)));
-    bool *needed = ARENA_ARRAY(arena, module->functions.count + 1, bool);
-    if (only >= 0)
-        find_needed(module, interface_->functions.at[only].function, needed);
-    else
-        params(&e, interface_);
-    for (int i = 0; i < module->functions.count; i++) {
-        needed[i] = needed[i] || only < 0;
-        if (needed[i]) llvm_declare(&e, i);
-        if (needed[i] && only >= 0) LLVMSetLinkage(e.functions[i], LLVMInternalLinkage);
-    }
+    if (only < 0) params(&e, interface_);
     llvm_debug_begin(&e, options->version);
-    for (int i = 0; i < module->functions.count; i++)
-        if (needed[i]) llvm_define(&e, i);
+    if (options->version_count)
+        add_versions(&e, options);
+    else
+        add_functions(&e, interface_, &options->target, only);
     llvm_debug_end(&e);
     for (int i = 0; options->calls && i < interface_->functions.count; i++)
         if ((only < 0 || only == i) &&
             module->functions.at[interface_->functions.at[i].function]->exported)
-            add_call(&e, options->calls, i, interface_->functions.at[i].function);
-    for (LLVMValueRef f = LLVMGetFirstFunction(e.out); f; f = LLVMGetNextFunction(f))
-        if (!LLVMIsDeclaration(f)) describe(&e, f, options);
+            add_call(&e, options, i, interface_->functions.at[i].function);
     LLVMDisposeBuilder(e.builder);
     char *message = NULL;
     if (LLVMVerifyModule(e.out, LLVMReturnStatusAction, &message))

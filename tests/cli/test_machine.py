@@ -182,6 +182,152 @@ class Machine(Case):
         self.assertIn(b"rnnc-llvm.so cannot be used", done.stderr)
 
 
+# Wide enough that versions differ in layout, and with and without fma in bits.
+WIDE = """size I = 7, H = 21
+model Net(x[t]: [I]) -> y[t]: [H] {
+    param W: [H, I]
+    param U: [H, H]
+    state y[t] = 0
+    y[t] = tanh(W @ x[t] + U @ y[t-1])
+}
+"""
+
+# Prints outputs of a sequence and of steps, and which version a call means: the name of the symbol
+# where the library that is given has it.
+WIDE_PROGRAM = """#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "net.h"
+enum { STEPS = 9 };
+static void *block(int64_t bytes) { return aligned_alloc(64, ((size_t)bytes + 63) / 64 * 64 + 64); }
+int main(void) {
+    static float params[NET_PARAM_COUNT], x[STEPS * NET_X_SIZE], y[STEPS * NET_Y_SIZE], z[NET_Y_SIZE];
+    for (int i = 0; i < NET_PARAM_COUNT; i++) params[i] = (float)(i % 31 - 15) / 37.0f;
+    for (int i = 0; i < STEPS * NET_X_SIZE; i++) x[i] = (float)(i % 7 - 3) / 3.0f;
+    void *weights = block(NET_WEIGHT_BYTES), *state = block(net_state_bytes(1));
+    int64_t bytes = net_forward_work_bytes(1, STEPS), step_bytes = net_step_work_bytes(1);
+    void *work = block(bytes), *step_work = block(step_bytes);
+    if (net_pack(params, weights)) return 1;
+    if (net_forward(weights, 1, STEPS, NULL, x, y, work, bytes)) return 2;
+    if (net_reset(weights, 1, 0, 1, state)) return 3;
+    for (int t = 0; t < STEPS; t++) {
+        if (net_step(weights, 1, x + t * NET_X_SIZE, z, state, step_work, step_bytes)) return 4;
+        for (int i = 0; i < NET_Y_SIZE; i++) {
+            if (z[i] != y[t * NET_Y_SIZE + i]) return 5;
+            printf("%a\\n", (double)z[i]);
+        }
+    }
+    free(weights);
+    free(state);
+    free(work);
+    free(step_work);
+    Dl_info info;
+    void *chosen = dlsym(RTLD_DEFAULT, "net_forward");
+    if (chosen && dladdr(chosen, &info))
+        fprintf(stderr, "%zx\\n", (size_t)((char *)chosen - (char *)info.dli_fbase));
+    return 0;
+}
+"""
+
+
+@unittest.skipUnless(os.path.exists(LIBRARY), "LLVM is not built in")
+@unittest.skipUnless(os.uname().machine == "x86_64", "another processor")
+class Versions(Case):
+    """--cpu=A,B,C: one object for several processors, which chooses when it is loaded."""
+
+    CPUS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+
+    def setUp(self):
+        super().setUp()
+        self.write("m.rnn", WIDE)
+        self.write("main.c", WIDE_PROGRAM)
+
+    def build(self, *parts):
+        subprocess.run(["cc", "-std=c11", "main.c", *parts, "-ldl", "-o", "main"], cwd=self.folder, check=True)
+
+    def output(self, *emulator):
+        """What it prints, and where net_forward lies."""
+        done = subprocess.run([*emulator, self.path("main")], cwd=self.folder, check=True,
+                              env=dict(os.environ, LD_LIBRARY_PATH=self.folder),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return done.stdout.decode(), done.stderr.decode().split()[-1:]
+
+    def version_at(self, library, offset):
+        for line in subprocess.run(["nm", library], cwd=self.folder, check=True,
+                                   stdout=subprocess.PIPE).stdout.decode().splitlines():
+            words = line.split()
+            if len(words) == 3 and offset and int(words[0], 16) == int(offset[0], 16) and \
+               words[2].startswith("net_forward."):
+                return words[2][len("net_forward."):]
+        return None
+
+    def test_choice(self):
+        with open("/proc/cpuinfo") as f:
+            flags = f.read().split()
+        best = "x86_64_v4" if "avx512dq" in flags and "avx512vl" in flags else \
+            "x86_64_v3" if "avx2" in flags and "fma" in flags else "x86_64_v2"
+        want = {}
+        for cpu in ("x86-64-v2", "x86-64-v3"):
+            if cpu == "x86-64-v3" and best == "x86_64_v2":
+                self.skipTest("the processor has no fma")
+            self.rnnc("m.rnn", "--prefix=net", "--emit=obj", "--cpu=" + cpu, "-o", "net.o")
+            self.build("net.o")
+            want[cpu.replace("-", "_")] = self.output()[0]
+        self.assertNotEqual(want["x86_64_v2"], want["x86_64_v3"], "fma must show")
+        want["x86_64_v4"] = want["x86_64_v3"]
+        # The order of the list is of no matter.
+        self.rnnc("m.rnn", "--prefix=net", "--emit=so", "--cpu=x86-64-v4,x86-64-v2,x86-64-v3", "-o", "libnet.so")
+        first = self.read("libnet.so")
+        self.rnnc("m.rnn", "--prefix=net", "--emit=so", "--cpu=" + ",".join(self.CPUS), "-o", "libnet.so")
+        self.assertEqual(self.read("libnet.so"), first)
+        self.assertIn(b"for x86-64-v2, x86-64-v3 and x86-64-v4", self.read("net.h").replace(b"\n *", b""))
+        self.build("libnet.so")
+        columns = [((), best)]
+        if shutil.which("qemu-x86_64"):
+            columns += [(("qemu-x86_64", "-cpu", cpu), version) for cpu, version in
+                        (("qemu64", "x86_64_v2"), ("Nehalem", "x86_64_v2"), ("Haswell", "x86_64_v3"))]
+        for emulator, version in columns:
+            printed, offset = self.output(*emulator)
+            self.assertEqual(self.version_at("libnet.so", offset), version, emulator)
+            self.assertEqual(printed, want[version], emulator)
+        # Linked into the program itself, statically and not.
+        for kind, out, flags in (("obj", "net.o", ()), ("lib", "libnet.a", ("-static",)), ("asm", "net.s", ("-pie",))):
+            self.rnnc("m.rnn", "--prefix=net", "--emit=" + kind, "--cpu=" + ",".join(self.CPUS), "-o", out)
+            self.build(out, *flags)
+            self.assertEqual(self.output()[0], want[best], kind)
+        if len(columns) == 1:
+            self.skipTest("qemu-x86_64 is not installed: the weaker ones were not run")
+
+    def test_room_for_each(self):
+        """The header's size of packed weights is the largest; no writable data, nothing called."""
+        sizes = []
+        for cpu in (*self.CPUS, ",".join(self.CPUS)):
+            self.rnnc("m.rnn", "--prefix=net", "--emit=obj", "--cpu=" + cpu, "-o", "net.o")
+            line = [s for s in self.read("net.h").decode().splitlines() if "NET_WEIGHT_BYTES" in s and "#define" in s]
+            sizes.append(int(line[0].split()[2]))
+        self.assertEqual(sizes[3], max(sizes[:3]))
+        self.assertLess(min(sizes), max(sizes))
+        kinds = {}
+        for line in subprocess.run(["nm", "net.o"], cwd=self.folder, check=True,
+                                   stdout=subprocess.PIPE).stdout.decode().splitlines():
+            kind, name = line.split()[-2:]
+            kinds[name] = kind
+            self.assertIn(kind, "TtRrDdiU", line)
+            self.assertFalse(kind == "U" and name not in ("memcpy", "memset", "memmove"), line)
+        self.assertEqual(kinds["net_forward"], "i")
+        self.assertEqual(kinds["net_forward.x86_64_v3"], "t")
+
+    def test_refused(self):
+        two = "--cpu=x86-64-v2,x86-64-v3"
+        for emit in ("c", "manifest", "loop"):
+            self.fails(2, "several processors are for --emit=obj", "m.rnn", two, "--emit=" + emit)
+        self.fails(2, "several processors are for --emit=obj", "run", "m.rnn", two, "--out", "y=y.npy")
+        self.fails(2, "x86-64-v2 is given twice", "m.rnn", "--cpu=x86-64-v2,x86-64-v2", "--emit=obj")
+        self.fails(2, "armv8-a cannot be one of several", "m.rnn", "--cpu=x86-64-v2,armv8-a", "--emit=obj")
+        self.fails(2, "'x86-64-v9' is not known", "m.rnn", "--cpu=x86-64-v2,x86-64-v9", "--emit=obj")
+
+
 class WithoutMachine(Case):
     def test_refused_by_name(self):
         """The program alone, as `make LLVM=0` leaves it."""
