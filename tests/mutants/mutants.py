@@ -48,18 +48,14 @@ ORDER = {
     "compiler/loop/lower": ["unit/test_schedule_finds"],
 }
 ALL = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_finds", "unit/test_sema_errors",
-       "numeric/test_numeric_training", "said/test_said_causal", "numeric/test_numeric_gradient",
-       "numeric/test_numeric_stream", "numeric/test_numeric_delays", "numeric/test_numeric_random",
-       "random/test_random_programs", "numeric/test_numeric_arguments", "numeric/test_numeric_windows",
-       "numeric/test_numeric_evaluate", "unit/test_verify_each"]
+       "numeric/test_numeric_chunks", "said/test_said_causal", "numeric/test_numeric_stream",
+       "numeric/test_numeric_delays", "numeric/test_numeric_windows", "numeric/test_numeric_gradient",
+       "numeric/test_numeric_random", "numeric/test_numeric_training", "random/test_random_programs",
+       "numeric/test_numeric_arguments", "numeric/test_numeric_evaluate", "unit/test_verify_each"]
 # What the survivors run once more under sanitizers: what is cheap there.
 CHEAP = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_finds",
          "unit/test_schedule_storage", "unit/test_expand", "said/test_said_causal",
          "numeric/test_numeric_training", "numeric/test_numeric_delays"]
-# What calls rnnc, run last, for what no program above reaches: functions of training.
-COMMANDS = {"gradients by C": ["python3", "tests/reference/run_grads.py", "--rnnc=%s/rnnc", "--backend=c",
-                               "--dtype=f64"]}
-AT_LAST = {"compiler/loop/lower": ["gradients by C"]}
 # No C compilers otherwise: interpreter and Loop evaluator alone.
 SETTINGS = {"PROGRAM_PLAIN": "1", "PROGRAM_SEEDS": "1:150", "NUMERIC_FEW": "1", "CC": "gcc -O0"}
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
@@ -299,8 +295,6 @@ class Tree:
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         path = [os.path.join(self.root, self.build, program)]
-        if program in COMMANDS:
-            path = [word % self.build if "%" in word else word for word in COMMANDS[program]]
         child = subprocess.Popen(path, cwd=self.root, env=dict(os.environ, **SETTINGS),
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                  preexec_fn=bounded, universal_newlines=True, errors="replace")
@@ -329,18 +323,16 @@ class Tree:
     def tests_of(self, path):
         first = [test for prefix, tests in ORDER.items() if path.startswith(prefix) for test in tests]
         rest = [test for test in ALL if test not in first]
-        rest += [test for prefix, tests in AT_LAST.items() if path.startswith(prefix) for test in tests]
         return [test for test in first + rest if test in self.times]
 
     def start(self):
         programs = sorted({test for tests in list(ORDER.values()) + [ALL] for test in tests})
-        programs += sorted(COMMANDS)
         if self.sanitized:
             programs = [program for program in programs if program in CHEAP]
         for program in programs:
-            if program not in COMMANDS and not os.path.isfile(os.path.join(self.root, "tests", program + ".c")):
+            if not os.path.isfile(os.path.join(self.root, "tests", program + ".c")):
                 raise SystemExit("mutants: there is no tests/%s.c" % program)
-            words = self.make("rnnc" if program in COMMANDS else program)
+            words = self.make(program)
             if words:
                 raise SystemExit("mutants: %s does not build:\n%s" % (program, words[-2000:]))
             before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -69,9 +69,17 @@ static void report(Check *check, Subject *subject, FaultKind kind, int column, c
     snprintf(fault->words, sizeof fault->words, "%s: %s", where, words);
 }
 
+/* Whether a column that runs is of this group. */
+static bool has_column(const CheckOptions *options, int g) {
+    bool has = false;
+    for (int c = 0; c < COLUMNS; c++)
+        has |= columns[c].group == g && (!options->only || (options->only >> c & 1));
+    return has && !options->no_columns;
+}
+
 /* Whether the program has this group. */
 static bool has_group(const Check *check, const Subject *s, int g) {
-    if (check->options->no_columns && groups[g].sets == 0) return false;
+    if (groups[g].sets == 0 && !has_column(check->options, g)) return false;
     return check->options->all || s->seed % (uint64_t)groups[g].every == 0;
 }
 

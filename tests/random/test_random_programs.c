@@ -1,7 +1,9 @@
 /* Random programs through every column of check.c, many to a compilation, two processes at a time.
  *
  *   PROGRAM_SEEDS=FIRST:LAST   other seeds, every column for each of them
+ *   PROGRAM_SHARE=1            columns and gradients for the share of them that make check takes
  *   PROGRAM_COLUMNS=WORD       of the columns only those with this word in their names
+ *   PROGRAM_WORKERS=N          processes at a time, 1 to 16
  *   PROGRAM_PLAIN=1            no C compilers: interpreter and Loop evaluator alone
  *   PROGRAM_SHRINK=SEED        makes a failing program small and prints it
  *   PROGRAM_FILE=FILE          that shrinks the program of a file, with the data of the seed
@@ -18,7 +20,7 @@
 
 #include "input.h"
 
-enum { BATCH = 25, SEEDS = 500, WORKERS = 2, SECONDS = 600 };
+enum { BATCH = 25, SEEDS = 500, WORKERS = 2, MOST_WORKERS = 16, SECONDS = 600 };
 
 static const ProgramOptions everything = {0};
 
@@ -119,10 +121,13 @@ static void *shared(size_t size) {
 }
 
 static void run(uint64_t first, uint64_t last, const CheckOptions *options, Tally *total) {
-    Job jobs[WORKERS] = {0};
+    Job jobs[MOST_WORKERS] = {0};
     uint64_t next = first;
-    for (int w = 0; w < WORKERS; w++) jobs[w].tally = shared(sizeof(Tally));
-    for (int w = 0;; w = (w + 1) % WORKERS) {
+    const char *wish = getenv("PROGRAM_WORKERS");
+    const int workers = wish ? atoi(wish) : WORKERS;
+    if (workers < 1 || workers > MOST_WORKERS) fail_msg("PROGRAM_WORKERS=1 to %d", MOST_WORKERS);
+    for (int w = 0; w < workers; w++) jobs[w].tally = shared(sizeof(Tally));
+    for (int w = 0;; w = (w + 1) % workers) {
         if (jobs[w].child) finish(&jobs[w], options, total);
         if (next < last && total->fault_count < 20) {
             int count = last - next < BATCH ? (int)(last - next) : BATCH;
@@ -130,10 +135,10 @@ static void run(uint64_t first, uint64_t last, const CheckOptions *options, Tall
             next += (uint64_t)count;
         }
         bool busy = false;
-        for (int k = 0; k < WORKERS; k++) busy |= jobs[k].child != 0;
+        for (int k = 0; k < workers; k++) busy |= jobs[k].child != 0;
         if (!busy) break;
     }
-    for (int w = 0; w < WORKERS; w++) munmap(jobs[w].tally, sizeof(Tally));
+    for (int w = 0; w < workers; w++) munmap(jobs[w].tally, sizeof(Tally));
 }
 
 static void print_table(const Tally *t) {
@@ -167,8 +172,9 @@ static unsigned wished_columns(void) {
 static void programs(void **state) {
     unsigned long long first = 0, last = SEEDS;
     const char *wish = getenv("PROGRAM_SEEDS");
-    CheckOptions options = {
-        .all = wish != NULL, .no_columns = getenv("PROGRAM_PLAIN") != NULL, .count_firings = true};
+    CheckOptions options = {.all = wish && !getenv("PROGRAM_SHARE"),
+                            .no_columns = getenv("PROGRAM_PLAIN") != NULL,
+                            .count_firings = true};
     options.only = wished_columns();
     Tally *total = shared(sizeof(Tally));
     (void)state;
