@@ -3,6 +3,7 @@
 #include "graph/interpret_run.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -193,23 +194,26 @@ static int64_t position_of(const Frame *frame, const Node *node, int index) {
     return 0;
 }
 
-/* A pointer operand as a position. */
-static int64_t pointer(Run *run, const Frame *frame, const Node *node, const At *at,
-                       int64_t extent) {
+/* A pointer operand as a position; false when it names none. Those of the caller were checked, so
+ * it was computed: an argmax over no positions. */
+static bool pointer(Run *run, const Frame *frame, const Node *node, const At *at, int64_t extent,
+                    int64_t *place) {
     double value = frame->in[at->operand][0];
     bool past = run->graph->nodes.at[node->in[at->operand]]->type.pointer != PTR_POS;
-    if (value >= (past ? -1.0 : 0.0) && value < (double)extent && value == (double)(int64_t)value)
-        return (int64_t)value;
-    char name[120];
-    interp_spell(run, node->id, frame->at, name, sizeof name);
-    interp_fail(run, INTERP_VALUE, node->id,
-                "pointer %.17g out of range at %s, sequence %" PRId64 " (length %" PRId64 ")",
-                value, name, run->b, extent);
+    bool names = value >= (past ? -1.0 : 0.0) && value < (double)extent;
+    *place = names ? (int64_t)value : 0;
+    return names;
 }
+
+typedef enum Reach {
+    REACH_INSIDE,
+    REACH_OUTSIDE, /* a boundary value */
+    REACH_NOTHING, /* through a pointer that names no position */
+} Reach;
 
 /* Where index `k` of the source is read; false when a length had to be asked for. */
 static bool read_place(Run *run, Frame *frame, const Node *node, int k, int64_t *place,
-                       bool *inside) {
+                       Reach *reach) {
     const At *at = &node->attr.at[k];
     const Graph *graph = run->graph;
     int axis = graph->indices.at[graph->nodes.at[node->in[0]]->domain[k]].axis;
@@ -243,9 +247,9 @@ static bool read_place(Run *run, Frame *frame, const Node *node, int k, int64_t 
     if (needs && !interp_ask_length(run, frame, axis, &length)) return false;
     if (at->kind == AT_LAST) p = length - 1;
     if (at->kind == AT_MIRROR) p = length - 1 - position_of(frame, node, at->index);
-    if (at->kind == AT_POINTER) p = pointer(run, frame, node, at, length);
+    bool names = at->kind != AT_POINTER || pointer(run, frame, node, at, length, &p);
     *place = p;
-    *inside = p >= 0 && p < length;
+    *reach = !names ? REACH_NOTHING : p >= 0 && p < length ? REACH_INSIDE : REACH_OUTSIDE;
     return true;
 }
 
@@ -273,21 +277,36 @@ static void carried_bounds(const Run *run, const Plan *plan, const double *value
         interp_put_bound(plan, out, i, in->bounds ? in->bounds[value - in->values + i] : 0);
 }
 
+/* What is read through a pointer that names no position: NaN, of integers 0. */
+static void read_nothing(Run *run, Frame *frame) {
+    const Plan *plan = &run->plans[frame->node];
+    double *out = interp_out(run, frame);
+    for (int64_t i = 0; i < plan->count; i++) {
+        out[i] = plan->node->type.dtype == DT_FLOAT ? (double)NAN : 0;
+        if (run->rounding) interp_put_bound(plan, out, i, 0);
+    }
+    interp_finish(run, frame);
+}
+
 static void step_read(Run *run, Frame *frame) {
     Plan *plan = &run->plans[frame->node];
     const Node *node = plan->node;
     for (; frame->next < node->in_count; frame->next++)
         if (!(frame->in[frame->next] = interp_operand(run, frame, frame->next, 0, 0))) return;
     int64_t at[MAX_DOMAIN], before = 0;
-    bool all = true;
+    Reach reach = REACH_INSIDE;
     for (int k = 0; k < node->attr.at_count; k++) {
-        bool inside = true;
-        if (!read_place(run, frame, node, k, &at[k], &inside)) return;
-        if (!inside && at[k] < 0) before = at[k];
-        all = all && inside;
+        Reach here;
+        if (!read_place(run, frame, node, k, &at[k], &here)) return;
+        if (here == REACH_OUTSIDE && at[k] < 0) before = at[k];
+        if (here > reach) reach = here;
+    }
+    if (reach == REACH_NOTHING) {
+        read_nothing(run, frame);
+        return;
     }
     const double *value;
-    if (all) {
+    if (reach == REACH_INSIDE) {
         if (!(value = interp_ask(run, frame, node->in[0], at))) return;
         double *out = interp_out(run, frame);
         memcpy(out, value, (size_t)plan->count * sizeof *value);
