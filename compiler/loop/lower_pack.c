@@ -44,11 +44,12 @@ void lower_layout_weights(Lower *lower) {
                        false);
 }
 
-static int term_sign(const Schedule *schedule, const Value *product) {
+/* Whether the sum that a product is added up in subtracts it. */
+static bool subtracted(const Schedule *schedule, const Value *product) {
     const Value *acc = schedule->values.at[product->acc];
     for (int i = 0; acc != product && i < acc->terms.count; i++)
-        if (acc->terms.at[i].a.value == product->id) return acc->terms.at[i].sign;
-    return 1;
+        if (acc->terms.at[i].a.value == product->id) return acc->terms.at[i].sign < 0;
+    return false;
 }
 
 /* weights[to + …] of one product: for its blocks of units, k, and lanes. Lanes beyond the last unit
@@ -89,7 +90,7 @@ static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, 
                            loop_add(m, loop_mul(m, unit, loop_int(m, view->stride[0])),
                                     loop_mul(m, k, loop_int(m, view->stride[1]))));
     LExpr *w = loop_load(m, fn->fn, params, from, 1, false);
-    if (term_sign(lower->schedule, product) < 0) w = loop_op(m, SOP_NEG, w, NULL, NULL);
+    if (subtracted(lower->schedule, product)) w = loop_op(m, SOP_NEG, w, NULL, NULL);
     LBlock *store = &ls->body;
     if ((first_block + blocks) * lanes > family->count) {
         LStmt *test = loop_if(m, store, loop_op(m, SOP_LT, unit, loop_int(m, family->count), NULL));

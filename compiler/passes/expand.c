@@ -98,13 +98,25 @@ int expand_shift(Expand *e, int maximum) {
     return expand_op(e, OP_DETACH, maximum, -1, -1);
 }
 
-/* log Σ e^(a − max) + max, with the maximum 0 where it is infinite: no inf − inf arises. */
-static int log_sum_exp(Expand *e, int a) {
+/* The logarithm of a sum of shifted exponentials, which is at least 1, or 0 where there are none or
+ * all are. Then it is -inf, and no gradient goes on, as of logaddexp: 1/0 times 0 would be NaN. */
+int expand_log_sum(Expand *e, int sum) {
+    if (e->rewrite.graph->mode == MODE_INFER) return expand_op(e, OP_LOG, sum, -1, -1);
+    int none = expand_op(e, OP_EQ, sum, number(e, 0), -1);
+    int less = expand_op(e, OP_SELECT, none, number(e, -(double)INFINITY), number(e, 0));
+    int some = expand_op(e, OP_MAX, sum, number(e, 0.5), -1);
+    return expand_op(e, OP_ADD, expand_op(e, OP_LOG, some, -1, -1), less, -1);
+}
+
+/* log Σ e^(a − max) + max, with the maximum 0 where it is infinite: no inf − inf arises. `alone`:
+ * it may be -inf; a cross entropy would be NaN then. */
+static int log_sum_exp(Expand *e, int a, bool alone) {
     Shape shape = expand_type(e, a)->shape;
     int maximum = expand_shift(e, expand_finite(e, expand_over_dim(e, OP_RMAX, a, shape.rank - 1)));
     int shifted = expand_op(e, OP_SUB, a, along_last(e, maximum, shape), -1);
     int sum = expand_over_dim(e, OP_SUM, expand_op(e, OP_EXP, shifted, -1, -1), shape.rank - 1);
-    return expand_op(e, OP_ADD, expand_op(e, OP_LOG, sum, -1, -1), maximum, -1);
+    int logarithm = alone ? expand_log_sum(e, sum) : expand_op(e, OP_LOG, sum, -1, -1);
+    return expand_op(e, OP_ADD, logarithm, maximum, -1);
 }
 
 static int softmax(Expand *e, int a, bool logarithm) {
@@ -149,7 +161,7 @@ static int expand_loss(Expand *e, Op op, int a, int b) {
     switch ((int)op) {
     case OP_XENT:
         picked = expand_op(e, OP_GATHER, a, b, -1);
-        return expand_op(e, OP_SUB, log_sum_exp(e, a), picked, -1);
+        return expand_op(e, OP_SUB, log_sum_exp(e, a, false), picked, -1);
     case OP_NLL: return expand_op(e, OP_NEG, expand_op(e, OP_GATHER, a, b, -1), -1, -1);
     case OP_MSE:
         picked = expand_op(e, OP_SUB, a, b, -1);
@@ -222,7 +234,7 @@ static int expand_node(Expand *e, const Node *node) {
     case OP_OUTER: return outer(e, a, b);
     case OP_SOFTMAX: return softmax(e, a, false);
     case OP_LOG_SOFTMAX: return softmax(e, a, true);
-    case OP_LOGSUMEXP: return log_sum_exp(e, a);
+    case OP_LOGSUMEXP: return log_sum_exp(e, a, true);
     case OP_LAYERNORM: return layernorm(e, a);
     case OP_MEAN: return mean(e, a, node->attr.dim);
     case OP_CONV:

@@ -31,6 +31,10 @@ int expand_finite(Expand *e, int maximum);
 /* CONV, MAXPOOL, AVGPOOL. */
 int expand_conv(Expand *e, const Node *node);
 
+/* log of a sum of exponentials that were shifted by their maximum; -inf of 0, without a gradient.
+ */
+int expand_log_sum(Expand *e, int sum);
+
 /* TSOFTMAX, TLOGSUMEXP, TMEAN. */
 int expand_time(Expand *e, const Node *node);
 

@@ -74,8 +74,7 @@ int expand_time(Expand *e, const Node *node) {
     maximum = expand_shift(e, maximum);
     int power = expand_op(e, OP_EXP, expand_op(e, OP_SUB, a, maximum, -1), -1, -1);
     int sum = over(e, OP_TSUM, power, node);
-    if (node->op == OP_TLOGSUMEXP)
-        return expand_op(e, OP_ADD, expand_op(e, OP_LOG, sum, -1, -1), maximum, -1);
+    if (node->op == OP_TLOGSUMEXP) return expand_op(e, OP_ADD, expand_log_sum(e, sum), maximum, -1);
     int weight = within(e, node, expand_op(e, OP_DIV, power, sum, -1));
     /* A softmax keeps its index even where its operand does not depend on it. */
     const Graph *graph = e->rewrite.graph;

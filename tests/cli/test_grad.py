@@ -81,6 +81,8 @@ SEAMS = [
     ("if x > 0 then sqrt(x) else x", [-1, 0, 4], [1, 1, 0.25]),
     ("if x > 0 then 1 / x else zeros[3]", [-1, 0, 2], [0, 0, -0.25]),
     ("logaddexp(x, -inf * ones[3])", [-INF, 0, 1], [0, 1, 1]),
+    ("logsumexp(x) * ones[3]", [-INF, 0, 0], [0, 1.5, 1.5]),
+    ("logsumexp(x) * ones[3]", [-INF, -INF, -INF], [0, 0, 0]),
     ("sigmoid(x)", [-1000, 0, 1000], [0, 0.25, 0]),
     ("tanh(x)", [-1000, 0, 1000], [0, 1, 0]),
     ("softplus(x)", [-1000, 0, 1000], [0, 0.5, 1]),
@@ -376,6 +378,14 @@ class Both:
                   "--upstream", "b=u.npy", "--in-grads", "i")
         self.close(self.tensors("i")["x"][1], [0, 3, 2, 0, 0, 0, 0, 0])
         self.close(self.tensors("i")["y"][1], [0, 3, 0, 0, 0, 0, 2, 0])
+
+    def test_nothing_over_time(self):
+        self.write("s.rnn", "model M(x[t]: []) -> a: [] {\n    a = logsumexp[t](x[t])\n}\n")
+        self.npy("x.npy", (2, 2), [-INF, 1, -INF, 1])
+        self.npy("u.npy", (2,), [2, 3])
+        self.rnnc("grad", "s.rnn", "--backend=" + self.backend, "--in", "x=x.npy",
+                  "--upstream", "a=u.npy", "--in-grads", "i")
+        self.close(self.tensors("i")["x"][1], [0, 1.5, 0, 1.5])
 
     def test_first_of_a_pool(self):
         self.write("s.rnn", "model M(x: [1, 5]) -> z: [1, 2] {\n    z = maxpool[2](x)\n}\n")

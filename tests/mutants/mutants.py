@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Mutants of passes, schedule and lowering: does a test notice that a line is wrong?
 
-    mutants.py [--count=100] [--seed=1] [--only=TEXT] [--again=LOG] [--killed=LOG] [--list] FOLDER
+    mutants.py [--count=100] [--seed=1] [--skip=0] [--only=TEXT] [--again=LOG] [--killed=LOG] [--list] FOLDER
 
 Copies the tree to FOLDER/tree (which is kept: the next run builds less), builds and runs the tests
 once as they are, then changes one place at a time, drawn evenly over the files: an operator
@@ -12,10 +12,13 @@ undefined-behaviour sanitizers. What does not compile is drawn again. equivalent
 that change nothing that anybody could see, each with its reason; they are left out. Exit status 1
 when fewer than 95 of 100 are killed. --again: the survivors of a log instead of drawn ones, those
 whose line is still there. --killed: what a log has as killed is not run again where its line still
-is (a run that was cut off goes on). What a file gives depends on the seed and on that file alone.
+is (a run that was cut off goes on; several logs: several options). --skip: so many of the drawn
+ones are passed over, so that two runs in two folders share a draw. What a file gives depends on
+the seed and on that file alone.
 Standard library only.
 """
 import fnmatch
+import json
 import os
 import random
 import re
@@ -55,7 +58,7 @@ ALL = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_find
 # What the survivors run once more under sanitizers: what is cheap there.
 CHEAP = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_finds",
          "unit/test_schedule_storage", "unit/test_expand", "said/test_said_causal",
-         "numeric/test_numeric_training", "numeric/test_numeric_delays"]
+         "numeric/test_numeric_delays"]
 # No C compilers otherwise: interpreter and Loop evaluator alone.
 SETTINGS = {"PROGRAM_PLAIN": "1", "PROGRAM_SEEDS": "1:150", "NUMERIC_FEW": "1", "CC": "gcc -O0"}
 TOKEN = re.compile(r"/\*.*?\*/|//[^\n]*|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
@@ -253,6 +256,7 @@ class Tree:
         self.times = {}
 
     def copy(self):
+        changed = False
         names = subprocess.run(["git", "ls-files"], cwd=ROOT, stdout=subprocess.PIPE,
                                universal_newlines=True, check=True).stdout.splitlines()
         for name in names:
@@ -269,12 +273,15 @@ class Tree:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 shutil.copyfile(source, target)
                 shutil.copymode(source, target)
+                changed = changed or not name.startswith(("tests/mutants/", "docs/"))
         wanted = set(names)
         for folder, inner, files in os.walk(self.root):
             inner[:] = [name for name in inner if os.path.join(folder, name) != os.path.join(self.root, "build")]
             for name in files:
                 if os.path.relpath(os.path.join(folder, name), self.root) not in wanted:
                     os.remove(os.path.join(folder, name))
+                    changed = True
+        return changed
 
     def write(self, path, text):
         with open(os.path.join(self.root, path), "w", encoding="utf-8") as file:
@@ -325,11 +332,18 @@ class Tree:
         rest = [test for test in ALL if test not in first]
         return [test for test in first + rest if test in self.times]
 
-    def start(self):
+    def start(self, changed):
+        """Runs everything without a mutant; not again where nothing has changed since."""
         programs = sorted({test for tests in list(ORDER.values()) + [ALL] for test in tests})
         if self.sanitized:
             programs = [program for program in programs if program in CHEAP]
-        for program in programs:
+        kept = os.path.join(self.root, self.build, "times.json")
+        if changed and os.path.isfile(kept):
+            os.remove(kept)
+        if os.path.isfile(kept):
+            with open(kept, encoding="utf-8") as file:
+                self.times = json.load(file)
+        for program in [program for program in programs if program not in self.times]:
             if not os.path.isfile(os.path.join(self.root, "tests", program + ".c")):
                 raise SystemExit("mutants: there is no tests/%s.c" % program)
             words = self.make(program)
@@ -342,6 +356,8 @@ class Tree:
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             self.times[program] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             print("  %6.1f s  %s" % (self.times[program], program), flush=True)
+        with open(kept, "w", encoding="utf-8") as file:
+            json.dump(self.times, file)
 
     def judge(self, mutant):
         """(killed, by what); killed is None where it does not compile."""
@@ -368,20 +384,27 @@ class Tree:
                 file.write(whole)
 
 
+def cut_off(_number, _frame):
+    raise KeyboardInterrupt  # the tree is left as it was
+
+
 def main(argv):
-    count, seed, only, log, listing, rest, before = 100, 1, "", None, False, [], {}
+    signal.signal(signal.SIGTERM, cut_off)
+    count, seed, skip, only, log, listing, rest, before = 100, 1, 0, "", None, False, [], {}
     for word in argv:
         name, _, value = word.partition("=")
         if name == "--count":
             count = int(value)
         elif name == "--seed":
             seed = int(value)
+        elif name == "--skip":
+            skip = int(value)
         elif name == "--only":
             only = value
         elif name == "--again":
             log = value
         elif name == "--killed":
-            before = killed_in(value)
+            before.update(killed_in(value))
         elif name == "--list":
             listing = True
         else:
@@ -391,15 +414,18 @@ def main(argv):
     known = equivalent()
     trees = [Tree(rest[0]), Tree(rest[0], sanitized=True)]
     if not listing:
-        trees[0].copy()
+        changed = trees[0].copy()
         for tree in trees:
-            tree.start()
+            tree.start(changed)
     killed, survivors, unbuilt, left_out, begin = 0, [], 0, 0, time.time()
     for mutant in again(log) if log else draw(seed, only):
         if killed + len(survivors) == count:
             break
         if mutant.key() in known:
             left_out += 1
+            continue
+        if skip > 0:
+            skip -= 1
             continue
         old, new = mutant.lines()
         place = "%s:%d: %s\n    - %s\n    + %s" % (mutant.path, mutant.line, mutant.what, " ".join(old.split()),

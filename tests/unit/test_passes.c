@@ -276,7 +276,7 @@ typedef struct Count {
 static const Count expanded[] = {
     {"%10 [t]: f[3] = softmax %0\n" OUT "%10\n", OP_SOFTMAX, 7},
     {"%10 [t]: f[3] = log_softmax %0\n" OUT "%10\n", OP_LOG_SOFTMAX, 8},
-    {"%10 [t]: f[] = logsumexp %0\n" Y, OP_LOGSUMEXP, 13},
+    {"%10 [t]: f[] = logsumexp %0\n" Y, OP_LOGSUMEXP, 21},
     {"%10: f[4, 3] = softmax %3\noutput o: f[4, 3] = %10\n", OP_SOFTMAX, 11},
     {"%10 [t]: f[3] = layernorm %0\n" OUT "%10\n", OP_LAYERNORM, 13},
     {"%10 [t]: f[] = xent %0, %1\n" Y, OP_XENT, 16},
@@ -296,7 +296,7 @@ static const Count expanded[] = {
     {"%10 [t]: f[3] = elu %0, %7\n" OUT "%10\n", OP_ELU, 9},
     {"%10 [t]: f[] = mean %0\n" Y, OP_MEAN, 4},
     {"%10: f[3] = tmean %0 over t\noutput o: f[3] = %10\n", OP_TMEAN, 7},
-    {"%10: f[3] = tlogsumexp %0 over t\noutput o: f[3] = %10\n", OP_TLOGSUMEXP, 13},
+    {"%10: f[3] = tlogsumexp %0 over t\noutput o: f[3] = %10\n", OP_TLOGSUMEXP, 21},
     {"%10 [t]: f[3] = tsoftmax %0 over t\n" OUT "%10\n", OP_TSOFTMAX, 7},
 };
 
