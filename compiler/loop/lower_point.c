@@ -223,6 +223,12 @@ void lower_store(Fn *fn, LBlock *out, const Value *value, const Row *row, LExpr 
  * ----------------------------------------------------------------------------------------------------
  */
 
+/* a*b. Where a function subtracts it from something it must not be contracted: a*b + -0 is a*b. */
+static LExpr *product(Lower *lower, const Value *value, LExpr *a, LExpr *b) {
+    if (!lower->feeds_math[value->id]) return lower_op(lower, SOP_MUL, a, b);
+    return loop_op(lower->module, SOP_FMA, a, b, lower_real(lower, -0.0, a->lanes));
+}
+
 static LExpr *compare(Lower *lower, ScalarOp op, LExpr *a, LExpr *b) {
     return lower_op(lower, op, a, b);
 }
@@ -306,11 +312,7 @@ LExpr *lower_point(Fn *fn, LBlock *out, const Value *value, GetOperand get, void
     case OP_ADD: return lower_op(lower, SOP_ADD, a, b);
     case OP_SUB: return lower_op(lower, SOP_SUB, a, b);
     case OP_MUL:
-        /* A product that a function subtracts from something must not be contracted: a*b + -0 is
-         * a*b. */
-        if (lower->feeds_math[value->id] && want == WANT_REAL)
-            return loop_op(m, SOP_FMA, a, b, lower_real(lower, -0.0, a->lanes));
-        return lower_op(lower, SOP_MUL, a, b);
+        return want == WANT_REAL ? product(lower, value, a, b) : lower_op(lower, SOP_MUL, a, b);
     case OP_DIV: return lower_op(lower, SOP_DIV, a, b);
     case OP_MOD: {
         if (want != WANT_REAL) return int_mod(fn, out, a, b);
@@ -381,7 +383,7 @@ LExpr *lower_sum(Fn *fn, LBlock *out, const Value *sum, LExpr *accumulator, int 
             if (i == skip || t->pair != (pass == 2)) continue;
             if (pass == 0 && t->sign < 0) continue;
             total = get(user, &t->a, WANT_REAL);
-            if (t->pair) total = lower_op(lower, SOP_MUL, total, get(user, &t->b, WANT_REAL));
+            if (t->pair) total = product(lower, sum, total, get(user, &t->b, WANT_REAL));
             if (t->sign < 0) total = loop_op(m, SOP_NEG, total, NULL, NULL);
             total = lower_let(fn, out, lower_name(lower, sum), total);
             first = i;

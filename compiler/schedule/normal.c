@@ -439,6 +439,16 @@ static bool has_product(const Schedule *schedule, const Value *sum) {
     return false;
 }
 
+/* Whether a sum is an elementwise product, negated say, and nothing else. */
+static bool is_product(const Schedule *schedule, const Value *sum) {
+    const Term *term = &sum->terms.at[0];
+    if (sum->terms.count != 1) return false;
+    if (term->pair) return true;
+    const Value *inner = schedule->values.at[term->a.value];
+    return term->a.access < 0 && inner->kind == VALUE_POINT && inner->op == OP_MUL &&
+           inner->count == sum->count && same_domain(inner, sum);
+}
+
 /* Merges sums into the sums that read them, and products of two values into pairs, also those that
  * are the same for all sequences: whether they are depends on `reverse`, where positions count from
  * the end of each, and must decide no bits. (Sums with products of matrices that no sequence and no
@@ -454,18 +464,20 @@ void normal_merge(Schedule *schedule, Value *sum) {
         Value *inner = schedule->values.at[term.a.value];
         bool same = !term.pair && term.a.access < 0 && inner->count == sum->count &&
                     same_domain(inner, sum) && inner != sum;
-        if (same && inner->readers == 1 && inner->kind == VALUE_SUM &&
-            (inner->batched == sum->batched || !has_product(schedule, inner))) {
+        if (same && inner->kind == VALUE_SUM &&
+            (is_product(schedule, inner) ||
+             (inner->readers == 1 &&
+              (inner->batched == sum->batched || !has_product(schedule, inner))))) {
             for (int j = inner->terms.count - 1; j >= 0; j--) {
                 Term t = inner->terms.at[j];
                 t.sign *= term.sign;
                 vec_push(arena, &open, t);
             }
+            if (inner->readers > 1) continue; /* whoever else reads a product computes it, too */
             inner->live = false;
             inner->readers = 0;
         } else if (same && inner->kind == VALUE_POINT && inner->op == OP_MUL) {
-            /* Whoever else reads the product computes it for himself: a sum never takes a rounded
-             * one. */
+            /* A sum never takes a rounded product. */
             vec_push(arena, &terms,
                      (Term){.sign = term.sign,
                             .a = inner->uses.at[0],
