@@ -58,12 +58,21 @@ static void wrapped(EmitC *c, Text *out, const LExpr *e, const char *sign, Bindi
     c_close(out, B_UNARY, around);
 }
 
+static void prefix(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding around) {
+    c_open(out, B_UNARY, around);
+    text_puts(out, sign);
+    c_print(c, out, e, B_POST); /* -(-1.0f), never --1 */
+    c_close(out, B_UNARY, around);
+}
+
 static void arithmetic(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding own,
                        Binding around) {
     bool unsigned_ =
         !c_is_float(e->type) && e->op != SOP_DIV && (e->type == LT_I32 || live_wraps(&c->live, e));
     if (unsigned_)
         wrapped(c, out, e, sign, around);
+    else if (e->op == SOP_SUB && e->a->kind == LE_INT && e->a->integer == 0)
+        prefix(c, out, e->b, "-", around);
     else
         infix(c, out, e, sign, own, own, around);
 }
@@ -204,13 +213,6 @@ static void upper_product(EmitC *c, Text *out, const LExpr *e, Binding around) {
     c_close(out, B_UNARY, around);
 }
 
-static void prefix(EmitC *c, Text *out, const LExpr *e, const char *sign, Binding around) {
-    c_open(out, B_UNARY, around);
-    text_puts(out, sign);
-    c_print(c, out, e->a, B_POST); /* -(-1.0f), never --1 */
-    c_close(out, B_UNARY, around);
-}
-
 void c_operation(EmitC *c, Text *out, const LExpr *e, Binding around) {
     bool vector = e->lanes > 1;
     switch (e->op) {
@@ -221,7 +223,7 @@ void c_operation(EmitC *c, Text *out, const LExpr *e, Binding around) {
     case SOP_MOD: infix(c, out, e, "%", B_MUL, B_MUL, around); return;
     case SOP_NEG:
         if (c_is_float(e->type))
-            prefix(c, out, e, "-", around);
+            prefix(c, out, e->a, "-", around);
         else
             wrapped(c, out, e, "-", around);
         return;
@@ -254,7 +256,7 @@ void c_operation(EmitC *c, Text *out, const LExpr *e, Binding around) {
         else
             infix(c, out, e, "||", B_OR, B_COMPARE, around <= B_TERNARY ? around : B_POST);
         return;
-    case SOP_MNOT: prefix(c, out, e, vector ? "~" : "!", around); return;
+    case SOP_MNOT: prefix(c, out, e->a, vector ? "~" : "!", around); return;
     case SOP_SELECT: choose(c, out, e, around); return;
     case SOP_CONVERT: convert(c, out, e, around); return;
     case SOP_BITCAST: bitcast(c, out, e, around); return;
