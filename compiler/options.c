@@ -522,7 +522,7 @@ const Options *options_parse(Arena *arena, int argc, char **argv, const char **w
     o->train = train_options();
     o->level = 2;
     o->threads = 1;
-    o->optional_passes = true;
+    o->optional_passes = o->init = true;
     bool command_open = true, options_open = true;
     for (int i = 1; i < argc && o->command <= COMMAND_FMT; i++) {
         const char *argument = argv[i];

@@ -74,6 +74,7 @@ typedef struct Options {
     TargetWish target;
     int level;            /* of optimisation, 0 to 3 */
     bool optional_passes; /* false with -O0 */
+    bool init;            /* with the function that draws the parameters: all but some tests */
     VEC(const char *) passes, disabled;
     bool passes_given;
     const char *print_after; /* a pass, "all", or NULL */

@@ -22,37 +22,6 @@ double train_clock(void) {
 
 /* ---- Parameters ---- */
 
-static bool fill(TrainRun *run, const GraphParam *param, unsigned char *to) {
-    static const RtInitKind kinds[] = {
-        [INITIAL_VALUES] = RT_INIT_CONSTANT, [INITIAL_GLOROT] = RT_INIT_GLOROT,
-        [INITIAL_HE] = RT_INIT_HE,           [INITIAL_ORTHOGONAL] = RT_INIT_ORTHOGONAL,
-        [INITIAL_NORMAL] = RT_INIT_NORMAL,   [INITIAL_UNIFORM] = RT_INIT_UNIFORM};
-    RtInit init = {kinds[param->initial], param->a, param->b};
-    bool single = run->engine->real == RT_F32;
-    uint64_t seed = run->c->options->seed;
-    char error[256];
-    int64_t count = shape_count(param->shape);
-    if (param->initial == INITIAL_VALUES && param->values) {
-        for (int64_t i = 0; i < count; i++) {
-            float narrow = (float)param->values[i];
-            if (single)
-                memcpy(to + (size_t)i * sizeof narrow, &narrow, sizeof narrow);
-            else
-                memcpy(to + (size_t)i * sizeof(double), &param->values[i], sizeof(double));
-        }
-        return true;
-    }
-    RtStatus status = single ? rt_init_f32(init, seed, param->name, param->shape.rank,
-                                           param->shape.dim, (void *)to, error, sizeof error)
-                             : rt_init_f64(init, seed, param->name, param->shape.rank,
-                                           param->shape.dim, (void *)to, error, sizeof error);
-    if (status == RT_ERR_NOMEM) arena_exhausted(run->c->arena);
-    if (status != RT_OK)
-        diag_error(run->c->diags, "E-RUN", param->span, "cannot initialise %s: %s", param->name,
-                   error);
-    return status == RT_OK;
-}
-
 /* --weights: to start from. */
 static bool read_weights(TrainRun *run) {
     RunData data = {.arena = run->c->arena, .c = run->c, .graph = run->engine->train};
@@ -70,11 +39,10 @@ static bool read_weights(TrainRun *run) {
     return true;
 }
 
-static bool make_params(TrainRun *run) {
+static bool make_params(TrainRun *run, ExitStatus *status) {
     TrainEngine *engine = run->engine;
     Arena *arena = run->c->arena;
     size_t width = rt_dtype_size(engine->real);
-    bool good = true;
     run->n = (size_t)engine->param_count;
     run->optimiser = run->o->optimiser;
     run->params = arena_array(arena, run->n + 1, width);
@@ -88,14 +56,15 @@ static bool make_params(TrainRun *run) {
         RtPlace place = {param->name, at, param->shape.rank, param->shape.dim};
         vec_push(arena, &run->places, place);
         if (!param->frozen && count > 0) vec_push(arena, &run->ranges, (RtRange){at, at + count});
-        good = good && fill(run, param, (unsigned char *)run->params + at * width);
     }
-    if (good && run->ranges.count == 0) {
+    if (run->ranges.count == 0) {
         diag_error(run->c->diags, "E-RUN", (Span){0}, "model %s has no parameter to train",
                    engine->train->model);
-        good = false;
+        return false;
     }
-    return good && (!run->c->options->weights || read_weights(run));
+    uint64_t seed = run->c->options->seed;
+    return engine->kind->init(engine, seed, run->params, status) &&
+           (!run->c->options->weights || read_weights(run));
 }
 
 /* ---- Data ---- */
@@ -226,7 +195,7 @@ static bool prepare(TrainRun *run, ExitStatus *status) {
     bool interp = run->c->options->backend == RUN_INTERP;
     if (!compilation_run(run->c, interp ? STAGE_GRAPH : STAGE_LOOP)) return false;
     run->engine = train_engine_open(run->c, status);
-    if (!run->engine || !make_data(run, status) || !make_params(run)) return false;
+    if (!run->engine || !make_data(run, status) || !make_params(run, status)) return false;
     plan(run);
     return !run->o->resume || train_read_checkpoint(run, status);
 }

@@ -240,6 +240,24 @@ static bool c_open(TrainEngine *engine, ExitStatus *status) {
     return good;
 }
 
+static bool c_init(TrainEngine *engine, uint64_t seed, void *params, ExitStatus *status) {
+    Side *side = side_of(engine, MODE_TRAIN);
+    const TrainBatch draws = {.seed = seed};
+    side->batch = &draws;
+    side->params = params;
+    *status = EXIT_INPUT;
+    if (side->in->init < 0) return true;
+    if (!space(side, side->in->init_work)) return false;
+    int64_t got = call(side, side->in->init);
+    if (got == LOOP_BAD_VALUE)
+        diag_error(engine->c->diags, "E-RUN", (Span){0},
+                   "seed %" PRIu64 " gives a singular matrix, take another seed", seed);
+    else if (got != LOOP_OK)
+        diag_error(engine->c->diags, "internal", (Span){0}, "init_params returned %" PRId64, got);
+    side->batch = NULL;
+    return got == LOOP_OK;
+}
+
 static bool c_reset(TrainEngine *engine, Mode mode, int64_t batch, ExitStatus *status) {
     Side *side = side_of(engine, mode);
     (void)batch;
@@ -309,6 +327,7 @@ static bool c_load(TrainEngine *engine, int64_t batch, void *const *rows, ExitSt
 }
 
 const TrainEngineKind train_c = {.open = c_open,
+                                 .init = c_init,
                                  .reset = c_reset,
                                  .gradient = c_gradient,
                                  .loss = c_loss,

@@ -31,6 +31,8 @@ typedef struct TrainEngineKind {
     /* Compiles what has to be compiled. False with the reason in c->diags or, for *status, in
      * c->log; so all of them. */
     bool (*open)(TrainEngine *engine, ExitStatus *status);
+    /* The first values of all parameters, drawn by the seed. */
+    bool (*init)(TrainEngine *engine, uint64_t seed, void *params, ExitStatus *status);
     /* The state that MODE_TRAIN or MODE_EVAL carries is that of `batch` fresh sequences. */
     bool (*reset)(TrainEngine *engine, Mode mode, int64_t batch, ExitStatus *status);
     /* The loss in train mode and its gradient, added to `grads`; the state of train goes on. */

@@ -44,6 +44,49 @@ static bool interp_open(TrainEngine *engine, ExitStatus *status) {
            interp_reset(engine, MODE_EVAL, 1, status);
 }
 
+/* ---- First values ---- */
+
+static bool fill(TrainEngine *engine, uint64_t seed, const GraphParam *param, unsigned char *to) {
+    static const RtInitKind kinds[] = {
+        [INITIAL_VALUES] = RT_INIT_CONSTANT, [INITIAL_GLOROT] = RT_INIT_GLOROT,
+        [INITIAL_HE] = RT_INIT_HE,           [INITIAL_ORTHOGONAL] = RT_INIT_ORTHOGONAL,
+        [INITIAL_NORMAL] = RT_INIT_NORMAL,   [INITIAL_UNIFORM] = RT_INIT_UNIFORM};
+    RtInit init = {kinds[param->initial], param->a, param->b};
+    bool single = engine->real == RT_F32;
+    char error[256];
+    int64_t count = shape_count(param->shape);
+    if (param->initial == INITIAL_VALUES && param->values) {
+        for (int64_t i = 0; i < count; i++) {
+            float narrow = (float)param->values[i];
+            if (single)
+                memcpy(to + (size_t)i * sizeof narrow, &narrow, sizeof narrow);
+            else
+                memcpy(to + (size_t)i * sizeof(double), &param->values[i], sizeof(double));
+        }
+        return true;
+    }
+    RtStatus status = single ? rt_init_f32(init, seed, param->name, param->shape.rank,
+                                           param->shape.dim, (void *)to, error, sizeof error)
+                             : rt_init_f64(init, seed, param->name, param->shape.rank,
+                                           param->shape.dim, (void *)to, error, sizeof error);
+    if (status == RT_ERR_NOMEM) arena_exhausted(engine->c->arena);
+    if (status != RT_OK)
+        diag_error(engine->c->diags, "E-RUN", param->span, "cannot initialise %s: %s", param->name,
+                   error);
+    return status == RT_OK;
+}
+
+/* By the runtime: what generated code computes, but for roundings in normal draws. */
+static bool interp_init(TrainEngine *engine, uint64_t seed, void *params, ExitStatus *status) {
+    *status = EXIT_INPUT;
+    for (int i = 0; i < engine->train->params.count; i++) {
+        size_t at = (size_t)engine->param_offsets.at[i] * rt_dtype_size(engine->real);
+        if (!fill(engine, seed, &engine->train->params.at[i], (unsigned char *)params + at))
+            return false;
+    }
+    return true;
+}
+
 /* ---- One call ---- */
 
 static double *widen(Arena *arena, RtDtype dtype, const void *from, int64_t count) {
@@ -223,6 +266,7 @@ static bool interp_load(TrainEngine *engine, int64_t batch, void *const *rows, E
 }
 
 const TrainEngineKind train_interp = {.open = interp_open,
+                                      .init = interp_init,
                                       .reset = interp_reset,
                                       .gradient = interp_gradient,
                                       .loss = interp_loss,

@@ -245,6 +245,9 @@ typedef struct RtInit {
     double a, b; /* only where the kind says so; else ignored */
 } RtInit;
 
+/* Glorot and he as the uniform and normal draws that they are for a shape; the others as they are. */
+RtInit rt_init_resolve(RtInit init, int rank, const int64_t *shape);
+
 /* Fills out[0 .. product of the shape). Element i is made from draw (seed, rt_hash_name(name),
  * batch 0, no position, i), so it depends on seed, name and shape alone. Single precision is the
  * rounded double. Orthogonal needs rank 2 or more (else RT_ERR_ARGUMENT) and allocates one matrix

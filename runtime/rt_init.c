@@ -13,8 +13,7 @@ static void find_fans(int rank, const int64_t *shape, double *fan_in, double *fa
     *fan_out = rank < 2 ? 1 : (double)shape[0] * field;
 }
 
-/* Brings all kinds but orthogonal down to constant, uniform and normal. */
-static RtInit resolve(RtInit init, int rank, const int64_t *shape) {
+RtInit rt_init_resolve(RtInit init, int rank, const int64_t *shape) {
     double fan_in, fan_out, bound;
     find_fans(rank, shape, &fan_in, &fan_out);
     switch (init.kind) {
@@ -38,7 +37,7 @@ static double element_value(RtInit init, uint64_t seed, uint64_t site, uint64_t 
     case RT_INIT_NORMAL: return init.a * rt_normal(seed, site, 0, NULL, 0, index);
     case RT_INIT_GLOROT:
     case RT_INIT_HE:
-    case RT_INIT_ORTHOGONAL: break; /* resolve and fill took these */
+    case RT_INIT_ORTHOGONAL: break; /* rt_init_resolve and fill took these */
     }
     return 0;
 }
@@ -62,7 +61,7 @@ static double dot(const double *x, const double *y, size_t n) {
 static bool orthonormalise(double *rows, size_t count, size_t n) {
     for (size_t i = 0; i < count; i++) {
         double *row = rows + i * n;
-        double before, after = sqrt(dot(row, row, n));
+        double before, after = dot(row, row, n); /* squares */
         do {
             before = after;
             for (size_t j = 0; j < i; j++) {
@@ -70,10 +69,11 @@ static bool orthonormalise(double *rows, size_t count, size_t n) {
                 double const along = dot(row, other, n);
                 for (size_t k = 0; k < n; k++) row[k] -= along * other[k];
             }
-            after = sqrt(dot(row, row, n));
-        } while (after < 0.7 * before);
+            after = dot(row, row, n);
+        } while (after < 0.5 * before);
         if (!(after > 0)) return false;
-        for (size_t k = 0; k < n; k++) row[k] /= after;
+        double const norm = sqrt(after);
+        for (size_t k = 0; k < n; k++) row[k] /= norm;
     }
     return true;
 }
@@ -127,7 +127,7 @@ static RtStatus fill(RtInit init, uint64_t seed, const char *name, int rank, con
         RtStatus status = make_orthogonal(seed, name, m, n, &rows, error, error_size);
         if (status != RT_OK) return status;
     }
-    init = resolve(init, rank, shape);
+    init = rt_init_resolve(init, rank, shape);
     for (size_t i = 0; i < count; i++) {
         double value;
         if (rows == NULL) {

@@ -75,6 +75,7 @@ typedef struct Interface {
         import_state; /* between the state buffer and plain [lags, batch, count] rows per state */
     int loss, loss_work, grad, grad_work; /* of training and evaluation */
     int reset_work;                       /* -1 too where reset takes no workspace */
+    int init, init_work; /* parameters drawn; -1 where there are none, work where none is needed */
     const char *no_step;
     int step_axis;   /* the run axis that a step goes along; -1 */
     int64_t latency; /* steps before the first outputs of a step */

@@ -168,6 +168,8 @@ static Interface *new_interface(const Lower *lower, const Graph *graph) {
                       .grad = -1,
                       .grad_work = -1,
                       .reset_work = -1,
+                      .init = -1,
+                      .init_work = -1,
                       .export_state = -1,
                       .import_state = -1};
     for (int i = 0; i < graph->params.count; i++) {
@@ -245,6 +247,7 @@ Interface *lower_schedules(Arena *arena, Names *names, const LowerSchedules *sch
         !lower_training(lower, schedules->grad, SEQUENCE_GRAD, schedules->chunks))
         return NULL;
     lower_state_functions(lower);
+    if (options->init) lower_init(lower);
     return interface_;
 }
 

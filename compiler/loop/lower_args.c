@@ -154,9 +154,12 @@ int lower_arg(Fn *fn, ArgRole role, int slot) {
     vec_push(lower->arena, &described(fn)->args, (InterfaceArg){role, slot});
     int arg = fn->fn->args.count; /* that which is made below */
     switch (role) {
-    case ROLE_PARAMS:
-        arg = loop_arg_pointer(m, fn->fn, "params", lower->real, false, false, doc);
+    case ROLE_PARAMS: {
+        bool written = strcmp(fn->fn->name, "init_params") == 0;
+        if (written) doc = "written: one flat array in the order of the table";
+        arg = loop_arg_pointer(m, fn->fn, "params", lower->real, written, false, doc);
         break;
+    }
     case ROLE_WEIGHTS: {
         bool written = strcmp(fn->fn->name, "pack") == 0;
         arg = loop_arg_pointer(m, fn->fn, "weights", LT_VOID, written, false, doc);

@@ -71,17 +71,21 @@ static void philox(Fn *fn, LBlock *out, LExpr *const counter[COUNTERS], LExpr *c
     for (int i = 0; i < 2; i++) words[i] = loop_var(m, fn->fn, c[i]);
 }
 
-void row_draw_key(Fn *fn, LBlock *out, const Value *value, LExpr *key[2]) {
+void lower_draw_key(Fn *fn, LBlock *out, LExpr *const site[2], LExpr *key[2]) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     int seed_arg = lower_arg(fn, ROLE_SEED, 0);
     LExpr *seed = loop_var(m, fn->fn, fn->fn->args.at[seed_arg].var);
-    uint64_t site = rt_hash_name(value->attr->site);
-    LExpr *counter[] = {word(lower, (uint32_t)site), word(lower, (uint32_t)(site >> 32)),
-                        word(lower, 0), word(lower, 0)};
+    LExpr *counter[] = {site[0], site[1], word(lower, 0), word(lower, 0)};
     LExpr *seeds[] = {lower_let(fn, out, "seed_low", low_word(lower, seed)),
                       lower_let(fn, out, "seed_high", high_word(lower, seed))};
     philox(fn, out, counter, seeds, key);
+}
+
+void row_draw_key(Fn *fn, LBlock *out, const Value *value, LExpr *key[2]) {
+    uint64_t site = rt_hash_name(value->attr->site);
+    LExpr *words[] = {word(fn->lower, (uint32_t)site), word(fn->lower, (uint32_t)(site >> 32))};
+    lower_draw_key(fn, out, words, key);
 }
 
 /* The key that a third position, and so on, makes of one: its variables are set anew. */
@@ -175,9 +179,8 @@ static LExpr *lane_numbers(Fn *fn, int lanes) {
 }
 
 /* Words 0 and 1 of `lanes` elements from `element` on. */
-static void words_of(RowOp *op, LBlock *out, LExpr *const counter[COUNTERS], LExpr *const key[KEYS],
+static void words_of(Fn *fn, LBlock *out, LExpr *const counter[COUNTERS], LExpr *const key[KEYS],
                      LExpr *element, int lanes, LExpr *words[2]) {
-    Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     LExpr *all[COUNTERS] = {NULL, counter[1], counter[2], counter[3]};
@@ -187,6 +190,11 @@ static void words_of(RowOp *op, LBlock *out, LExpr *const counter[COUNTERS], LEx
         for (int i = 1; i < COUNTERS; i++) all[i] = loop_splat(m, all[i], lanes);
     }
     philox(fn, out, all, key, words);
+}
+
+void lower_draw_words(Fn *fn, LBlock *out, LExpr *const key[2], LExpr *element, LExpr *words[2]) {
+    LExpr *zero = word(fn->lower, 0), *counter[COUNTERS] = {zero, zero, zero, zero};
+    words_of(fn, out, counter, key, element, 1, words);
 }
 
 /* --- numbers --- */
@@ -200,8 +208,7 @@ static LExpr *shifted(Lower *lower, LExpr *bits, int by) {
     return lower_op(lower, SOP_SHR, bits, count);
 }
 
-/* A product that may be added to is written as a sum, so that nobody contracts it. */
-static LExpr *product(Lower *lower, LExpr *a, LExpr *b) {
+LExpr *lower_product(Lower *lower, LExpr *a, LExpr *b) {
     return loop_op(lower->module, SOP_FMA, a, b, real_of(lower, a->type, -0.0, a->lanes));
 }
 
@@ -221,8 +228,7 @@ static LExpr *uniform24(Fn *fn, LBlock *out, LExpr *const words[2], LoopType typ
                      lower_op(lower, SOP_MUL, bits, real_of(lower, type, 0x1p-24, bits->lanes)));
 }
 
-/* rt_uniform: 53 bits, exact in f64. */
-static LExpr *uniform53(Fn *fn, LBlock *out, LExpr *const words[2]) {
+LExpr *lower_draw_uniform(Fn *fn, LBlock *out, LExpr *const words[2]) {
     Lower *lower = fn->lower;
     int lanes = words[0]->lanes;
     LExpr *high = lower_let(fn, out, "high_bits", unsigned_of(lower, words[0], 0));
@@ -234,8 +240,7 @@ static LExpr *uniform53(Fn *fn, LBlock *out, LExpr *const words[2]) {
                      lower_op(lower, SOP_MUL, bits, real_of(lower, LT_F64, 0x1p-53, lanes)));
 }
 
-/* rt_normal, in f64, then of the model's type. */
-static LExpr *normal(Fn *fn, LBlock *out, LExpr *const words[2]) {
+LExpr *lower_draw_normal(Fn *fn, LBlock *out, LExpr *const words[2]) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     int lanes = words[0]->lanes;
@@ -248,13 +253,10 @@ static LExpr *normal(Fn *fn, LBlock *out, LExpr *const words[2]) {
     LExpr *turn = lower_op(lower, SOP_MUL, loop_convert(m, SOP_CONVERT, LT_F64, words[1]), unit);
     turn = lower_let(fn, out, "turns", turn);
     LExpr *angle =
-        product(lower, turn, real_of(lower, LT_F64, 6.283185307179586476925286766559, lanes));
+        lower_product(lower, turn, real_of(lower, LT_F64, 6.283185307179586476925286766559, lanes));
     angle = lower_let(fn, out, "angle", angle);
     LExpr *wave = lower_let(fn, out, "wave", loop_op(m, SOP_COS, angle, NULL, NULL));
-    LExpr *z = lower_let(fn, out, "z", product(lower, radius, wave));
-    return lower->real == LT_F64
-               ? z
-               : lower_let(fn, out, "z", loop_convert(m, SOP_CONVERT, lower->real, z));
+    return lower_let(fn, out, "z", lower_product(lower, radius, wave));
 }
 
 /* One vector of elements, from `element` on. */
@@ -266,11 +268,13 @@ static LExpr *element_of(RowOp *op, LBlock *out, LExpr *const words[2], LExpr *e
     LExpr *b = operands > 1 ? row_read(op, out, 1, element, lanes) : NULL;
     switch (op->value->attr->draw) {
     case DRAW_NORMAL: {
-        LExpr *z = normal(fn, out, words);
-        return a ? product(lower, z, a) : z;
+        LExpr *z = lower_draw_normal(fn, out, words);
+        if (lower->real != LT_F64)
+            z = lower_let(fn, out, "z", loop_convert(lower->module, SOP_CONVERT, lower->real, z));
+        return a ? lower_product(lower, z, a) : z;
     }
     case DRAW_UNIFORM: {
-        LExpr *u = lower->real == LT_F64 ? uniform53(fn, out, words)
+        LExpr *u = lower->real == LT_F64 ? lower_draw_uniform(fn, out, words)
                                          : uniform24(fn, out, words, lower->real);
         if (!b) return u;
         LExpr *width = lower_let(fn, out, "width", lower_op(lower, SOP_SUB, b, a));
@@ -312,7 +316,7 @@ static void categorical(RowOp *op, LExpr *const words[2]) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     LExpr *none = loop_int(m, 0), *count = loop_int(m, row_operand(op, 0)->count);
-    LExpr *u = uniform53(fn, op->out, words), *zero = loop_float(m, LT_F64, 0);
+    LExpr *u = lower_draw_uniform(fn, op->out, words), *zero = loop_float(m, LT_F64, 0);
     int top = loop_mutable(m, fn->fn, op->out, "top", loop_float(m, LT_F64, -INFINITY));
     LStmt *each = loop_for(m, fn->fn, op->out, "v", none, count, 1);
     LExpr *z = row_read(op, &each->body, 0, loop_var(m, fn->fn, each->var), 1);
@@ -345,7 +349,7 @@ void row_draw(RowOp *op, LExpr *const site[2]) {
     LExpr *counter[COUNTERS], *key[KEYS], *words[2];
     row_place(op, site, counter, key);
     if (op->value->count == 1) {
-        words_of(op, op->out, counter, key, loop_int(m, 0), 1, words);
+        words_of(fn, op->out, counter, key, loop_int(m, 0), 1, words);
         if (op->value->attr->draw == DRAW_CATEGORICAL)
             categorical(op, words);
         else
@@ -356,6 +360,6 @@ void row_draw(RowOp *op, LExpr *const site[2]) {
     LStmt *each =
         loop_for(m, fn->fn, op->out, "e", loop_int(m, 0), loop_int(m, op->value->count), lanes);
     LExpr *element = loop_var(m, fn->fn, each->var);
-    words_of(op, &each->body, counter, key, element, lanes, words);
+    words_of(fn, &each->body, counter, key, element, lanes, words);
     row_write(op, &each->body, element, element_of(op, &each->body, words, element));
 }

@@ -252,6 +252,14 @@ LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row);
 /* --- lower_draw.c --- */
 /* An argument for the seed, where the function draws; `static_only`: what has no position. */
 bool lower_seed_argument(Fn *fn, bool static_only);
+/* The key of a site (its two words) under the seed; words 0 and 1 of an element of what is at no
+ * position and in no batch; and the numbers they make, in f64: rt_uniform and rt_normal. */
+void lower_draw_key(Fn *fn, LBlock *out, LExpr *const site[2], LExpr *key[2]);
+void lower_draw_words(Fn *fn, LBlock *out, LExpr *const key[2], LExpr *element, LExpr *words[2]);
+LExpr *lower_draw_uniform(Fn *fn, LBlock *out, LExpr *const words[2]);
+LExpr *lower_draw_normal(Fn *fn, LBlock *out, LExpr *const words[2]);
+/* A product that may be added to: written as a sum, so that nobody contracts it. */
+LExpr *lower_product(Lower *lower, LExpr *a, LExpr *b);
 
 /* --- lower_check.c --- */
 /* Integers of the caller: in range at every valid position. */
@@ -396,6 +404,9 @@ void lower_pack_into(Fn *fn, LBlock *out, int params);
 int lower_params_buffer(Fn *fn);
 /* Packed weights at the start of the workspace. */
 void lower_weights_in_work(Fn *fn, int work_argument);
+
+/* --- lower_init.c --- */
+void lower_init(Lower *lower); /* first values of the parameters, and the workspace for them */
 
 /* --- lower_tape.c --- */
 /* The function that goes by chunks, with the arguments of the one that is being made, and behind

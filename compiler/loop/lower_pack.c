@@ -161,6 +161,7 @@ int lower_params_buffer(Fn *fn) {
                                  .base = LB_ARG,
                                  .arg = arg,
                                  .offset = loop_int(lower->module, 0),
+                                 .written = fn->fn->args.at[arg].written,
                                  .count = loop_int(lower->module, lower->interface_->param_count)});
 }
 

@@ -171,6 +171,34 @@ class Train(Case):
         self.two("--epochs=0", "--weights", "start")
         self.assertEqual(self.weights(), {k: v for k, (_, v) in given.items()})
 
+    def test_start_of_emitted_code(self):
+        """init_params of the emitted C gives what train starts from, for the same seed."""
+        main = """#include "two.h"
+#include <stdio.h>
+static _Alignas(64) unsigned char work[4096];
+int main(void) {
+    double params[TWO_PARAM_COUNT];
+    if (two_init_params_work_bytes() > (int64_t)sizeof work) return 1;
+    if (two_init_params(params, 77, work, sizeof work)) return 2;
+    return fwrite(params, sizeof params, 1, stdout) != 1;
+}
+"""
+        self.write("main.c", main)
+        self.rnnc("m.rnn", "--model=Two", "--prefix=two", "--dtype=f64", "--target=generic", "-o", "two.c")
+        cc = os.environ.get("CC", "cc").split()
+        subprocess.run([*cc, "-w", "two.c", "main.c", "-o", "main"], cwd=self.folder, check=True)
+        raw = subprocess.run(["./main"], cwd=self.folder, check=True, stdout=subprocess.PIPE).stdout
+        numbers = list(struct.unpack("<%dd" % (len(raw) // 8), raw))
+        for engine in ("c", "interp"):
+            self.two("--epochs=0", "--seed=77", "--dtype=f64", "--backend=" + engine)
+            start, at = self.weights(), 0
+            for name in ("W", "U", "V", "b"):  # the order of the table
+                size = len(start[name])
+                drawn = name in "UV"  # by log and cos: other roundings without fma, and in the runtime
+                self.close(numbers[at:at + size], start[name], 1e-13 if drawn else 0)
+                at += size
+            self.assertEqual(at, len(numbers))
+
     def test_padding_says_nothing(self):
         args = ["--lengths", "t=len.npy", "--epochs=3", "--batch=4", "--valid=0.2"]
         self.two(*args)

@@ -55,6 +55,7 @@ Built *model_build(Arena *arena, const Spec *spec) {
     options->optional_passes = true;
     options->verify_each = spec->verify;
     options->training = spec->training;
+    options->init = spec->init;
     options->reduce_sum = spec->reduce_sum;
     for (int i = 0; i < spec->define_count; i++)
         vec_push(arena, &options->defines,

@@ -35,6 +35,7 @@ typedef struct Spec {
     int define_count;
     bool training;   /* with the functions of training */
     bool reduce_sum; /* the loss is the sum over the batch */
+    bool init;       /* with the function that draws the parameters */
     bool verify;     /* every pass interpreted before and after, every text read back */
 } Spec;
 

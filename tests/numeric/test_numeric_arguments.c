@@ -355,21 +355,23 @@ static void sweep(Test *test, Engine *engine, const Built *built, const char *mo
     const Interface *in = built->in;
     const Data *data = data_new(test->arena, in->graph, BATCH, STEPS, NULL, 0, 7);
     const int sizes[] = {in->forward_work, in->step_work, in->reset_work,
-                         in->state_bytes,  in->loss_work, in->grad_work};
+                         in->state_bytes,  in->loss_work, in->grad_work,  in->init_work};
     const int functions[] = {in->pack,         in->forward,      in->reset, in->step,
-                             in->export_state, in->import_state, in->loss,  in->grad};
-    int64_t bytes[6];
-    for (int i = 0; i < 6; i++) bytes[i] = size_of(test, engine, built, model, data, sizes[i]);
+                             in->export_state, in->import_state, in->loss,  in->grad,
+                             in->init};
+    int64_t bytes[7];
+    for (int i = 0; i < 7; i++) bytes[i] = size_of(test, engine, built, model, data, sizes[i]);
     Subject owner = {.test = test};
     Shared_ shared = {.weights = block(&owner, in->weight_bytes + EDGE, false),
                       .state_bytes = bytes[3],
                       .state = block(&owner, bytes[3] + EDGE, false)};
-    for (int f = 0; f < 8; f++) {
+    for (int f = 0; f < 9; f++) {
         if (functions[f] < 0) continue;
         shared.work_bytes = f == 1   ? bytes[0]
                             : f == 3 ? bytes[1]
                             : f == 6 ? bytes[4]
                             : f == 7 ? bytes[5]
+                            : f == 8 ? bytes[6]
                                      : bytes[2];
         shared.work = block(&owner, shared.work_bytes + 2 * EDGE, true);
         Subject s = subject(test, engine, built, model, data, functions[f], &shared);
@@ -394,6 +396,7 @@ static void test_arguments(void **state) {
                      .model = models[m].model,
                      .mode = m >= TRAINED ? MODE_TRAIN : MODE_INFER,
                      .training = m >= TRAINED,
+                     .init = true,
                      .real = LT_F32,
                      .target = target_generic,
                      .prefix = arena_printf(test.arena, "m%d", m)};

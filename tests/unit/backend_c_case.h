@@ -62,6 +62,8 @@ static inline Case *case_new(const char *prefix, int lanes, bool fma, LoopType r
                                  .state_bytes = -1,
                                  .forward_work = -1,
                                  .step_work = -1,
+                                 .init = -1,
+                                 .init_work = -1,
                                  .export_state = -1,
                                  .import_state = -1};
     snprintf(x->folder, sizeof x->folder, "/tmp/rnnc_backend_c_XXXXXX");
