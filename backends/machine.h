@@ -23,6 +23,12 @@ typedef struct MachineVersion {
 
 typedef enum MachineKind { MACHINE_TEXT, MACHINE_ASSEMBLY, MACHINE_OBJECT } MachineKind;
 
+/* A function of this program that code in memory may call. */
+typedef struct MachineSymbol {
+    const char *name;
+    uint64_t address;
+} MachineSymbol;
+
 typedef struct MachineOptions {
     MachineTarget target;
     int level; /* of optimisation, 0 to 3 */
@@ -33,14 +39,16 @@ typedef struct MachineOptions {
     /* Not NULL: also `int64_t CALLS_call_N(void *const *args)` for function N of the interface,
      * which calls it with pointers as they are and scalars from the int64_t behind theirs. */
     const char *calls;
-    const char *version; /* of rnnc */
+    const MachineSymbol *symbols; /* for code in memory; the last has no name; NULL: none */
+    const char *version;          /* of rnnc */
     void *user;
     void (*stage)(void *user, const char *what); /* a stage is done; may be NULL */
 } MachineOptions;
 
 /* Sizes of what both sides must see alike. */
 #define MACHINE_LAYOUT                                                                             \
-    ((int64_t)(sizeof(Interface) + 1000 * sizeof(LFunction) + 1000000 * sizeof(LStmt)) + SOP_COUNT)
+    ((int64_t)(sizeof(Interface) + 1000 * sizeof(LFunction) + 1000000 * sizeof(LStmt)) +           \
+     SOP_COUNT + (int64_t)sizeof(MachineOptions) * 1000000000)
 
 /* What the library offers. */
 typedef struct Machine {

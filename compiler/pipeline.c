@@ -14,6 +14,7 @@
 #include "input.h"
 #include "loop/lower.h"
 #include "prelude.h"
+#include "rnn_rt.h"
 #include "verify_each.h"
 
 Compilation *compilation_new(Arena *arena, const Options *options) {
@@ -339,12 +340,16 @@ static void end_stage(void *user, const char *what) {
 }
 
 MachineOptions compilation_machine(Compilation *c, bool calls) {
+    MachineSymbol *symbols = ARENA_ARRAY(c->arena, 3, MachineSymbol);
+    symbols[0] = (MachineSymbol){"rnn_rt_pool_run", (uintptr_t)rnn_rt_pool_run};
+    symbols[1] = (MachineSymbol){"rnn_rt_pool_barrier", (uintptr_t)rnn_rt_pool_barrier};
     c->stage_since = seconds(NULL);
     return (MachineOptions){.target = c->target.machine,
                             .level = c->options->level,
                             .versions = c->versions,
                             .version_count = c->target_count > 1 ? c->target_count : 0,
                             .calls = calls ? "rnnc" : NULL,
+                            .symbols = symbols,
                             .version = RNNC_VERSION,
                             .user = c,
                             .stage = end_stage};

@@ -55,7 +55,7 @@ static LLVMValueRef table(EmitLlvm *e, const LBuffer *b) {
     return global;
 }
 
-static LLVMValueRef buffer(EmitLlvm *e, int index) {
+LLVMValueRef llvm_buffer(EmitLlvm *e, int index) {
     const LBuffer *b = &e->function->buffers.at[index];
     LLVMValueRef at = NULL;
     switch (b->base) {
@@ -92,7 +92,7 @@ static void find_buffers(EmitLlvm *e, const LStmt *s, bool *used) {
     llvm_begin(e);
     for (int i = 0; i < f->buffers.count; i++)
         if (used[i] && (f->buffers.at[i].base == LB_ARG || !e->buffers[i]))
-            e->buffers[i] = buffer(e, i);
+            e->buffers[i] = llvm_buffer(e, i);
 }
 
 static LLVMMetadataRef string(EmitLlvm *e, const char *text) {
@@ -176,6 +176,15 @@ void llvm_declare(EmitLlvm *e, int function) {
     e->functions[function] = self;
 }
 
+void llvm_open_function(EmitLlvm *e) {
+    e->closed = false;
+    llvm_debug_function(e);
+    LLVMBasicBlockRef entry = llvm_new_block(e, "entry"), start = llvm_new_block(e, "start");
+    LLVMPositionBuilderAtEnd(e->builder, entry);
+    e->entry = LLVMBuildBr(e->builder, start);
+    LLVMPositionBuilderAtEnd(e->builder, start);
+}
+
 void llvm_define(EmitLlvm *e, int function) {
     const LFunction *f = e->module->functions.at[function];
     e->function = f;
@@ -186,12 +195,8 @@ void llvm_define(EmitLlvm *e, int function) {
     e->marks = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
     e->kept = ARENA_ARRAY(e->arena, f->args.count + 1, LLVMValueRef);
     e->after = NULL;
-    e->closed = false;
-    llvm_debug_function(e);
-    LLVMBasicBlockRef entry = llvm_new_block(e, "entry"), start = llvm_new_block(e, "start");
-    LLVMPositionBuilderAtEnd(e->builder, entry);
-    e->entry = LLVMBuildBr(e->builder, start);
-    LLVMPositionBuilderAtEnd(e->builder, start);
+    e->region_count = 0;
+    llvm_open_function(e);
     take_arguments(e);
     if (live_checks(f)) check_pointers(e);
     make_marks(e);

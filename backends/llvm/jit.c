@@ -30,6 +30,22 @@ static bool failed(LLVMErrorRef error, Arena *arena, const char **why) {
     return true;
 }
 
+static LLVMErrorRef add_symbols(Opened *opened) {
+    const MachineSymbol *symbols = opened->options.symbols;
+    size_t count = 0;
+    while (symbols && symbols[count].name) count++;
+    if (!count) return NULL;
+    LLVMOrcCSymbolMapPair *pairs = ARENA_ARRAY(opened->arena, count, LLVMOrcCSymbolMapPair);
+    for (size_t i = 0; i < count; i++) {
+        pairs[i].Name = LLVMOrcLLJITMangleAndIntern(opened->jit, symbols[i].name);
+        pairs[i].Sym.Address = symbols[i].address;
+        pairs[i].Sym.Flags.GenericFlags =
+            LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable;
+    }
+    return LLVMOrcJITDylibDefine(LLVMOrcLLJITGetMainJITDylib(opened->jit),
+                                 LLVMOrcAbsoluteSymbols(pairs, count));
+}
+
 void *llvm_open(Arena *arena, const Interface *interface_, const MachineOptions *options,
                 Diags *diags, const char **why) {
     Opened *opened = ARENA_NEW(arena, Opened);
@@ -57,6 +73,10 @@ void *llvm_open(Arena *arena, const Interface *interface_, const MachineOptions 
         return NULL;
     }
     LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(opened->jit), process);
+    if (failed(add_symbols(opened), arena, why)) {
+        llvm_close(opened);
+        return NULL;
+    }
     return opened;
 }
 

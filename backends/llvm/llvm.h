@@ -1,7 +1,8 @@
 /* Loop IR as LLVM IR, inside: module.c orders a module, function.c a function, stmt.c, expr.c and
- * ops.c have one case a node; types.c types and constants; machine.c makes code of a module, jit.c
- * loads it. Nothing here decides speed or meaning: every value, its order and its lanes come from
- * the Loop IR; floating operations carry no flag that would let LLVM change them. */
+ * ops.c have one case a node; region.c makes functions of parallel regions; types.c types and
+ * constants; machine.c makes code of a module, jit.c loads it. Nothing here decides speed or
+ * meaning: every value, its order and its lanes come from the Loop IR; floating operations carry no
+ * flag that would let LLVM change them. */
 #ifndef RNNC_BACKENDS_LLVM_LLVM_H
 #define RNNC_BACKENDS_LLVM_LLVM_H
 
@@ -42,6 +43,8 @@ typedef struct EmitLlvm {
     LLVMDIBuilderRef places;    /* with -g; NULL: nobody asks for lines */
     LLVMMetadataRef unit;       /* compile unit */
     LLVMMetadataRef subprogram; /* of the function at hand */
+    LLVMValueRef pool, thread;  /* within a region: where the pool is kept, and the thread */
+    int region_count;           /* of the function at hand */
     bool closed;                /* the block at hand has its end: nothing more goes there */
     LlvmMemo *memo;
     int memo_room, memo_count;
@@ -76,8 +79,11 @@ void llvm_statement(EmitLlvm *e, const LStmt *stmt);
 LLVMBasicBlockRef llvm_new_block(EmitLlvm *e, const char *name);
 void llvm_continue(EmitLlvm *e, LLVMBasicBlockRef block);
 
-/* function.c. llvm_room is room on the stack for one value. */
+/* function.c. llvm_room is room on the stack for one value, llvm_buffer the first element of a
+ * buffer; llvm_open_function begins the code of e->self. */
 LLVMValueRef llvm_room(EmitLlvm *e, LLVMTypeRef type, const char *name);
+LLVMValueRef llvm_buffer(EmitLlvm *e, int buffer);
+void llvm_open_function(EmitLlvm *e);
 void llvm_declare(EmitLlvm *e, int function);
 void llvm_define(EmitLlvm *e, int function);
 
@@ -96,6 +102,10 @@ void llvm_choose(EmitLlvm *e, const MachineOptions *options, LLVMValueRef *const
 
 /* What a function is compiled for. */
 void llvm_describe(EmitLlvm *e, LLVMValueRef function, const MachineTarget *target);
+
+/* region.c */
+void llvm_region(EmitLlvm *e, const LStmt *region);
+void llvm_barrier(EmitLlvm *e);
 
 /* module.c. The whole module, checked; or, with `only` not negative, what calls function `only` of
  * the interface, and what it needs, seen by nobody else. NULL after a defect. The caller owns it.

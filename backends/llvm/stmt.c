@@ -95,7 +95,7 @@ static void if_else(EmitLlvm *e, const LStmt *s) {
     llvm_continue(e, after);
 }
 
-/* The body once, as thread 0 of 1. */
+/* Without a pool: the body once, as thread 0 of 1. */
 static void parallel(EmitLlvm *e, const LStmt *s) {
     if (s->var >= 0) e->vars[s->var] = llvm_integer(e, LT_I64, 0);
     if (s->var2 >= 0) e->vars[s->var2] = llvm_integer(e, LT_I64, 1);
@@ -108,6 +108,10 @@ static void call(EmitLlvm *e, const LStmt *s) {
     LLVMValueRef *args = ARENA_ARRAY(e->arena, s->args.count + 1, LLVMValueRef);
     for (int i = 0; i < s->args.count; i++) {
         const LExpr *arg = s->args.at[i];
+        if (!arg) { /* a pool that is passed on */
+            args[i] = LLVMGetParam(e->self, (unsigned)loop_pool(e->function));
+            continue;
+        }
         args[i] =
             callee->args.at[i].pointer ? llvm_address(e, arg->buffer, arg->a) : llvm_expr(e, arg);
     }
@@ -141,9 +145,14 @@ void llvm_statement(EmitLlvm *e, const LStmt *s) {
         e->closed = true;
         return;
     case LS_RETURN: leave(e, s); return;
-    case LS_PARALLEL: parallel(e, s); return;
+    case LS_PARALLEL:
+        if (live_is_outlined(e->function, s))
+            llvm_region(e, s);
+        else
+            parallel(e, s);
+        return;
     case LS_CALL: call(e, s); return;
-    case LS_BARRIER:
+    case LS_BARRIER: llvm_barrier(e); return;
     case LS_COMMENT: return;
     }
 }

@@ -2,6 +2,10 @@
 #ifndef RNNC_TEST_REGION_CASE_H
 #define RNNC_TEST_REGION_CASE_H
 
+#include "backend_c_case.h"
+#include "loop/evaluate.h"
+#include "rnn_rt.h"
+
 /* A recurrence whose units are split over threads, twice: what a region can hold is in it. Outside:
  * scalars, a vector, masks, a variable that is set; buffers behind one argument, one that may be
  * NULL; locals, tables, a call. %s are the two barriers of a step. */
@@ -77,5 +81,54 @@ static const char region_program[] =
     "    }\n"
     "    return i32(0)\n"
     "}\n";
+
+enum { UNITS = 48, STEPS = 9, COUNT = UNITS * STEPS };
+
+typedef int32_t Forward(const float *x, float *y, void *work, int64_t units, int64_t steps,
+                        const float *bias, RtPool *pool);
+
+static inline Case *parsed(const char *text) {
+    Case *x = case_new("net", 8, true, LT_F32);
+    Source source = {.path = "test.loop", .text = text, .length = (uint32_t)strlen(text)};
+    x->m = loop_parse(x->arena, x->names, &source, x->diags);
+    show_diags(x);
+    assert_non_null(x->m);
+    x->interface_->module = x->m;
+    return x;
+}
+
+static inline const char *program(void) {
+    static char text[sizeof region_program + 100];
+    snprintf(text, sizeof text, region_program, "barrier", "barrier");
+    return text;
+}
+
+static inline void fill(float *x, float *bias) {
+    unsigned seed = 5;
+    for (int i = 0; i < COUNT + UNITS; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        float value = (float)(int32_t)seed * 0x1p-31f;
+        if (i < COUNT)
+            x[i] = value;
+        else
+            bias[i - COUNT] = value;
+    }
+}
+
+/* `threads` of them, by the Loop evaluator. */
+static inline void evaluate(Case *x, float *in, float *bias, int threads, float *want) {
+    _Alignas(64) float work[2 * UNITS];
+    int64_t status = -1;
+    const char *error = NULL;
+    LoopValue args[] = {{.pointer = in, .bytes = COUNT * sizeof *in},
+                        {.pointer = want, .bytes = COUNT * sizeof *want},
+                        {.pointer = work, .bytes = sizeof work},
+                        {.integer = UNITS},
+                        {.integer = STEPS},
+                        {.pointer = bias, .bytes = bias ? UNITS * sizeof *bias : 0},
+                        {.integer = threads}};
+    if (!loop_evaluate(x->arena, x->m, "forward", args, 7, &status, &error)) fail_msg("%s", error);
+    assert_int_equal(status, 0);
+}
 
 #endif

@@ -1,15 +1,6 @@
 /* Parallel regions through the C backend: what threads of a pool compute is what the Loop evaluator
  * has, for any number of them, by each compiler; without a pool it is one thread. */
-#include "backend_c_case.h"
-
-#include "loop/evaluate.h"
 #include "region_case.h"
-#include "rnn_rt.h"
-
-enum { UNITS = 48, STEPS = 9, COUNT = UNITS * STEPS };
-
-typedef int32_t Forward(const float *x, float *y, void *work, int64_t units, int64_t steps,
-                        const float *bias, RtPool *pool);
 
 /* Our own runtime for what is loaded, which does not see it. */
 static const char door[] =
@@ -22,49 +13,6 @@ static const char door[] =
     "void rnn_rt_pool_barrier(struct rnn_rt_pool *pool, int64_t thread) {\n"
     "    door_barrier(pool, thread);\n"
     "}\n";
-
-static Case *parsed(const char *text) {
-    Case *x = case_new("net", 8, true, LT_F32);
-    Source source = {.path = "test.loop", .text = text, .length = (uint32_t)strlen(text)};
-    x->m = loop_parse(x->arena, x->names, &source, x->diags);
-    show_diags(x);
-    assert_non_null(x->m);
-    x->interface_->module = x->m;
-    return x;
-}
-
-static const char *program(void) {
-    static char text[sizeof region_program + 100];
-    snprintf(text, sizeof text, region_program, "barrier", "barrier");
-    return text;
-}
-
-static void fill(float *x, float *bias) {
-    unsigned seed = 5;
-    for (int i = 0; i < COUNT + UNITS; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        float value = (float)(int32_t)seed * 0x1p-31f;
-        if (i < COUNT)
-            x[i] = value;
-        else
-            bias[i - COUNT] = value;
-    }
-}
-
-static void evaluate(Case *x, float *in, float *bias, float *want) {
-    _Alignas(64) float work[2 * UNITS];
-    int64_t status = -1;
-    const char *error = NULL;
-    LoopValue args[] = {{.pointer = in, .bytes = COUNT * sizeof *in},
-                        {.pointer = want, .bytes = COUNT * sizeof *want},
-                        {.pointer = work, .bytes = sizeof work},
-                        {.integer = UNITS},
-                        {.integer = STEPS},
-                        {.pointer = bias, .bytes = bias ? UNITS * sizeof *bias : 0},
-                        {.integer = 1}};
-    if (!loop_evaluate(x->arena, x->m, "forward", args, 7, &status, &error)) fail_msg("%s", error);
-    assert_int_equal(status, 0);
-}
 
 static void check(Case *x, const char *compiler, const char *const *flags, bool strict) {
     compile_file(x, compiler, flags, strict, "m.c", "m.so");
@@ -82,7 +30,7 @@ static void check(Case *x, const char *compiler, const char *const *flags, bool 
         RtPool *pool = NULL;
         if (threads) assert_int_equal(rnn_rt_pool_create(&pool, threads, NULL, NULL, 0), RT_OK);
         for (int with = 0; with < 2; with++) {
-            evaluate(x, in, with ? bias : NULL, want);
+            evaluate(x, in, with ? bias : NULL, threads, want);
             for (int again = 0; again < 20; again++) {
                 memset(got, 0, sizeof got);
                 assert_int_equal(forward(in, got, work, UNITS, STEPS, with ? bias : NULL, pool), 0);
