@@ -1,88 +1,33 @@
 #!/usr/bin/env python3
-"""Trains overdrive.rnn on what circuit.c answers to synthetic signals, by PyTorch.
+"""Trains overdrive.rnn as examples/overdrive/train.py does, but by PyTorch: same excitation, numbers
+and all, loss, batches, windows, optimiser, schedule and updates; only the random numbers of the first
+weights and of the order of sequences are others.
 
-    torch_overdrive.py CIRCUIT OUT.safetensors [--epochs=N] [--seed=N] [--check=FILE.wav]
+    torch_overdrive.py CIRCUIT OUT.safetensors [--epochs=160] [--seed=1] [--check=FILE.wav]
 
-CIRCUIT is the compiled circuit.c; OUT gets the weights under the names of overdrive.rnn. Needs
-numpy and PyTorch. Nothing recorded is used: the excitation is sweeps, noise bursts and plucked
-strings at many levels. The error-to-signal ratio, sum (y - target)^2 / sum target^2, is printed
-for excitation from another seed, and for a check file that took no part in training.
+CIRCUIT is the compiled circuit.c; OUT gets the weights under the names of overdrive.rnn. Needs numpy
+and PyTorch. The error-to-signal ratio, sum (y - target)^2 / sum target^2, is printed for excitation
+from another seed, and for a check file that took no part in training.
 """
 import json
 import os
 import struct
-import subprocess
 import sys
-import tempfile
-import wave
+import time
 
 import numpy as np
 import torch
 
-RATE, HIDDEN, STREAMS, CHUNK = 48000, 16, 64, 512
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "examples", "overdrive"))
+import train as example  # noqa: E402
+
+RATE, STREAMS, HIDDEN, BATCH, WINDOW = example.RATE, example.STREAMS, 16, 16, 256
 
 
-def sweep(rng, n):
-    t = np.arange(n) / n
-    low, high = 40.0, rng.uniform(4000.0, 14000.0)
-    phase = 2 * np.pi * low * n / RATE / np.log(high / low) * ((high / low) ** t - 1)
-    return np.sin(phase if rng.random() < 0.5 else phase[::-1])
-
-
-def noise(rng, n):
-    """Bursts of noise, each through a one-pole low-pass of its own."""
-    out = np.zeros(n)
-    at = 0
-    while at < n:
-        length = min(n - at, int(rng.uniform(0.02, 0.3) * RATE))
-        pole, level, y = rng.uniform(0.3, 0.97), rng.uniform(0.1, 1.0), 0.0
-        for k, v in enumerate(rng.standard_normal(length)):
-            y = pole * y + (1 - pole) * v
-            out[at + k] = level * y
-        at += length + int(rng.uniform(0.0, 0.1) * RATE)
-    return out / np.abs(out).max()
-
-
-def pluck(rng, n):
-    """Karplus and Strong's plucked strings, one to four at a time."""
-    out = np.zeros(n)
-    at = 0
-    while at < n:
-        length = min(n - at, int(rng.uniform(0.2, 1.2) * RATE))
-        for _ in range(rng.integers(1, 5)):
-            period = int(RATE / (82.4 * 2 ** (rng.uniform(0, 42) / 12)))
-            line, loss = rng.uniform(-1, 1, period), rng.uniform(0.985, 0.999)
-            note = np.empty(length)
-            for k in range(0, length, period):
-                part = line[:length - k]
-                note[k:k + period] = part
-                line = loss * 0.5 * (line + np.roll(line, 1))
-            out[at:at + length] += rng.uniform(0.3, 1.0) * note
-        at += length
-    return out / np.abs(out).max()
-
-
-def excitation(seed, seconds):
-    """Signals of one second each, at levels spread over 30 dB."""
-    rng = np.random.default_rng(seed)
-    kinds = [sweep, noise, pluck, pluck]
-    parts = [kinds[i % 4](rng, RATE) * 10 ** (rng.uniform(-30, 0) / 20) for i in range(seconds)]
-    return np.concatenate(parts)
-
-
-def through_circuit(circuit, signal=None, wav=None):
+def through_circuit(circuit, name, signal=None, wav=None):
     """(input, output) in volts, [T] each, of a signal in -1..1 or of a WAV file."""
-    with tempfile.TemporaryDirectory() as work:
-        if wav is None:
-            wav = os.path.join(work, "in.wav")
-            with wave.open(wav, "wb") as f:
-                f.setnchannels(1)
-                f.setsampwidth(2)
-                f.setframerate(RATE)
-                f.writeframes(np.round(32767 * signal).astype("<i2").tobytes())
-        files = [os.path.join(work, name) for name in ("in.npy", "out.npy")]
-        subprocess.run([circuit, wav] + files, check=True, stderr=subprocess.DEVNULL)
-        return [np.load(name)[:, 0] for name in files]
+    out = example.folder("torch_overdrive")
+    return [np.load(path)[:, 0] for path in example.through_circuit(circuit, out, name, signal, wav)]
 
 
 class Net(torch.nn.Module):
@@ -93,6 +38,18 @@ class Net(torch.nn.Module):
         self.lstm = torch.nn.LSTM(1, HIDDEN)
         self.out = torch.nn.Linear(HIDDEN, 1)
         self.skip = torch.nn.Parameter(torch.zeros(1))
+        w, u, wb, ub = self.lstm.parameters()
+        with torch.no_grad():
+            for k in range(4):
+                rows = slice(k * HIDDEN, (k + 1) * HIDDEN)
+                torch.nn.init.xavier_uniform_(w[rows])
+                torch.nn.init.orthogonal_(u[rows])
+            wb.zero_()
+            ub.zero_()
+            wb[HIDDEN:2 * HIDDEN] = 1
+            torch.nn.init.xavier_uniform_(self.out.weight)
+            self.out.bias.zero_()
+        ub.requires_grad = False  # one bias a gate
 
     def forward(self, x, state=None):
         h, state = self.lstm(x, state)
@@ -151,40 +108,43 @@ def main():
         sys.exit(__doc__)
     torch.manual_seed(options["seed"])
     torch.set_num_threads(1)
-    train = through_circuit(files[0], excitation(options["seed"], STREAMS))
-    valid = through_circuit(files[0], excitation(options["seed"] + 1000, 12))
+    learn = through_circuit(files[0], "learn", example.excitation(options["seed"], STREAMS))
+    held = through_circuit(files[0], "held", example.excitation(options["seed"] + 1000, 12))
     x, target = [torch.from_numpy(a).reshape(STREAMS, -1, 1).transpose(0, 1).contiguous()
-                 for a in train]
+                 for a in learn]
     net = Net()
-    chunks = x.shape[0] // CHUNK
-    adam = torch.optim.Adam(net.parameters(), lr=1e-2)
+    starts = range(0, RATE, WINDOW)
+    updates = len(starts) * STREAMS // BATCH
+    adam = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        adam, 1e-2, total_steps=options["epochs"] * chunks, pct_start=0.05, final_div_factor=1e3)
+        adam, 1e-2, total_steps=options["epochs"] * updates, pct_start=0.05, final_div_factor=1e3,
+        cycle_momentum=False)
+    begin = time.time()
     for epoch in range(options["epochs"]):
-        state, total = None, 0.0
-        for k in range(chunks):
-            part = slice(k * CHUNK, (k + 1) * CHUNK)
-            y, state = net(x[part], state)
-            state = tuple(v.detach() for v in state)
-            want = target[part]
-            # per stream, so that the quiet ones count too; the floor keeps silence from ruling
-            floor = 1e-3
-            loss = 0.0
-            for a, b in ((y, want), (emphasis(y), emphasis(want))):
-                loss = loss + (((a - b) ** 2).mean(0) / ((b ** 2).mean(0) + floor)).mean()
-            adam.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            adam.step()
-            schedule.step()
-            total += loss.item()
+        order, total = torch.randperm(STREAMS), 0.0
+        for first in range(0, STREAMS, BATCH):
+            state, rows = None, order[first:first + BATCH]
+            for k in starts:
+                y, state = net(x[k:k + WINDOW, rows], state)
+                state = tuple(v.detach() for v in state)
+                want = target[k:k + WINDOW, rows]
+                # per stream, so that the quiet ones count too; the floor keeps silence from ruling
+                loss = 0.0
+                for a, b in ((y, want), (emphasis(y), emphasis(want))):
+                    loss = loss + (((a - b) ** 2).mean(0) / ((b ** 2).mean(0) + 1e-3)).mean()
+                adam.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                adam.step()
+                schedule.step()
+                total += loss.item()
         if epoch % 5 == 4 or epoch == options["epochs"] - 1:
-            print("epoch %d: loss %.4f, held-out error to signal %.4f"
-                  % (epoch + 1, total / chunks, evaluate(net, valid)), flush=True)
+            print("epoch %d: loss %.4f, held-out error to signal %.4f, %.0f s"
+                  % (epoch + 1, total / updates, evaluate(net, held), time.time() - begin), flush=True)
             write_safetensors(files[1], net.named())
     if options["check"]:
         print("%s: error to signal %.4f" % (os.path.basename(options["check"]),
-              evaluate(net, through_circuit(files[0], wav=options["check"]))))
+              evaluate(net, through_circuit(files[0], "check", wav=options["check"]))))
     print("torch %s, numpy %s" % (torch.__version__, np.__version__))
 
 

@@ -4,9 +4,9 @@
     train.py CIRCUIT OUT.safetensors [--epochs=160] [--seed=1] [--check=FILE.wav]
 
 CIRCUIT is the compiled circuit.c; OUT gets the weights under the names of overdrive.rnn. Nothing
-recorded is used: the excitation is sweeps, noise bursts and plucked strings at many levels. The
-error-to-signal ratio, sum (y - target)^2 / sum target^2, is printed for excitation from another seed,
-and for a check file that took no part in training. Standard library only.
+recorded is used: the excitation is sweeps, noise bursts, plucked strings and made-up syllables at
+many levels. The error-to-signal ratio, sum (y - target)^2 / sum target^2, is printed for excitation
+from another seed, and for a check file that took no part in training. Standard library only.
 """
 import array
 import json
@@ -69,9 +69,54 @@ def pluck(rand):
     return loudest(out)
 
 
+def resonance(signal, frequency, width):
+    """Through a two-pole filter that passes what does not change as it is."""
+    r = math.exp(-math.pi * width / RATE)
+    a, b = 2 * r * math.cos(2 * math.pi * frequency / RATE), -r * r
+    gain, y, before, out = 1 - a - b, 0.0, 0.0, []
+    for v in signal:
+        y, before = gain * v + a * y + b * before, y
+        out.append(y)
+    return out
+
+
+def voice(rand):
+    """Syllables: pulses of a gliding pitch through four formants, or breath through one, and pauses.
+    Unlike the others it is lopsided: the peaks of one sign are higher."""
+    out, sign = [0.0] * RATE, rand.choice((-1, 1))
+    at, pitch = int(rand.uniform(0, 0.1) * RATE), rand.uniform(80, 280)
+    while at < RATE:
+        length = min(RATE - at, int(rand.uniform(0.06, 0.35) * RATE))
+        if rand.random() < 0.75:
+            begin, end = pitch * rand.uniform(0.8, 1.25), pitch * rand.uniform(0.7, 1.2)
+            breath, phase, flow, source = rand.uniform(0, 0.02), 0.0, 0.0, []
+            pole = math.exp(-2 * math.pi * rand.uniform(100, 1000) / RATE)
+            for k in range(length):
+                phase += (begin + (end - begin) * k / length) / RATE
+                flow *= pole
+                if phase >= 1:
+                    phase -= 1
+                    flow += rand.uniform(0.9, 1.1)
+                source.append(flow + breath * rand.gauss(0, 1))
+            for low, high in ((250, 900), (850, 2500), (2200, 3300), (3300, 4500)):
+                source = resonance(source, rand.uniform(low, high), rand.uniform(50, 250))
+            level = rand.uniform(0.2, 1)
+        else:
+            source = [rand.gauss(0, 1) for _ in range(length)]
+            source = resonance(source, rand.uniform(2500, 8000), rand.uniform(500, 3000))
+            source = [a - b for a, b in zip(source, [0.0] + source)]
+            level = rand.uniform(0.05, 0.4)
+        rise, fall = rand.uniform(0.005, 0.06) * RATE, rand.uniform(0.02, 0.15) * RATE
+        level *= sign / max(map(abs, source))
+        for k, v in enumerate(source):
+            out[at + k] = level * min(1, k / rise, (length - k) / fall) * v
+        at += length + int(rand.choice((0, 0, rand.uniform(0, 0.2))) * RATE)
+    return loudest(out)
+
+
 def excitation(seed, seconds):
     """Signals of one second each, at levels spread over 30 dB."""
-    rand, kinds, out = random.Random(seed), [sweep, noise, pluck, pluck], []
+    rand, kinds, out = random.Random(seed), [sweep, noise, pluck, voice], []
     for i in range(seconds):
         signal, level = kinds[i % 4](rand), 10 ** (rand.uniform(-30, 0) / 20)
         out += [level * v for v in signal]
@@ -139,7 +184,7 @@ def main():
         as_streams(path, to)
     trained = os.path.join(out, "training.safetensors")
     seconds = rnnc("train", os.path.join(HERE, "training.rnn"), "--in", "x=" + streams[0], "--in",
-                   "target=" + streams[1], "--batch=64", "--window=512",
+                   "target=" + streams[1], "--batch=16", "--window=256",
                    "--epochs=" + options["epochs"], "--lr=0.01",
                    "--schedule=one-cycle:rise=0.05,end-divisor=1000", "--clip=1", "--seed=%d" % seed,
                    "-o", trained, "--curve", os.path.join(out, "curve.svg"))
