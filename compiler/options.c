@@ -115,7 +115,7 @@ static const OptionRow rows[] = {
     {"--version", ID_VERSION, FORM_FLAG, ALL},
     {"--gemm", ID_GEMM, FORM_VALUE, CODE},
     {"--threads", ID_THREADS, FORM_VALUE, CODE | V},
-    {"--reduce", ID_REDUCE, FORM_VALUE, C | RUN},
+    {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
     {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V},
     {"--weights", ID_WEIGHTS, FORM_VALUE, RUN | T},
     {"--in", ID_IN, FORM_VALUE, RUN | T},

@@ -59,7 +59,7 @@ const char options_help[] =
     "  --epochs=N --steps=N --eval-every=N --patience=N   epochs (10), updates, rounds\n"
     "  --optimizer=sgd|rmsprop|adam|adamw[:KEY=VALUE,...] --lr=RATE   (adam)\n"
     "  --schedule=constant|step|exponential|cosine|one-cycle|plateau[:KEY=VALUE,...] --warmup=N\n"
-    "  --clip=NORM|value:X         of the gradient\n"
+    "  --clip=NORM|value:X         of the gradient;  --reduce=mean|sum   of the loss\n"
     "  --checkpoint=FILE --resume  go on bit for bit where a run was stopped (-o and .checkpoint)\n"
     "  --log=FILE --curve=FILE     JSON lines; losses as SVG\n"
     "\n"

@@ -227,7 +227,6 @@ static bool run_training(Compilation *c) {
     const Graph *losses = c->normal->losses.count ? gradient_with_losses(c->normal) : NULL;
     if (losses && !(c->loss = run_schedule(c, losses))) return false;
     if (losses && losses->carries.count) c->schedule = c->loss;
-    if (c->options->command == COMMAND_TRAIN && c->options->mode == MODE_EVAL) return true;
     const Graph *gradient = gradient_graph(c);
     if (!gradient || !(c->grad = run_schedule(c, gradient))) return false;
     if (!c->options->memory_budget) return true;
@@ -314,7 +313,7 @@ bool compilation_run(Compilation *c, Stage last) {
     c->model = sema_model(c->program, c->options->model, c->diags);
     if (!done(c, "check", &since)) return false;
 
-    c->graph = sema_graph(c->program, c->model, c->options->mode, c->diags);
+    if (!c->graph) c->graph = sema_graph(c->program, c->model, c->options->mode, c->diags);
     if (!done(c, "graph", &since)) return false;
     if (!graph_verify(c->graph, "sema", c->diags)) return false;
     if (!schedule_causal(c->arena, c->graph, c->diags)) return false;

@@ -31,6 +31,7 @@ typedef struct Side {
     Room weights, state, work;
     Room *lengths;     /* [axes] int32 */
     void *loss;        /* a number of the real type */
+    Room *outputs;     /* [graph->outputs]: of a number a sequence; nothing: not wanted */
     bool fresh;        /* the state has to be reset first */
     void *const *load; /* then rows to be loaded, in the order of `in->states`; NULL: none */
     /* of the call that is made */
@@ -96,7 +97,9 @@ static int64_t call(Side *side, int index) {
         case ROLE_INPUT:
             args[i] = transfer ? side->rows[arg->slot] : side->batch->inputs[arg->slot];
             break;
-        case ROLE_OUTPUT: args[i] = transfer ? side->rows[arg->slot] : NULL; break;
+        case ROLE_OUTPUT:
+            args[i] = transfer ? side->rows[arg->slot] : side->outputs[arg->slot].at;
+            break;
         case ROLE_LOSS: args[i] = side->loss; break;
         case ROLE_GRADS: args[i] = side->grads; break;
         case ROLE_STATE: args[i] = side->state.at; break;
@@ -161,9 +164,9 @@ static bool begin_state(Side *side, ExitStatus *status) {
     return true;
 }
 
-/* One call of loss or grad. */
+/* One call of forward or grad. */
 static bool run(Side *side, const TrainBatch *batch, const void *params, void *grads, int function,
-                int size, double *loss, ExitStatus *status) {
+                int size, ExitStatus *status) {
     side->batch = batch;
     side->sequences = batch->batch;
     side->params = params;
@@ -171,10 +174,7 @@ static bool run(Side *side, const TrainBatch *batch, const void *params, void *g
     if (side->in->pack >= 0 && !checked(side, side->in->pack, status)) return false;
     if (!begin_state(side, status)) return false;
     *status = EXIT_INPUT;
-    if (!space(side, size)) return false;
-    if (!checked(side, function, status)) return false;
-    *loss = side->in->module->real == LT_F32 ? (double)*(float *)side->loss : *(double *)side->loss;
-    return true;
+    return space(side, size) && checked(side, function, status);
 }
 
 /* ---- Engine ---- */
@@ -197,16 +197,18 @@ static bool open_side(Side *side, ExitStatus *status) {
     }
     side->lengths = ARENA_ARRAY(arena, side->graph->axes.count + 1, Room);
     side->loss = ARENA_NEW(arena, double);
+    side->outputs = ARENA_ARRAY(arena, side->graph->outputs.count + 1, Room);
     room(arena, &side->weights, in->weight_bytes);
     side->fresh = true;
     return true;
 }
 
-/* The same program in mode eval. */
+/* The graph of mode eval, which needs forward alone. */
 static Compilation *compile_eval(TrainEngine *engine) {
     Compilation *c = engine->c;
     Options *options = arena_copy(c->arena, c->options, sizeof *options);
     options->mode = MODE_EVAL;
+    options->training = false;
     options->print_after = NULL;
     options->time_passes = false;
     Compilation *eval = compilation_new(c->arena, options);
@@ -215,6 +217,7 @@ static Compilation *compile_eval(TrainEngine *engine) {
     eval->target = c->target;
     eval->ast = c->ast;
     eval->program = c->program;
+    eval->graph = engine->eval;
     bool good = compilation_run(eval, STAGE_LOOP);
     for (int i = 0; !good && i < eval->diags->list.count; i++) {
         const Diag *diag = eval->diags->list.at[i];
@@ -270,13 +273,40 @@ static bool c_reset(TrainEngine *engine, Mode mode, int64_t batch, ExitStatus *s
 static bool c_gradient(TrainEngine *engine, const TrainBatch *batch, const void *params,
                        void *grads, double *loss, ExitStatus *status) {
     Side *side = side_of(engine, MODE_TRAIN);
-    return run(side, batch, params, grads, side->in->grad, side->in->grad_work, loss, status);
+    if (!run(side, batch, params, grads, side->in->grad, side->in->grad_work, status)) return false;
+    *loss = engine->real == RT_F32 ? (double)*(float *)side->loss : *(double *)side->loss;
+    return true;
 }
 
-static bool c_loss(TrainEngine *engine, const TrainBatch *batch, const void *params, double *loss,
-                   ExitStatus *status) {
+/* The sum of an output over the batch. */
+static double summed(const Side *side, int output) {
+    double sum = 0;
+    const void *from = side->outputs[output].at;
+    bool integer = side->graph->outputs.at[output].type.dtype == DT_INT;
+    for (int64_t b = 0; b < side->sequences; b++)
+        sum += integer                        ? (double)((const int32_t *)from)[b]
+               : side->engine->real == RT_F32 ? (double)((const float *)from)[b]
+                                              : ((const double *)from)[b];
+    return sum;
+}
+
+static bool c_losses(TrainEngine *engine, const TrainBatch *batch, const void *params, double *sums,
+                     double *pers, ExitStatus *status) {
     Side *side = side_of(engine, MODE_EVAL);
-    return run(side, batch, params, NULL, side->in->loss, side->in->loss_work, loss, status);
+    int64_t bytes = batch->batch * (int64_t)sizeof(double);
+    for (int i = 0; i < engine->losses.count; i++) {
+        const TrainLoss *loss = &engine->losses.at[i];
+        room(side->c->arena, &side->outputs[loss->sum], bytes);
+        if (loss->per >= 0) room(side->c->arena, &side->outputs[loss->per], bytes);
+    }
+    if (!run(side, batch, params, NULL, side->in->forward, side->in->forward_work, status))
+        return false;
+    for (int i = 0; i < engine->losses.count; i++) {
+        const TrainLoss *loss = &engine->losses.at[i];
+        sums[i] = summed(side, loss->sum);
+        pers[i] = loss->per < 0 ? (double)batch->batch : summed(side, loss->per);
+    }
+    return true;
 }
 
 /* The engine's variable that row `state` of the interface is; -1: none. */
@@ -330,6 +360,6 @@ const TrainEngineKind train_c = {.open = c_open,
                                  .init = c_init,
                                  .reset = c_reset,
                                  .gradient = c_gradient,
-                                 .loss = c_loss,
+                                 .losses = c_losses,
                                  .save = c_save,
                                  .load = c_load};

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "gradient.h"
 #include "run_data.h"
 
 /* Sizes and axes belong to the model, not to the mode; parameters too. */
@@ -32,6 +33,38 @@ static Graph *eval_graph(Compilation *c) {
         return NULL;
     }
     return graph;
+}
+
+/* Losses become outputs, so that batches can be put together whatever they count. */
+static void losses_as_outputs(TrainEngine *engine, Graph *written) {
+    Arena *arena = engine->c->arena;
+    bool *batched = ARENA_ARRAY(arena, written->nodes.count + 1, bool);
+    Graph *graph = engine->eval = gradient_with_losses(written);
+    graph_batched(written, batched);
+    for (int o = written->outputs.count; o < graph->outputs.count; o++) {
+        GraphPort *port = &graph->outputs.at[o];
+        TrainLoss loss = {.sum = o, .per = -1, .whole = !batched[port->node], .span = port->span};
+        if (port->kind == PORT_LOSS)
+            vec_push(arena, &engine->losses, loss);
+        else
+            engine->losses.at[engine->losses.count - 1].per = o;
+        port->kind = PORT_MODEL;
+    }
+    memset(&graph->losses, 0, sizeof graph->losses);
+}
+
+bool train_engine_loss(TrainEngine *engine, const double *sums, const double *pers, double *loss) {
+    *loss = 0;
+    for (int i = 0; i < engine->losses.count; i++) {
+        const TrainLoss *one = &engine->losses.at[i];
+        bool summed = engine->c->options->reduce_sum && one->per < 0 && !one->whole;
+        if (pers[i] == 0) {
+            diag_error(engine->c->diags, "E-RUN", one->span, "the divisor of a loss is 0");
+            return false;
+        }
+        *loss += summed ? sums[i] : sums[i] / pers[i];
+    }
+    return true;
 }
 
 static void list_variables(TrainEngine *engine) {
@@ -65,8 +98,9 @@ TrainEngine *train_engine_open(Compilation *c, ExitStatus *status) {
         diag_error(c->diags, "E-TRAIN", (Span){0}, "model %s has no loss", engine->train->model);
         return NULL;
     }
-    engine->eval = eval_graph(c);
-    if (!engine->eval) return NULL;
+    Graph *eval = eval_graph(c);
+    if (!eval) return NULL;
+    losses_as_outputs(engine, eval);
     for (int i = 0; i < engine->train->params.count; i++) {
         vec_push(c->arena, &engine->param_offsets, engine->param_count);
         engine->param_count += shape_count(engine->train->params.at[i].shape);

@@ -25,6 +25,13 @@ typedef struct TrainVariable {
     int64_t count;
 } TrainVariable;
 
+/* One loss of eval mode: numbers of a sequence that are outputs of engine->eval. */
+typedef struct TrainLoss {
+    int sum, per; /* outputs; per -1: a sequence counts 1 */
+    bool whole;   /* it depends on no sequence, and counts once */
+    Span span;
+} TrainLoss;
+
 typedef struct TrainEngine TrainEngine;
 
 typedef struct TrainEngineKind {
@@ -38,9 +45,10 @@ typedef struct TrainEngineKind {
     /* The loss in train mode and its gradient, added to `grads`; the state of train goes on. */
     bool (*gradient)(TrainEngine *engine, const TrainBatch *batch, const void *params, void *grads,
                      double *loss, ExitStatus *status);
-    /* The loss in eval mode; its state goes on. */
-    bool (*loss)(TrainEngine *engine, const TrainBatch *batch, const void *params, double *loss,
-                 ExitStatus *status);
+    /* Each loss of eval mode and its divisor, summed over the batch: [losses]; its state goes on.
+     */
+    bool (*losses)(TrainEngine *engine, const TrainBatch *batch, const void *params, double *sums,
+                   double *pers, ExitStatus *status);
     /* The carried state of MODE_TRAIN, one array for each variable; load comes after a reset. */
     void (*save)(TrainEngine *engine, int64_t batch, void *const *rows);
     bool (*load)(TrainEngine *engine, int64_t batch, void *const *rows, ExitStatus *status);
@@ -51,7 +59,8 @@ struct TrainEngine {
     const char *by;     /* who computes, in words */
     Compilation *c;     /* in train mode */
     const Graph *train; /* as written */
-    Graph *eval;
+    Graph *eval;        /* as written, but its losses are outputs */
+    VEC(TrainLoss) losses;
     RtDtype real;                 /* RT_F32 or RT_F64: of parameters, gradients, real inputs */
     int64_t param_count;          /* numbers in the flat array of parameters, in table order */
     VEC(int64_t) param_offsets;   /* [train->params] */
@@ -67,10 +76,8 @@ TrainEngine *train_engine_open(Compilation *c, ExitStatus *status);
 /* Elements of one array of the engine's state. */
 int64_t train_variable_elements(const TrainVariable *variable, int64_t batch);
 
-/* What the loss of this batch in eval mode counts in a mean over batches: the sum of the divisors
- * of a `per`, where there is just one, else the number of sequences. */
-bool train_engine_weight(TrainEngine *engine, const TrainBatch *batch, const void *params,
-                         double *weight, ExitStatus *status);
+/* The loss that such sums of all batches are together. False where a divisor is 0. */
+bool train_engine_loss(TrainEngine *engine, const double *sums, const double *pers, double *loss);
 
 extern const TrainEngineKind train_interp, train_c;
 

@@ -36,7 +36,8 @@ static bool interp_open(TrainEngine *engine, ExitStatus *status) {
     Interp *own = ARENA_NEW(engine->c->arena, Interp);
     engine->own = own;
     engine->by = "interp";
-    const AdjointOptions wanted = {.losses = true, .of_params = true};
+    const AdjointOptions wanted = {
+        .losses = true, .reduce_sum = engine->c->options->reduce_sum, .of_params = true};
     *status = EXIT_INPUT;
     return gradient_build(engine->train, &wanted, engine->c->options->verify_each, &own->gradient,
                           engine->c->diags) &&
@@ -127,6 +128,7 @@ static InterpCall make_call(TrainEngine *engine, Arena *arena, const Graph *grap
         if (from >= 0) lengths[a] = batch->lengths[from];
     }
     return (InterpCall){.single = engine->real == RT_F32,
+                        .reduce_sum = engine->c->options->reduce_sum,
                         .batch = batch->batch,
                         .lengths = lengths,
                         .inputs = inputs,
@@ -161,17 +163,16 @@ static bool refused(TrainEngine *engine, const InterpResult *result, ExitStatus 
     return run_interp_refused(&data, result, status);
 }
 
-/* The loss of one call and, for those that carry, the state behind it. */
-static bool forward(TrainEngine *engine, Arena *arena, const Graph *graph, const InterpCall *call,
-                    double *loss, ExitStatus *status) {
+/* The result of one call and, for those that carry, the state behind it. NULL: refused. */
+static InterpResult *forward(TrainEngine *engine, Arena *arena, const Graph *graph,
+                             const InterpCall *call, ExitStatus *status) {
     Carried *carried = carried_of(engine, graph->mode);
     InterpCall own = *call;
     own.want_state = graph->carries.count > 0;
     InterpResult *result = interpret(arena, graph, &own);
-    if (refused(engine, result, status)) return false;
-    *loss = result->loss;
+    if (refused(engine, result, status)) return NULL;
     if (own.want_state) keep_state(engine, carried, result, call->batch);
-    return true;
+    return result;
 }
 
 static void add_gradients(TrainEngine *engine, const InterpResult *result, void *grads) {
@@ -204,20 +205,32 @@ static bool interp_gradient(TrainEngine *engine, const TrainBatch *batch, const 
         *loss = result->loss;
         /* The gradient's graph does not say what is carried. */
         if (engine->train->carries.count > 0)
-            good = forward(engine, arena, engine->train, &call, loss, status);
+            good = forward(engine, arena, engine->train, &call, status) != NULL;
     }
     arena_free(arena);
     return good;
 }
 
-static bool interp_loss(TrainEngine *engine, const TrainBatch *batch, const void *params,
-                        double *loss, ExitStatus *status) {
+static double summed(const double *values, int64_t batch) {
+    double sum = 0;
+    for (int64_t b = 0; b < batch; b++) sum += values[b];
+    return sum;
+}
+
+static bool interp_losses(TrainEngine *engine, const TrainBatch *batch, const void *params,
+                          double *sums, double *pers, ExitStatus *status) {
     Arena *arena = arena_new_in(engine->c->arena);
     InterpCall call = make_call(engine, arena, engine->eval, batch, params);
     give_state(carried_of(engine, MODE_EVAL), &call);
-    bool good = forward(engine, arena, engine->eval, &call, loss, status);
+    InterpResult *result = forward(engine, arena, engine->eval, &call, status);
+    for (int i = 0; result && i < engine->losses.count; i++) {
+        const TrainLoss *loss = &engine->losses.at[i];
+        sums[i] = summed(result->outputs[loss->sum], batch->batch);
+        pers[i] =
+            loss->per < 0 ? (double)batch->batch : summed(result->outputs[loss->per], batch->batch);
+    }
     arena_free(arena);
-    return good;
+    return result != NULL;
 }
 
 /* ---- Carried state in and out ---- */
@@ -269,55 +282,6 @@ const TrainEngineKind train_interp = {.open = interp_open,
                                       .init = interp_init,
                                       .reset = interp_reset,
                                       .gradient = interp_gradient,
-                                      .loss = interp_loss,
+                                      .losses = interp_losses,
                                       .save = interp_save,
                                       .load = interp_load};
-
-/* ---- What a batch counts ---- */
-
-/* Whether the loss depends on a sequence; what reads none counts once, in any mean. */
-static bool of_sequences(const Graph *graph, Arena *arena, int node) {
-    bool *batched = ARENA_ARRAY(arena, graph->nodes.count + 1, bool);
-    graph_batched(graph, batched);
-    return batched[node];
-}
-
-/* The sum over the batch of the divisor of a loss. */
-static InterpResult *divisor(Arena *arena, const Graph *graph, int loss, const InterpCall *call,
-                             double *sum) {
-    Graph *only = arena_copy(arena, graph, sizeof *graph);
-    int per = graph->losses.at[loss].per;
-    GraphPort port = {
-        .name = "per", .type = graph->nodes.at[per]->type, .node = per, .fallback = -1};
-    memset(&only->outputs, 0, sizeof only->outputs);
-    memset(&only->losses, 0, sizeof only->losses);
-    vec_push(arena, &only->outputs, port);
-    InterpResult *result = interpret(arena, only, call);
-    *sum = 0;
-    for (int64_t b = 0; result->status == INTERP_OK && b < call->batch; b++)
-        *sum += result->outputs[0][b];
-    return result;
-}
-
-bool train_engine_weight(TrainEngine *engine, const TrainBatch *batch, const void *params,
-                         double *weight, ExitStatus *status) {
-    const Graph *graph = engine->eval;
-    Arena *arena = arena_new_in(engine->c->arena);
-    int only = -1, others = 0;
-    bool good = true;
-    for (int i = 0; i < graph->losses.count; i++) {
-        if (graph->losses.at[i].per >= 0 && only < 0)
-            only = i;
-        else
-            others += graph->losses.at[i].per >= 0 ||
-                      of_sequences(graph, arena, graph->losses.at[i].node);
-    }
-    *weight = (double)batch->batch;
-    if (only >= 0 && others == 0) {
-        InterpCall call = make_call(engine, arena, graph, batch, params);
-        InterpResult *result = divisor(arena, graph, only, &call, weight);
-        good = !refused(engine, result, status);
-    }
-    arena_free(arena);
-    return good;
-}

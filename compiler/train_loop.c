@@ -38,7 +38,9 @@ static int64_t window_most(const TrainRun *run) {
 }
 
 bool train_validate(TrainRun *run, double *loss, ExitStatus *status) {
-    double sum = 0, weights = 0;
+    int losses = run->engine->losses.count;
+    double *sums = ARENA_ARRAY(run->c->arena, 4 * losses + 1, double);
+    double *pers = sums + losses, *one = pers + losses, *weight = one + losses;
     size_t batch = (size_t)run->o->batch, count = (size_t)run->valid.count;
     int64_t windows = 1;
     if (run->axis >= 0) {
@@ -51,22 +53,23 @@ bool train_validate(TrainRun *run, double *loss, ExitStatus *status) {
                                       status))
             return false;
         for (int64_t w = 0; w < windows; w++) {
-            double one, weight;
             TrainGather *gather = run->gather_valid;
             if (train_gather(gather, &run->valid, items, run->axis, window_from(run, w),
                              window_most(run)) == 0 &&
                 run->axis >= 0)
                 continue;
             gather->batch.seed = run->c->options->seed;
-            if (!run->engine->kind->loss(run->engine, &gather->batch, run->params, &one, status) ||
-                !train_engine_weight(run->engine, &gather->batch, run->params, &weight, status))
+            if (!run->engine->kind->losses(run->engine, &gather->batch, run->params, one, weight,
+                                           status))
                 return false;
-            sum += one * weight;
-            weights += weight;
+            for (int i = 0; i < losses; i++) {
+                sums[i] += one[i];
+                pers[i] += weight[i];
+            }
         }
     }
-    *loss = sum / weights;
-    return true;
+    *status = EXIT_INPUT;
+    return train_engine_loss(run->engine, sums, pers, loss);
 }
 
 /* ---- One update ---- */

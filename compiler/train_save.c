@@ -44,7 +44,7 @@ enum { STATE_NAME = 256 };
 
 /* What must be the same in the run that goes on, by the option that says it. */
 typedef struct Identity {
-    int64_t seed, batch, window, train, valid, positions;
+    int64_t seed, batch, window, train, valid, positions, sum;
 } Identity;
 
 static Identity identity_of(const TrainRun *run) {
@@ -53,6 +53,7 @@ static Identity identity_of(const TrainRun *run) {
                       .window = run->window,
                       .train = run->train.count,
                       .valid = run->valid.count,
+                      .sum = run->c->options->reduce_sum,
                       .positions = run->axis < 0 ? 0 : run->train.data->extent[run->axis]};
 }
 
@@ -140,6 +141,7 @@ static bool same_run(TrainRun *run, const Identity *was) {
     other = differs(run, "--window", was->window, is.window) || other;
     other = differs(run, "sequences to train on", was->train, is.train) || other;
     other = differs(run, "sequences to validate on", was->valid, is.valid) || other;
+    other = differs(run, "--reduce=sum", was->sum, is.sum) || other;
     other = differs(run, "positions", was->positions, is.positions) || other;
     return !other;
 }

@@ -36,6 +36,16 @@ model Ratio(x[t]: [2], y[t]: [], m[t]: []) -> z[t]: [] {
     z[t] = dot(v, l(W @ x[t]))
     loss sum[t](m[t] * mse(z[t], y[t])) per sum[t](m[t])
 }
+model Many(x[t]: [2], m[t]: [], y: int(2), w: [] = 1) -> z: [2] {
+    param W: [2, 2] ~ glorot
+    param v: [] = 0.5
+    h[t] = W @ x[t]
+    z = max[t](h[t])
+    loss sum[t](m[t] * sum(square(h[t]))) per sum[t](m[t])
+    loss sum[t](abs(h[t][0] - v)) per len(t)
+    loss w * xent(z, y)
+    loss 0.1 * square(v)
+}
 model Char(w[t]: int(V), y[t]: int(V)) -> z[t]: [V] {
     param E: [V, 4] ~ uniform(-0.5, 0.5)
     use l = carry GRU[6]
@@ -254,6 +264,43 @@ int main(void) {
             want = self.loss_of("Ratio", keep, "--in", "x=v_x.npy", "--in", "y=v_r.npy", "--in",
                                 "m=v_mask.npy")
             self.close([valid], [want])
+
+    def test_validation_of_many_divisors(self):
+        """Each loss has a mean of its own, whatever the batches; with --reduce=sum one without is summed."""
+        keep = 6
+        for name in ("x.npy", "mask.npy"):
+            self.tail(name, keep)
+        for name in ("y.npy", "len.npy"):
+            self.tail(name, keep, False)
+        self.npy("u.npy", (N,), [0.5 + i for i in range(N)])
+        self.tail("u.npy", keep, False)
+        inputs = ["--in", "x=%sx.npy", "--in", "m=%smask.npy", "--in", "y=%sy.npy", "--in",
+                  "w=%su.npy", "--lengths", "t=%slen.npy"]
+        here, there = [[a.replace("%s", to) for a in inputs] for to in ("", "v_")]
+        args = ["--valid=0.28", "--split=last", "--batch=4", "--epochs=1", "--log=log"]
+        for engine in ("--backend=interp", "--backend=c"):
+            for reduce in ([], ["--reduce=sum"]):
+                self.train("Many", *here, *args, *reduce, engine)
+                valid = [e["valid"] for e in self.log() if e["event"] == "round"]
+                self.close(valid, [self.loss_of("Many", keep, *there, *reduce)])
+
+    def test_reduce(self):
+        """The sum of four sequences is four times their mean; a divisor is what it is."""
+        rate = ["--in", "x=x4.npy", "--in", "y=y4.npy", "--optimizer=sgd", "--epochs=1"]
+        self.npy("x4.npy", (1, 4), [1, 2, 3, 4])
+        self.npy("y4.npy", (1, 4), [0, 0, 1, 1])
+        self.train("Line", *rate, "--lr=0.04")
+        want = self.weights()["a"]
+        for engine in ("--backend=interp", "--backend=c"):
+            self.train("Line", *rate, "--lr=0.01", "--reduce=sum", engine)
+            self.close(self.weights()["a"], want)
+        self.ratio("--epochs=1", "--batch=4")
+        want = self.weights()
+        self.ratio("--epochs=1", "--batch=4", "--reduce=sum")
+        self.assertEqual(self.weights(), want)
+        self.refused("w.checkpoint was made with --reduce=sum 1 when this run has 0", "Ratio", "--in",
+                     "x=x.npy", "--in", "y=r.npy", "--in", "m=mask.npy", "--epochs=2", "--batch=4",
+                     "--resume")
 
     def test_split(self):
         self.two("--valid=0.3", "--epochs=1", "--log=log", "--batch=1")
