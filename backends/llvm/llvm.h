@@ -29,8 +29,9 @@ typedef struct EmitLlvm {
     LLVMContextRef context;
     LLVMModuleRef out;
     LLVMBuilderRef builder;
-    LLVMValueRef *functions; /* [module->functions] */
-    const char *version;     /* behind its symbols, where there are several; else NULL */
+    LLVMValueRef *functions;     /* [module->functions] */
+    const char *version;         /* behind its symbols, where there are several; else NULL */
+    const MachineTarget *target; /* what it is compiled for */
     Live live;
     LLVMValueRef self; /* the function at hand */
     /* Of the function at hand: values of variables, or where one that is set lies; the first

@@ -139,6 +139,7 @@ static void find_needed(const LoopModule *module, int function, bool *needed) {
 static void add_functions(EmitLlvm *e, const Interface *interface_, const MachineTarget *target,
                           int only) {
     const LoopModule *module = e->module = interface_->module;
+    e->target = target;
     bool *needed = ARENA_ARRAY(e->arena, module->functions.count + 1, bool);
     e->functions = ARENA_ARRAY(e->arena, module->functions.count + 1, LLVMValueRef);
     if (only >= 0) find_needed(module, interface_->functions.at[only].function, needed);

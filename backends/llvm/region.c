@@ -129,10 +129,12 @@ static LLVMValueRef define(EmitLlvm *e, Region *r, LLVMTypeRef type) {
     const LFunction *f = e->function;
     EmitLlvm outer = *e;
     LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder);
-    const char *name = arena_printf(e->arena, "%s_region_%d", identifier_symbol(e->module, f->name),
+    size_t length;
+    const char *name = arena_printf(e->arena, "%s_region_%d", LLVMGetValueName2(e->self, &length),
                                     ++outer.region_count);
     e->self = LLVMAddFunction(e->out, name, type);
     LLVMSetLinkage(e->self, LLVMInternalLinkage);
+    llvm_describe(e, e->self, e->target);
     e->vars = ARENA_ARRAY(e->arena, f->vars.count + 1, LLVMValueRef);
     e->buffers = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
     e->after = NULL;

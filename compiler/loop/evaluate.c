@@ -100,16 +100,21 @@ static bool take_args(EvRun *run, EvFunction *f, const LoopValue *args, int arg_
     return true;
 }
 
+void eval_where(const EvRun *run, const EvFunction *f, int at, Text *out) {
+    const LStmt *s = f->where.at[at];
+    text_printf(out, "function %s: ", f->function->name);
+    if (s) loop_print_head(run->program->module, f->function, s, out);
+    if (s) text_puts(out, ": ");
+}
+
 bool eval_call(EvRun *run, int index, const LoopValue *args, int arg_count, int64_t *result) {
     EvFunction *f = &run->program->functions[index];
     int at = 0;
     if (!take_args(run, f, args, arg_count)) return false;
-    if (eval_execute(run, f, result, &at)) return true;
+    if (eval_execute(run, f, 0, result, &at) == EV_RETURNED) return true;
     Text where = text_new(run->arena);
-    const LStmt *s = f->where.at[at];
-    if (s) loop_print_head(run->program->module, f->function, s, &where);
-    run->message = arena_printf(run->arena, "function %s: %s%s%s", f->function->name,
-                                text_string(&where), s ? ": " : "", run->message);
+    eval_where(run, f, at, &where);
+    run->message = arena_printf(run->arena, "%s%s", text_string(&where), run->message);
     return false;
 }
 
@@ -138,7 +143,7 @@ void loop_program_limit(LoopProgram *program, int64_t steps) {
 bool loop_program_call(LoopProgram *program, Arena *arena, const char *function,
                        const LoopValue *args, int arg_count, int64_t *result, const char **error) {
     const LoopModule *module = program->module;
-    EvRun run = {.program = program, .arena = arena, .steps = program->steps};
+    EvRun run = {.program = program, .arena = arena, .steps = program->steps, .thread = -1};
     int64_t ignored = 0;
     for (int i = 0; i < module->functions.count; i++) {
         if (strcmp(module->functions.at[i]->name, function) != 0) continue;

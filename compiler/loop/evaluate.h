@@ -1,13 +1,15 @@
 /* The Loop evaluator: executes Loop IR one lane after the other, with the host's IEEE arithmetic and
  * fma; gives the bits that every backend must give. For tests: it checks every index against the
- * buffer's bounds, every alignment, and that nothing is read before it was written. */
+ * buffer's bounds, every alignment, and that nothing is read before it was written.
+ * Threads of a region run in turn, each to its next barrier; that two of them touch an element between
+ * two barriers, one of them writing, is an error. */
 #ifndef RNNC_LOOP_EVALUATE_H
 #define RNNC_LOOP_EVALUATE_H
 
 #include "loop/loop.h"
 
 typedef struct LoopValue {
-    int64_t integer; /* scalar argument */
+    int64_t integer; /* scalar argument; of a pool, the number of threads */
     void *pointer;   /* pointer argument */
     size_t bytes;    /* behind the pointer: accesses are checked against it */
 } LoopValue;

@@ -50,6 +50,9 @@ typedef enum EvCode {
     EV_FOR_TEST, /* d below a, or to c */
     EV_FOR_NEXT, /* d by b; below a: to c */
     EV_CALL,    /* calls[c] */
+    EV_REGION,  /* on all threads up to c: d is the thread, a how many */
+    EV_BARRIER,
+    EV_REGION_END,
     EV_RETURN,  /* a of `type`, or nothing for VOID */
     EV_END      /* of a function with a result: a defect */
 } EvCode;
@@ -59,7 +62,7 @@ typedef struct EvIns {
     int32_t lanes, d, a, b, c;
 } EvIns;
 
-enum { EV_NONE = INT32_MIN };
+enum { EV_NONE = INT32_MIN, EV_POOL = -2 };
 
 typedef struct EvConst {
     int32_t at, lanes, size;
@@ -72,6 +75,7 @@ typedef struct EvBuffer {
     int64_t limit; /* elements reachable without asking: 0 until eval_touch has looked at it */
     int64_t room;  /* bytes behind base */
     int size;
+    bool shared; /* behind an argument: threads may meet there */
     unsigned char *written; /* locals: for each element */
 } EvBuffer;
 
@@ -79,9 +83,17 @@ typedef struct EvCall {
     int callee;
     int32_t result;  /* register, or EV_NONE */
     int32_t *values; /* scalar: its register; pointer: the register of the index */
-    int *buffers;    /* pointer: the buffer; scalar: -1 */
+    int *buffers;    /* pointer: the buffer; scalar: -1; the own pool: EV_POOL */
     LoopValue *args; /* filled at the call */
 } EvCall;
+
+/* What a thread of a region has of its own; the file of registers and the buffers as of its
+ * beginning, then what it does with them. */
+typedef struct EvThread {
+    char *regs;
+    EvBuffer *buffers;
+    int next, met; /* instructions: where it goes on, where it waits */
+} EvThread;
 
 typedef struct EvFunction {
     const LFunction *function;
@@ -94,6 +106,8 @@ typedef struct EvFunction {
     char *regs;
     EvBuffer *buffers;
     const LoopValue *args;    /* of the call in progress */
+    EvThread *team;           /* of its regions, kept from one to the next */
+    int team_count;
 } EvFunction;
 
 struct LoopProgram {
@@ -101,6 +115,7 @@ struct LoopProgram {
     const LoopModule *module;
     EvFunction *functions;
     int64_t steps; /* turns of loops and calls in one call */
+    struct EvShadow *shadow; /* who has touched what since the last barrier; made when needed */
 };
 
 /* One run: where an error goes. */
@@ -109,6 +124,7 @@ typedef struct EvRun {
     Arena *arena;
     const char *message;
     int64_t steps; /* left */
+    int thread;    /* of a region with more than one; -1: there is none */
 } EvRun;
 
 void eval_compile(Arena *arena, const LoopModule *module, EvFunction *to);
@@ -116,8 +132,23 @@ void eval_compile(Arena *arena, const LoopModule *module, EvFunction *to);
 /* Calls function `index`; false with run->message set on a defect. */
 bool eval_call(EvRun *run, int index, const LoopValue *args, int arg_count, int64_t *result);
 
-/* Executes the code of a function whose arguments are in place; *at is the instruction reached. */
-bool eval_execute(EvRun *run, EvFunction *f, int64_t *result, int *at);
+/* Executes the code of a function whose arguments are in place, from an instruction on; *at is the
+ * one reached. MET: a barrier, or the end of a region. */
+typedef enum EvStop { EV_FAILED, EV_RETURNED, EV_MET } EvStop;
+EvStop eval_execute(EvRun *run, EvFunction *f, int from, int64_t *result, int *at);
+
+/* evaluate_region.c. All threads of a region, each up to its next barrier, in turn. *at is the
+ * instruction that fails. */
+bool eval_region(EvRun *run, EvFunction *f, const EvIns *region, int *at);
+
+/* Notes that the thread touches memory behind an argument; false with run->message where another
+ * thread has done so since the last barrier, and one of the two writes. */
+bool eval_meet(EvRun *run, const EvFunction *f, const EvIns *ins, int64_t index, bool writes);
+
+/* This memory is another thing from now on. */
+void eval_forget(EvRun *run, const char *at, int64_t bytes);
+
+void eval_where(const EvRun *run, const EvFunction *f, int at, Text *out);
 
 /* Looks closely at an access that the fast test did not let through; true makes it legal. */
 bool eval_touch(EvRun *run, EvFunction *f, int buffer, int64_t index, int lanes);

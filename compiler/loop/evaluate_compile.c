@@ -254,6 +254,15 @@ static void compile_if(Compiler *c, const LStmt *s) {
     patch(c, end);
 }
 
+static void compile_region(Compiler *c, const LStmt *s) {
+    int begin = emit(
+        c, (EvIns){.code = EV_REGION, .d = c->to->vars[s->var], .a = c->to->vars[s->var2]});
+    compile_block(c, &s->body);
+    c->statement = s;
+    emit(c, (EvIns){.code = EV_REGION_END});
+    patch(c, begin);
+}
+
 static void compile_call(Compiler *c, const LStmt *s) {
     int count = s->args.count;
     EvCall call = {.callee = s->callee, .result = s->var >= 0 ? c->to->vars[s->var] : EV_NONE};
@@ -263,6 +272,10 @@ static void compile_call(Compiler *c, const LStmt *s) {
     const LFunction *callee = c->module->functions.at[s->callee];
     for (int i = 0; i < count; i++) {
         const LExpr *arg = s->args.at[i];
+        if (callee->args.at[i].pool) {
+            call.buffers[i] = EV_POOL;
+            continue;
+        }
         bool pointer = callee->args.at[i].pointer;
         call.buffers[i] = pointer ? arg->buffer : -1;
         call.values[i] = operand(c, pointer ? arg->a : arg);
@@ -300,15 +313,9 @@ static void compile_stmt(Compiler *c, const LStmt *s) {
         ins.a = operand(c, s->value);
         emit(c, ins);
         return;
-    case LS_PARALLEL: /* one thread */
-        emit(c,
-             (EvIns){.code = EV_MOVE, .d = c->to->vars[s->var], .a = constant(c, 1, 8, 0), .c = 8});
-        emit(c, (EvIns){
-                    .code = EV_MOVE, .d = c->to->vars[s->var2], .a = constant(c, 1, 8, 1), .c = 8});
-        compile_block(c, &s->body);
-        return;
+    case LS_PARALLEL: compile_region(c, s); return;
     case LS_CALL: compile_call(c, s); return;
-    case LS_BARRIER:
+    case LS_BARRIER: emit(c, (EvIns){.code = EV_BARRIER}); return;
     case LS_COMMENT: return;
     }
 }
@@ -345,6 +352,7 @@ static void compile_buffers(Compiler *c) {
         const LBuffer *b = &f->buffers.at[i];
         EvBuffer *to = &c->to->buffers[i];
         to->size = loop_type_size(b->type);
+        to->shared = b->base == LB_ARG;
         if (b->base != LB_ARG) {
             to->count = b->count->integer;
             to->room = to->count * to->size;

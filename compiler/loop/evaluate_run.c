@@ -85,6 +85,7 @@ static bool load(EvRun *run, EvFunction *f, const EvIns *i) {
                                     f->function->buffers.at[i->b].name, (long long)index);
         return false;
     }
+    if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, false)) return false;
     memcpy(f->regs + i->d, from, (size_t)bytes);
     return true;
 }
@@ -103,16 +104,20 @@ static bool store(EvRun *run, EvFunction *f, const EvIns *i) {
                          (long long)index, i->lanes);
         return false;
     }
+    if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, true)) return false;
     if (b->written) memset(b->written + index, 1, (size_t)i->lanes);
     memcpy(to, f->regs + i->d, (size_t)bytes);
     return true;
 }
 
 /* Where buffer i->b lies in this call; locals begin unwritten. */
-static void set_up_buffer(EvFunction *f, const EvIns *i) {
+static void set_up_buffer(EvRun *run, EvFunction *f, const EvIns *i) {
     EvBuffer *b = &f->buffers[i->b];
     const LBuffer *buffer = &f->function->buffers.at[i->b];
-    if (b->written) memset(b->written, 0, (size_t)b->count);
+    if (b->written) {
+        memset(b->written, 0, (size_t)b->count);
+        if (run->thread >= 0) eval_forget(run, b->base, b->room);
+    }
     if (buffer->base != LB_ARG) return;
     const LoopValue *arg = &f->args[buffer->arg];
     int64_t offset = 0;
@@ -137,6 +142,10 @@ static bool call(EvRun *run, EvFunction *f, const EvCall *call) {
     const LFunction *callee = run->program->functions[call->callee].function;
     for (int k = 0; k < callee->args.count; k++) {
         LoopValue *to = &call->args[k];
+        if (call->buffers[k] == EV_POOL) {
+            *to = f->args[loop_pool(f->function)];
+            continue;
+        }
         int64_t value = 0;
         bool narrow = !callee->args.at[k].pointer && callee->args.at[k].type == LT_I32;
         int32_t value32;
@@ -191,10 +200,10 @@ static int64_t at32(const char *r, int32_t at) {
     return value;
 }
 
-bool eval_execute(EvRun *run, EvFunction *f, int64_t *result, int *at) {
+EvStop eval_execute(EvRun *run, EvFunction *f, int from, int64_t *result, int *at) {
     char *r = f->regs;
     const EvIns *code = f->code.at;
-    for (const EvIns *i = code;; i++) {
+    for (const EvIns *i = code + from;; i++) {
         *at = (int)(i - code);
         switch ((EvCode)i->code) {
             BOTH_FLOATS(EV_ADD, a[n] + b[n], a[n] + b[n])
@@ -227,7 +236,7 @@ bool eval_execute(EvRun *run, EvFunction *f, int64_t *result, int *at) {
             BOTH_MASKS(EV_SELECT, a[n] ? b[n] : c[n])
         case EV_DIV_I32:
         case EV_MOD_I32:
-            if (!divides(run, r, i, false)) return false;
+            if (!divides(run, r, i, false)) return EV_FAILED;
             if (i->code == EV_DIV_I32)
                 LANES(int32_t, int32_t, a[n] / b[n]);
             else
@@ -235,7 +244,7 @@ bool eval_execute(EvRun *run, EvFunction *f, int64_t *result, int *at) {
             break;
         case EV_DIV_I64:
         case EV_MOD_I64:
-            if (!divides(run, r, i, true)) return false;
+            if (!divides(run, r, i, true)) return EV_FAILED;
             if (i->code == EV_DIV_I64)
                 LANES(int64_t, int64_t, a[n] / b[n]);
             else
@@ -251,18 +260,18 @@ bool eval_execute(EvRun *run, EvFunction *f, int64_t *result, int *at) {
                 run->message =
                     arena_printf(run->arena, "conversion of a number that %s does not hold",
                                  loop_type_text((LoopType)i->type));
-                return false;
+                return EV_FAILED;
             }
             break;
         case EV_MOVE: memmove(r + i->d, r + i->a, (size_t)i->c); break;
         case EV_SPLAT: splat(r, i); break;
         case EV_LOAD:
-            if (!load(run, f, i)) return false;
+            if (!load(run, f, i)) return EV_FAILED;
             break;
         case EV_STORE:
-            if (!store(run, f, i)) return false;
+            if (!store(run, f, i)) return EV_FAILED;
             break;
-        case EV_BUFFER: set_up_buffer(f, i); break;
+        case EV_BUFFER: set_up_buffer(run, f, i); break;
         case EV_JUMP: i = code + i->c - 1; break;
         case EV_JUMP_UNLESS_M32:
             if (!at32(r, i->a)) i = code + i->c - 1;
@@ -275,22 +284,28 @@ bool eval_execute(EvRun *run, EvFunction *f, int64_t *result, int *at) {
             break;
         case EV_FOR_NEXT: {
             int64_t next;
-            if (!turn(run)) return false;
+            if (!turn(run)) return EV_FAILED;
             if (__builtin_add_overflow(at64(r, i->d), at64(r, i->b), &next)) break;
             memcpy(r + i->d, &next, 8);
             if (next < at64(r, i->a)) i = code + i->c - 1;
             break;
         }
         case EV_CALL:
-            if (!turn(run) || !call(run, f, &f->calls.at[i->c])) return false;
+            if (!turn(run) || !call(run, f, &f->calls.at[i->c])) return EV_FAILED;
             break;
+        case EV_REGION:
+            if (!turn(run) || !eval_region(run, f, i, at)) return EV_FAILED;
+            i = code + i->c - 1;
+            break;
+        case EV_BARRIER:
+        case EV_REGION_END: return EV_MET;
         case EV_RETURN:
             if (i->type == LT_I32)
                 *result = at32(r, i->a);
             else if (i->type == LT_I64)
                 *result = at64(r, i->a);
-            return true;
-        case EV_END: run->message = "the end is reached without a result"; return false;
+            return EV_RETURNED;
+        case EV_END: run->message = "the end is reached without a result"; return EV_FAILED;
         }
     }
 }

@@ -155,10 +155,10 @@ typedef struct LBuffer {
 
 /* Regions. What a thread writes another may touch behind the next barrier, or the region's end, and
  * not before. The body reads variables and buffers from outside; of the variables it sets its own
- * alone. Each thread has LB_LOCAL buffers of its own, whose contents pass neither into a region nor
- * out of it. All threads reach the same barriers: none stands under a condition or in a loop that
- * may differ from thread to thread. No RETURN or BREAK leaves a region, no region lies in another,
- * nor in a function with a pool that is called from one.
+ * alone. Each thread has LB_LOCAL buffers of its own, which hold nothing when it begins; those
+ * outside are others, and stay as they are. All threads reach the same barriers: none stands under a
+ * condition or in a loop that may differ from thread to thread. No RETURN or BREAK leaves a region,
+ * no region lies in another, nor in a function with a pool that is called from one.
  *
  * A scalar argument has a variable of the function that stands for it; a pointer argument is
  * reached through buffers only. `pool`: the threads for the function's regions, a pointer that may
