@@ -560,9 +560,8 @@ void lower_state_functions(Lower *lower) {
         vec_push(lower->arena, &lower->interface_->states,
                  (InterfaceState){name_of(lower->names, name), {.dtype = DT_INT}, 1, 1});
     }
-    Fn fn = lower_function(lower, "state_bytes", LT_I64,
-                           "Bytes of a state of `batch` sequences; -1 when it is out of its range.",
-                           true);
+    const char *doc = "Bytes of a state of `batch` sequences; -1 when it is out of its range.";
+    Fn fn = lower_function(lower, "state_bytes", LT_I64, doc, true);
     lower_arg(&fn, ROLE_BATCH, 0);
     lower_return_size(&fn, lower->state_size);
     lower->interface_->state_bytes = lower_finish(&fn);
