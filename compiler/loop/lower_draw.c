@@ -233,7 +233,6 @@ LExpr *lower_draw_uniform(Fn *fn, LBlock *out, LExpr *const words[2]) {
     int lanes = words[0]->lanes;
     LExpr *high = lower_let(fn, out, "high_bits", unsigned_of(lower, words[0], 0));
     LExpr *low = loop_convert(lower->module, SOP_CONVERT, LT_F64, shifted(lower, words[1], 11));
-    low = lower_let(fn, out, "low_bits", low);
     LExpr *bits = loop_op(lower->module, SOP_FMA, high, real_of(lower, LT_F64, 0x1p21, lanes), low);
     bits = lower_let(fn, out, "bits", bits);
     return lower_let(fn, out, "u",

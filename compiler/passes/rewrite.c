@@ -257,10 +257,10 @@ void graph_components(const Graph *graph, int *component) {
     int count = graph->nodes.count;
     Tarjan t = {.graph = graph,
                 .component = component,
-                .number = ARENA_ARRAY(graph->arena, count + 1, int),
-                .low = ARENA_ARRAY(graph->arena, count + 1, int),
-                .open = ARENA_ARRAY(graph->arena, count + 1, int),
-                .stack = ARENA_ARRAY(graph->arena, count + 1, Walk)};
+                .number = ARENA_ARRAY(graph->arena, count, int),
+                .low = ARENA_ARRAY(graph->arena, count, int),
+                .open = ARENA_ARRAY(graph->arena, count, int),
+                .stack = ARENA_ARRAY(graph->arena, count, Walk)};
     for (int i = 0; i < count; i++) component[i] = -1;
     for (int i = 0; i < count; i++)
         if (t.number[i] == 0) tarjan(&t, i);

@@ -209,7 +209,8 @@ static DepResult analyse(Schedule *schedule, int **global) {
                          (DepEdge){.from = schedule->stops.at[s],
                                    .to = value->id,
                                    .label_count = 1,
-                                   .labels = {{schedule->graph->stops.at[s].axis, LABEL_ALL, 0}}});
+                                   .labels = {{.axis = schedule->graph->stops.at[s].axis,
+                                               .kind = LABEL_ALL}}});
     }
     /* The analysis numbers live values only. */
     int *local = ARENA_ARRAY(arena, schedule->values.count, int);
