@@ -194,6 +194,8 @@ check: $(BUILD)/rnnc $(MACHINE) $(TESTS) $(BUILD)/check
 	    'gradients by C=CC="$(CC) $(SANFLAGS) -O0"; export CC; \
 	        $(GRADIENTS) --backend=c --dtype=f64 && $(GRADIENTS) --backend=c --dtype=f32' \
 	    'embedding=RNNC=$(abspath $(BUILD))/rnnc CC="$(CC)" examples/embed/build.sh' \
+	    'installed=$(MAKE) --no-print-directory install DESTDIR= PREFIX=$(abspath $(BUILD))/installed >/dev/null && \
+	        RNNC_PREFIX=$(BUILD)/installed CC="$(strip $(CC) $(SANFLAGS))" python3 tests/install/test_install.py' \
 	    'hostile input=$(BUILD)/fuzz-replay tests/fuzz/corpus' \
 	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
 	    'what is emitted=$(EMITTED)' \
@@ -264,7 +266,7 @@ install: $(BUILD)/rnnc $(MACHINE) $(LIBRARY_RT)
 	install -m 644 runtime/rnncConfig.cmake $(DESTDIR)$(PREFIX)/lib/cmake/rnnc/rnncConfig.cmake
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/machine $(BUILD)/rnnc-llvm.so $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/said $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
+	rm -rf $(BUILD)/obj $(BUILD)/installed $(BUILD)/machine $(BUILD)/rnnc-llvm.so $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/said $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
 	    $(BUILD)/flags $(BUILD)/rnnc $(LIBRARY) $(LIBRARY_RT)
 
 FORCE:

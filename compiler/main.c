@@ -140,6 +140,8 @@ static const Product products[] = {
     [EMIT_LLVM] = {STAGE_LOOP, "llvm", false, true, NULL, NULL},
     [EMIT_LIBRARY] = {STAGE_LOOP, "obj", true, true, "lib", ".a"},
     [EMIT_SHARED] = {STAGE_LOOP, "obj", true, true, "lib", ".so"},
+    [EMIT_PKG_CONFIG] = {STAGE_LOOP, "pc", false, false, "", ".pc"},
+    [EMIT_CMAKE] = {STAGE_LOOP, "cmake", false, false, "", "Config.cmake"},
 };
 
 /* `libm.a` and `m.o`: `m.h`. */
@@ -149,6 +151,15 @@ static const char *header_of(Arena *arena, const char *out, const Product *produ
     if (!length || strncmp(name, product->beginning, length) != 0 || name[length] == '.')
         return path;
     return arena_printf(arena, "%.*s%s", (int)(name - path), path, name + length);
+}
+
+/* `out/mConfig.cmake`: the header of the library that it is of, `m.h`. */
+static const char *packaged_header(const Compilation *c, const char *out, const Product *product) {
+    const char *name = base_name(strcmp(out, "-") == 0 ? c->options->file : out);
+    size_t length = strlen(name), ending = strlen(product->ending);
+    if (length > ending && strcmp(name + length - ending, product->ending) == 0)
+        return arena_printf(c->arena, "%.*s.h", (int)(length - ending), name);
+    return with_ending(c->arena, name, ".h");
 }
 
 /* Whether machine code can be made; else says why not. */
@@ -213,6 +224,10 @@ static ExitStatus compile(Compilation *c) {
         header_name = strcmp(o->file, "-") == 0 ? c->model : base_name(o->file);
         good =
             compilation_emit(c, "manifest", with_ending(c->arena, header_name, ".h"), &main_text);
+        break;
+    case EMIT_PKG_CONFIG:
+    case EMIT_CMAKE:
+        good = compilation_emit(c, product->backend, packaged_header(c, out, product), &main_text);
         break;
     case EMIT_AST: ast_print(c->ast, &main_text); break;
     case EMIT_GRAPH: graph_print(c->normal, &main_text); break;
@@ -290,8 +305,10 @@ static ExitStatus verify(Compilation *c) {
 /* Several processors are for machine code that is written. */
 static bool one_target_where_one(const Compilation *c, const char **why) {
     *why = "--cpu: several processors are for --emit=obj, asm, llvm, lib and so";
+    Emit emit = c->options->emit;
     return c->target_count < 2 ||
-           (c->options->command == COMMAND_COMPILE && products[c->options->emit].machine);
+           (c->options->command == COMMAND_COMPILE &&
+            (products[emit].machine || emit == EMIT_PKG_CONFIG || emit == EMIT_CMAKE));
 }
 
 static ExitStatus dispatch(Arena *arena, int argc, char **argv) {

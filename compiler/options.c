@@ -232,9 +232,9 @@ static bool take_once(Parser *p, const OptionRow *row, const char *value, const 
 }
 
 static bool take_emit(Parser *p, const OptionRow *row, const char *value) {
-    static const char *const words[] = {"c",    "manifest", "ast",     "graph", "schedule",
-                                        "loop", "dot",      "remarks", "obj",   "asm",
-                                        "llvm", "lib",      "so",      NULL};
+    static const char *const words[] = {"c",   "manifest", "ast",   "graph", "schedule", "loop",
+                                        "dot", "remarks",  "obj",   "asm",   "llvm",     "lib",
+                                        "so",  "pc",       "cmake", NULL};
     int i = choose(p, row, value, words);
     if (i < 0) return false;
     p->emit_given = true;
@@ -360,8 +360,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_GEMM:
         if ((word = choose(p, row, value, gemms)) < 0) return false;
         return word == 0 || later(p, "--gemm=blas");
-    case ID_THREADS:
-        return take_threads(p, value);
+    case ID_THREADS: return take_threads(p, value);
     case ID_REDUCE:
         if ((word = choose(p, row, value, reduces)) < 0) return false;
         o->reduce_sum = word == 1;

@@ -48,7 +48,9 @@ typedef enum Emit {
     EMIT_ASSEMBLY,
     EMIT_LLVM,
     EMIT_LIBRARY,
-    EMIT_SHARED
+    EMIT_SHARED,
+    EMIT_PKG_CONFIG,
+    EMIT_CMAKE
 } Emit;
 
 /* DEFAULT: LLVM where it is built in, else C. */

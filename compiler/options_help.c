@@ -15,7 +15,7 @@ const char options_help[] =
     "compile\n"
     "  -o OUT               main file; OUT.c comes with OUT.h, libOUT.a too; - is standard output\n"
     "  --emit=KIND          c (default), obj, asm, llvm, lib (.a), so, manifest, ast, graph,\n"
-    "                       schedule, loop, dot, remarks\n"
+    "                       schedule, loop, dot, remarks; pc, cmake: packages of the library\n"
     "  --model=NAME         another model than the last\n"
     "  -D NAME=VALUE        a size or constant of the file\n"
     "  --prefix=NAME        of every symbol; the model's name by default\n"
