@@ -498,6 +498,27 @@ int main(void) {
 
     # ---- Examples ----
 
+    def test_trained_weights(self):
+        """The committed weights of examples/digits name what is drawn, as generated C and by rnnc run."""
+        there = os.path.join(ROOT, "examples", "digits")
+        drawings = ["two", "five", "seven", "eight"]
+        spec, weights = os.path.join(there, "digits.rnn"), os.path.join(there, "digits.safetensors")
+        self.rnnc(spec, "--model=ByGRU", "--prefix=digits", "--target=generic", "-o", "digits.c")
+        runtime = os.path.join(ROOT, "runtime")
+        sources = [os.path.join(runtime, name) for name in sorted(os.listdir(runtime))
+                   if name.endswith(".c") and name != "rt_threads.c"]
+        cc = os.environ.get("CC", "cc").split()
+        subprocess.run([*cc, "-w", "-I.", "-I" + runtime, os.path.join(there, "name.c"), "digits.c",
+                        *sources, "-o", "name", "-lm"], cwd=self.folder, check=True)
+        said = subprocess.run(["./name", weights, "--image=x.npy"] +
+                              [os.path.join(there, d + ".txt") for d in drawings], cwd=self.folder,
+                              check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+        self.assertEqual([line.split(": ")[1][0] for line in said.splitlines()], list("2578"))
+        self.rnnc("run", spec, "--model=ByGRU", "--weights", weights, "--in", "x=x.npy", "--out",
+                  "z=z.npy", "--backend=interp")
+        z = self.read_npy("z.npy")[1]
+        self.assertEqual(z.index(max(z)), 8)
+
     def test_the_project_reads_itself(self):
         """examples/shakespeare, small, on the reference of the language: it learns more than how
         often each letter stands there, and what it generates is made of the text's letters."""
