@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "backends/archive.h"
+#include "bench.h"
 #include "link.h"
 #include "output.h"
 #include "passes/passes.h"
@@ -311,6 +312,13 @@ static bool one_target_where_one(const Compilation *c, const char **why) {
             (products[emit].machine || emit == EMIT_PKG_CONFIG || emit == EMIT_CMAKE));
 }
 
+static ExitStatus bench(Compilation *c) {
+    Text text = text_new(c->arena);
+    ExitStatus status = bench_model(c, &text), reported = report(c);
+    if (reported != EXIT_DONE) return reported;
+    return status == EXIT_DONE ? print_text(c->arena, text_string(&text), text.length) : status;
+}
+
 static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     const char *why = NULL;
     const Options *options = options_parse(arena, argc, argv, &why);
@@ -321,7 +329,8 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     }
     Compilation *c = compilation_new(arena, options);
     bool native = options->command == COMMAND_RUN || options->command == COMMAND_GRAD ||
-                  options->command == COMMAND_TRAIN || options->command == COMMAND_VERIFY;
+                  options->command == COMMAND_TRAIN || options->command == COMMAND_VERIFY ||
+                  options->command == COMMAND_BENCH;
     if (!target_choose_all(arena, &options->target, native, c->targets, &c->target_count, &why) ||
         !one_target_where_one(c, &why)) {
         fprintf(stderr, "rnnc: error: %s\n", why);
@@ -335,6 +344,7 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     case COMMAND_GRAD: return run(c);
     case COMMAND_TRAIN: return train(c);
     case COMMAND_VERIFY: return verify(c);
+    case COMMAND_BENCH: return bench(c);
     case COMMAND_FMT: return format(c);
     case COMMAND_HELP: text_puts(&text, options_help); break;
     case COMMAND_VERSION: text_printf(&text, "rnnc %s\n", RNNC_VERSION); break;

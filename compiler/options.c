@@ -67,10 +67,11 @@ enum { /* commands, as sets */
        G = 1 << COMMAND_GRAD,
        T = 1 << COMMAND_TRAIN,
        V = 1 << COMMAND_VERIFY,
+       B = 1 << COMMAND_BENCH,
        F = 1 << COMMAND_FMT,
        RUN = R | G, /* reads and writes tensors */
-       CODE = C | RUN | T,
-       ALL = C | K | RUN | T | V | F
+       CODE = C | RUN | T | B,
+       ALL = C | K | RUN | T | V | B | F
 };
 
 typedef enum OptionForm {
@@ -89,8 +90,8 @@ typedef struct OptionRow {
 static const OptionRow rows[] = {
     {"-o", ID_OUT, FORM_VALUE, C | T | F},
     {"--emit", ID_EMIT, FORM_VALUE, C},
-    {"--model", ID_MODEL, FORM_VALUE, C | K | RUN | T | V},
-    {"-D", ID_DEFINE, FORM_VALUE, C | K | RUN | T | V},
+    {"--model", ID_MODEL, FORM_VALUE, C | K | RUN | T | V | B},
+    {"-D", ID_DEFINE, FORM_VALUE, C | K | RUN | T | V | B},
     {"--mode", ID_MODE, FORM_VALUE, C | RUN},
     {"--dtype", ID_DTYPE, FORM_VALUE, CODE | V},
     {"--prefix", ID_PREFIX, FORM_VALUE, C},
@@ -116,24 +117,24 @@ static const OptionRow rows[] = {
     {"--gemm", ID_GEMM, FORM_VALUE, CODE},
     {"--threads", ID_THREADS, FORM_VALUE, CODE | V},
     {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
-    {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V},
+    {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V | B},
     {"--weights", ID_WEIGHTS, FORM_VALUE, RUN | T},
     {"--in", ID_IN, FORM_VALUE, RUN | T},
     {"--out", ID_OUT_TENSOR, FORM_VALUE, RUN},
-    {"--lengths", ID_LENGTHS, FORM_VALUE, RUN | T},
+    {"--lengths", ID_LENGTHS, FORM_VALUE, RUN | T | B},
     {"--out-lengths", ID_OUT_LENGTHS, FORM_VALUE, RUN},
     {"--state-in", ID_STATE_IN, FORM_VALUE, RUN},
     {"--state-out", ID_STATE_OUT, FORM_VALUE, RUN},
     {"--loss", ID_LOSS, FORM_VALUE, RUN},
     {"--batch-first", ID_BATCH_FIRST, FORM_FLAG, RUN | T},
-    {"--seed", ID_SEED, FORM_VALUE, RUN | T | V},
+    {"--seed", ID_SEED, FORM_VALUE, RUN | T | V | B},
     {"--grads", ID_GRADS, FORM_VALUE, G},
     {"--in-grads", ID_IN_GRADS, FORM_VALUE, G},
     {"--upstream", ID_UPSTREAM, FORM_VALUE, G},
     {"--text", ID_TRAIN, FORM_VALUE, T},
     {"--valid", ID_TRAIN, FORM_VALUE, T},
     {"--split", ID_TRAIN, FORM_VALUE, T},
-    {"--batch", ID_TRAIN, FORM_VALUE, T},
+    {"--batch", ID_TRAIN, FORM_VALUE, T | B},
     {"--window", ID_TRAIN, FORM_VALUE, T},
     {"--epochs", ID_TRAIN, FORM_VALUE, T},
     {"--steps", ID_TRAIN, FORM_VALUE, T},
@@ -412,9 +413,9 @@ static const OptionRow *find_row(const char *argument, const char **value) {
 }
 
 static bool take_command(Parser *p, const char *word, bool *is_command) {
-    static const char *const built[] = {"compile", "check",  "run", "grad",
-                                        "train",   "verify", "fmt"};
-    static const char *const not_yet[] = {"bench", "tune", "import"};
+    static const char *const built[] = {"compile", "check",  "run",   "grad",
+                                        "train",   "verify", "bench", "fmt"};
+    static const char *const not_yet[] = {"tune", "import"};
     *is_command = true;
     for (int i = COMMAND_CHECK; i <= COMMAND_FMT; i++)
         if (strcmp(word, built[i]) == 0) {
@@ -450,10 +451,19 @@ static bool check_train(Parser *p) {
                                p->why);
 }
 
+static bool check_bench(Parser *p) {
+    bool batch = false;
+    for (int i = 0; i < p->used.count; i++)
+        batch = batch || strcmp(p->used.at[i]->name, "--batch") == 0;
+    if (!batch) p->options->train.batch = 1;
+    if (p->options->backend == RUN_INTERP) return fail(p, "'bench' times compiled code alone");
+    return true;
+}
+
 /* What only the whole line shows to be wrong. */
 static bool check_whole(Parser *p) {
-    static const char *const names[] = {"compiling", "'check'",  "'run'", "'grad'",
-                                        "'train'",   "'verify'", "'fmt'"};
+    static const char *const names[] = {"compiling", "'check'",  "'run'",   "'grad'",
+                                        "'train'",   "'verify'", "'bench'", "'fmt'"};
     Options *o = p->options;
     if (o->command > COMMAND_FMT) return true;
     for (int i = 0; i < p->used.count; i++)
@@ -484,6 +494,7 @@ static bool check_whole(Parser *p) {
     if (o->command == COMMAND_GRAD && !check_grad(p)) return false;
     if (o->command == COMMAND_TRAIN && !check_train(p)) return false;
     if (o->command == COMMAND_VERIFY) o->mode = MODE_INFER;
+    if (o->command == COMMAND_BENCH && !check_bench(p)) return false;
     if (o->command == COMMAND_RUN && !o->out_tensors.count && !o->out_lengths.count && !o->loss &&
         !o->state_out)
         return fail(p, "nothing to write: give --out, --out-lengths, --state-out or --loss");

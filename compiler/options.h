@@ -28,6 +28,7 @@ typedef enum Command {
     COMMAND_GRAD,
     COMMAND_TRAIN,
     COMMAND_VERIFY,
+    COMMAND_BENCH,
     COMMAND_FMT,
     COMMAND_HELP,
     COMMAND_VERSION,

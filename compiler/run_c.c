@@ -163,13 +163,9 @@ void *compiled_symbol(const Compiled *r, int index) {
     return dlsym(r->handle, arena_printf(r->in->module->arena, "rnnc_call_%d", index));
 }
 
-int64_t compiled_call(Compiled *r, int index) {
+void **compiled_args(Compiled *r, int index) {
     RunData *data = r->data;
     const InterfaceFunction *function = &r->in->functions.at[index];
-    Trampoline trampoline;
-    void *symbol = compiled_symbol(r, index);
-    memcpy(&trampoline, &symbol, sizeof trampoline);
-    if (!symbol) return -1; /* no status; c->diags has why */
     void **args = ARENA_ARRAY(data->arena, function->args.count + 1, void *);
     int64_t *scalars = ARENA_ARRAY(data->arena, function->args.count + 1, int64_t);
     for (int i = 0; i < function->args.count; i++) {
@@ -199,7 +195,15 @@ int64_t compiled_call(Compiled *r, int index) {
         case ROLE_POOL: args[i] = data->c->pool; break;
         }
     }
-    return trampoline(args);
+    return args;
+}
+
+int64_t compiled_call(Compiled *r, int index) {
+    Trampoline trampoline;
+    void *symbol = compiled_symbol(r, index);
+    memcpy(&trampoline, &symbol, sizeof trampoline);
+    if (!symbol) return -1; /* no status; c->diags has why */
+    return trampoline(compiled_args(r, index));
 }
 
 /* Which length the compiled code refused: the driver has checked all but those of 0. */

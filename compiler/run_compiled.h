@@ -29,7 +29,9 @@ bool compiled_pool(Compilation *c);
 
 /* What calls function `index` of the interface with an array of pointers. */
 void *compiled_symbol(const Compiled *r, int index);
-/* Calls function `index` of the interface with what its roles ask for. */
+/* What the roles of its arguments ask for: pointers, and addresses of scalars. */
+void **compiled_args(Compiled *r, int index);
+/* Calls function `index` of the interface with them. */
 int64_t compiled_call(Compiled *r, int index);
 /* The same of one that returns a status; false where it refuses, said in c->diags. */
 bool compiled_checked(Compiled *r, int index, ExitStatus *status);
