@@ -346,7 +346,9 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     case COMMAND_VERIFY: return verify(c);
     case COMMAND_BENCH: return bench(c);
     case COMMAND_FMT: return format(c);
-    case COMMAND_HELP: text_puts(&text, options_help); break;
+    case COMMAND_HELP:
+        for (int i = 0; options_help[i]; i++) text_puts(&text, options_help[i]);
+        break;
     case COMMAND_VERSION: text_printf(&text, "rnnc %s\n", RNNC_VERSION); break;
     case COMMAND_LIST_PASSES:
         pass_list(&text);

@@ -105,7 +105,7 @@ typedef struct Options {
 /* Reads the command line. NULL with a message in *why when it is wrong (exit 2). */
 const Options *options_parse(Arena *arena, int argc, char **argv, const char **why);
 
-/* What --help prints. */
-extern const char options_help[];
+/* What --help prints, one text after the other; NULL-terminated. */
+extern const char *const options_help[];
 
 #endif

@@ -1,7 +1,7 @@
-/* What `rnnc --help` prints. */
+/* What `rnnc --help` prints: texts, since C99 has no longer ones than 4095 characters. */
 #include "options.h"
 
-const char options_help[] =
+const char *const options_help[] = {
     "rnnc - compiles recurrent models, written as equations, to C or to machine code\n"
     "\n"
     "  rnnc FILE.rnn [-o OUT]     compile the last model of the file\n"
@@ -24,7 +24,8 @@ const char options_help[] =
     "  --mode=infer|eval|train   what --emit=graph, schedule, loop, dot and run look at (infer)\n"
     "  --target=TRIPLE --cpu=NAME --features=LIST   see --list-targets; --cpu=native is this one\n"
     "  --cpu=A,B,C          machine code for all of them, chosen when the program is loaded\n"
-    "  --threads=N          functions take a pool of threads (rnn_rt.h), and use it where that pays;\n"
+    "  --threads=N          functions take a pool of threads (rnn_rt.h), and use it where that "
+    "pays;\n"
     "                       run, grad, train and verify make one (1)\n"
     "  -O0 ... -O3          0 leaves out the passes that are optional\n"
     "  --passes=LIST --disable-pass=NAME --list-passes --print-after=PASS|all\n"
@@ -32,7 +33,7 @@ const char options_help[] =
     "  -g                   lines of the equations for gdb, perf, valgrind; #line in C\n"
     "  -R                   remarks on what became of the model, on standard error\n"
     "  -MD -MF FILE         also write what OUT depends on, for make\n"
-    "\n"
+    "\n",
     "run\n"
     "  --backend=llvm|c|interp   compiled in memory (the default, where LLVM is built in), or by\n"
     "                       $CC, cc, gcc or clang; or the reference interpreter\n"
@@ -71,4 +72,5 @@ const char options_help[] =
     "  --color=auto|always|never   -v   --version   --help\n"
     "\n"
     "Exit status: 0 done, 1 the input is wrong, 2 the command line is wrong, 3 the surroundings\n"
-    "fail (no memory, no space, no C compiler), 70 a defect of rnnc.\n";
+    "fail (no memory, no space, no C compiler), 70 a defect of rnnc.\n",
+    NULL};
