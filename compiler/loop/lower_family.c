@@ -8,7 +8,7 @@
  * over rows. */
 #include "loop/lower_internal.h"
 
-enum { MOST_ROWS = 8 };
+enum { MOST_ROWS = 8, MOST_BLOCKS = 4 };
 
 int lower_family_lanes(const Lower *lower, const Family *family) {
     return family->count == 1 ? 1 : lower->lanes;
@@ -39,13 +39,19 @@ int64_t lower_family_weights(const Lower *lower, const Family *family) {
     return block_weights(lower, family) * blocks_in(lower, family);
 }
 
+/* Blocks of a tile with several rows: more accumulators leave room for fewer. The weights are
+ * packed for batch 1 (lower_blocks_of), since both read the same ones. */
+static int blocks_of_tile(const Lower *lower, const Family *family) {
+    bool many = lower->options.target.registers >= 32;
+    int accs = family->accs.count;
+    if (!accs || family->count == 1) return 1;
+    return accs == 1 ? (many ? 4 : 2) : accs == 2 && many ? 2 : 1;
+}
+
 int lower_blocks_of(const Lower *lower, const Block *block, const Family *family) {
     int accs = family->accs.count, w = widest(family);
     if (!accs || family->count == 1) return 1;
-    if (!block->loop_count || family->domain_count) {
-        bool many = lower->options.target.registers >= 32;
-        return accs == 1 ? (many ? 4 : 2) : accs == 2 && many ? 2 : 1;
-    }
+    if (!block->loop_count || family->domain_count) return blocks_of_tile(lower, family);
     int64_t bytes = 0;
     for (int i = 0; i < block->families.count; i++)
         bytes += lower_family_weights(lower, lower->schedule->families.at[block->families.at[i]]) *
@@ -76,8 +82,9 @@ typedef struct Tile {
     const Block *block;
     const Family *family;
     int lanes, nb, rows;
+    int packed;  /* blocks that lie side by side in the packed weights */
     bool chains; /* several k chains: batch 1 */
-    LExpr *q;    /* first block of the group */
+    LExpr *q;    /* first block of the tile */
     int *init;   /* by accumulator: term of its sum that starts it, or -1 */
 } Tile;
 
@@ -236,7 +243,7 @@ static int slot(const Tile *tile, int row, int block, int acc, int chain) {
 /* One turn of the k loop: chain j takes k + j. The smaller side is held in registers, the other
  * streamed. */
 static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, int turns,
-                     LExpr *const *bases, LExpr *weights, const int *vars) {
+                     LExpr *const *bases, LExpr *const *weights, const int *vars) {
     Fn *fn = tile->fn;
     LoopModule *m = fn->lower->module;
     const Schedule *schedule = fn->lower->schedule;
@@ -288,10 +295,11 @@ static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, 
             for (int b = 0; b < tile->nb; b++)
                 for (int p = 0; p < w; p++) {
                     lower_at(fn->lower, schedule->values.at[segment->products.at[p]]->span);
+                    int64_t side = (int64_t)tile->packed * w * lanes; /* from k to k + 1 */
                     LExpr *at = loop_add(
-                        m, weights,
-                        loop_add(m, loop_mul(m, kj, loop_int(m, (int64_t)tile->nb * w * lanes)),
-                                 loop_int(m, (int64_t)(b * w + p) * lanes)));
+                        m, weights[b / tile->packed],
+                        loop_add(m, loop_mul(m, kj, loop_int(m, side)),
+                                 loop_int(m, (int64_t)(b % tile->packed * w + p) * lanes)));
                     LExpr *v = loop_load(m, fn->fn, fn->weights, at, lanes, lanes > 1);
                     if (pass == 0) {
                         vector[b * w + p] = lower_let(fn, out, "w", v);
@@ -308,6 +316,23 @@ static void multiply(Tile *tile, LBlock *out, const Segment *segment, LExpr *k, 
                 }
         }
     }
+}
+
+/* Where the weights of a segment begin for the blocks from number b of the tile on: those of the
+ * blocks before, of the segments before, and of blocks that are packed at its side. */
+static LExpr *packed_at(const Tile *tile, int b, int64_t before, int width) {
+    const Lower *lower = tile->fn->lower;
+    LoopModule *m = lower->module;
+    int64_t whole = block_weights(lower, tile->family), packed = tile->packed;
+    LExpr *q = loop_add(m, tile->q, loop_int(m, b)), *aside = loop_int(m, 0);
+    if (tile->nb < packed) {
+        LExpr *inside = loop_op(m, SOP_MOD, q, loop_int(m, packed), NULL);
+        aside = loop_mul(m, inside, loop_int(m, (int64_t)width * tile->lanes));
+        q = loop_sub(m, q, inside);
+    }
+    LExpr *at = loop_add(m, loop_int(m, lower->family_offset[tile->family->number]),
+                         loop_mul(m, q, loop_int(m, whole)));
+    return loop_add(m, loop_add(m, at, loop_int(m, before * packed * tile->lanes)), aside);
 }
 
 /* The accumulators of a tile, complete; results[(row*nb + block)*accs + acc]. */
@@ -336,8 +361,6 @@ static void products(Tile *tile, LBlock *out, const Row *rows, LExpr **results) 
                     vars[slot(tile, i, b, a, c)] = loop_mutable(
                         m, fn->fn, out, name, c ? lower_real(fn->lower, 0, tile->lanes) : start);
             }
-    LExpr *group = loop_add(m, loop_int(m, fn->lower->family_offset[family->number]),
-                            loop_mul(m, tile->q, loop_int(m, block_weights(fn->lower, family))));
     int64_t before = 0;
     for (int s = 0; s < family->segments.count; s++) {
         const Segment *segment = &family->segments.at[s];
@@ -350,8 +373,10 @@ static void products(Tile *tile, LBlock *out, const Row *rows, LExpr **results) 
                 bases[i] =
                     lower_let(fn, out, "row",
                               lower_row(fn, reader, operand, segment->operand.access, &rows[i]));
-        LExpr *weights = lower_let(
-            fn, out, "at", loop_add(m, group, loop_int(m, before * tile->nb * tile->lanes)));
+        LExpr *weights[MOST_BLOCKS];
+        for (int b = 0; b < tile->nb; b += tile->packed)
+            weights[b / tile->packed] =
+                lower_let(fn, out, "at", packed_at(tile, b, before, segment->products.count));
         int step = tile->chains ? segment->chains : 1;
         int64_t whole = segment->length - segment->length % step;
         if (whole) {
@@ -439,18 +464,29 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
         fn->scratch_count = per_row * rows;
         fn->fn->buffers.at[fn->scratch].count = loop_int(m, fn->scratch_count);
     }
-    LExpr *nr =
-        lower_let(fn, body, "rows", loop_min(m, loop_int(m, rows), loop_sub(m, row_count, r0)));
+    /* What is left in the end takes a whole tile, too, with rows that were done before, where that
+     * is less work than one row after the other. */
+    LExpr *left = lower_let(fn, body, "left", loop_sub(m, row_count, r0));
+    LExpr *again =
+        loop_op(m, SOP_MAND, loop_op(m, SOP_GT, loop_int(m, rows), left, NULL),
+                loop_op(m, SOP_GT, loop_add(m, left, left), loop_int(m, rows), NULL), NULL);
+    again =
+        loop_op(m, SOP_MAND, again, loop_op(m, SOP_GE, row_count, loop_int(m, rows), NULL), NULL);
+    LExpr *start =
+        lower_let(fn, body, "start",
+                  lower_select(lower, again, loop_sub(m, row_count, loop_int(m, rows)), r0));
+    LExpr *nr = loop_min(m, loop_int(m, rows), loop_sub(m, row_count, start));
+    nr = lower_let(fn, body, "rows", nr);
     LStmt *whole = loop_if(m, body, loop_op(m, SOP_EQ, nr, loop_int(m, rows), NULL));
     for (int variant = 0; variant < 2; variant++) {
         LBlock *into = variant ? &whole->otherwise : &whole->body;
-        LExpr *first = r0, *base = loop_int(m, 0);
+        LExpr *first = start, *base = loop_int(m, 0);
         tile->rows = variant ? 1 : rows;
         if (variant) {
             LStmt *one = loop_for(m, fn->fn, into, "i", loop_int(m, 0), nr, 1);
             into = &one->body;
             LExpr *i = loop_var(m, fn->fn, one->var);
-            first = loop_add(m, r0, i);
+            first = loop_add(m, start, i);
             base = loop_mul(m, i, loop_int(m, per_row));
         }
         Row list[MOST_ROWS];
@@ -468,12 +504,13 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
                                  loop_int(m, i * per_row + (int64_t)(b * accs + a) * tile->lanes)),
                         results[(i * nb + b) * accs + a], tile->lanes > 1);
     }
-    LStmt *each = loop_for(m, fn->fn, body, "i", loop_int(m, 0), nr, 1);
+    LExpr *done = lower_let(fn, body, "done", loop_sub(m, r0, start));
+    LStmt *each = loop_for(m, fn->fn, body, "i", done, nr, 1);
     LExpr *i = loop_var(m, fn->fn, each->var);
     LStmt *blocks = NULL;
     LBlock *inner = &each->body;
     LExpr *b = loop_int(m, 0);
-    LExpr *r = lower_let(fn, inner, "b", loop_add(m, r0, i));
+    LExpr *r = lower_let(fn, inner, "b", loop_add(m, start, i));
     if (nb > 1) {
         blocks = loop_for(m, fn->fn, inner, "q", loop_int(m, 0), loop_int(m, nb), 1);
         inner = &blocks->body;
@@ -564,20 +601,25 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
         tile.init[a] =
             start_term(lower->schedule, family, lower->schedule->values.at[family->accs.at[a]]);
     int64_t blocks = blocks_in(lower, family);
-    int nb = lower_blocks_of(lower, block, family);
-    if (nb > blocks) nb = (int)blocks;
-    int64_t groups = blocks / nb, rest = blocks % nb;
+    int packed = lower_blocks_of(lower, block, family);
+    if (packed > blocks) packed = (int)blocks;
+    int nb = alone ? packed : blocks_of_tile(lower, family);
     if (!family->accs.count && !alone) {
         elementwise_rows(&tile, out, flat, flat_index, row_count, blocks);
-        groups = rest = 0;
+        blocks = 0;
     }
-    for (int part = 0; part < 2; part++) {
-        int64_t count = part ? rest : groups;
-        int64_t width = part ? 1 : nb, base = part ? groups * nb : 0;
+    /* Tiles of nb blocks; then of as many as are packed together; then what is packed alone. */
+    int64_t together = packed ? blocks / packed * packed : 0, base = 0;
+    for (int part = 0; part < 3; part++) {
+        int64_t end = part == 2 ? blocks : together;
+        int64_t width = part == 2 ? 1 : part == 1 || nb < packed ? (nb < packed ? nb : packed) : nb;
+        int64_t count = (end - base) / width, begin = base;
         if (!count) continue;
+        base += count * width;
         tile.nb = (int)width;
+        tile.packed = part == 2 ? 1 : packed;
         LBlock *into = out;
-        tile.q = loop_int(m, base);
+        tile.q = loop_int(m, begin);
         if (count > 1) {
             LStmt *loop = loop_for(m, fn->fn, out, "g", loop_int(m, 0), loop_int(m, count), 1);
             into = &loop->body;
@@ -588,7 +630,7 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
                                            loop_op(m, SOP_EQ, fn->parity, loop_int(m, 0), NULL), g,
                                            loop_sub(m, loop_int(m, count - 1), g)));
             tile.q = lower_let(fn, into, "first",
-                               loop_add(m, loop_int(m, base), loop_mul(m, g, loop_int(m, width))));
+                               loop_add(m, loop_int(m, begin), loop_mul(m, g, loop_int(m, width))));
         }
         group(&tile, into, alone, flat, flat_index, row_count);
     }

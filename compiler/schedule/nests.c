@@ -417,6 +417,21 @@ bool normal_nests(Schedule *schedule, Diags *diags) {
     int *last = ARENA_ARRAY(schedule->arena, (int64_t)schedule->values.count * depth + 1, int);
     for (int i = 0; i < result.nests.count; i++)
         set_nest(schedule, result.nests.at[i], global, &number, last);
+    if (!schedule->choices.off[CHOICE_push] && normal_push(schedule)) {
+        schedule_liveness(schedule);
+        normal_boundaries(schedule);
+        schedule_liveness(schedule);
+        for (int i = 0; i < schedule->values.count; i++) schedule->values.at[i]->nest = -1;
+        result = analyse(schedule, &global);
+        if (result.failure != DEP_OK) {
+            lost_order(diags);
+            return false;
+        }
+        number = 0;
+        last = ARENA_ARRAY(schedule->arena, (int64_t)schedule->values.count * depth + 1, int);
+        for (int i = 0; i < result.nests.count; i++)
+            set_nest(schedule, result.nests.at[i], global, &number, last);
+    }
     int count = schedule->values.count;
     for (int i = 0; i < count; i++) {
         Value *value = schedule->values.at[i];
@@ -439,5 +454,6 @@ bool normal_nests(Schedule *schedule, Diags *diags) {
     for (int i = 0; i < result.nests.count; i++)
         vec_push(schedule->arena, &schedule->nests,
                  convert(schedule, result.nests.at[i], global, &number, loops, 0));
+    if (!schedule->choices.off[CHOICE_adopt]) normal_adopt(schedule);
     return true;
 }

@@ -209,7 +209,10 @@ bool normal_values(Schedule *schedule, Diags *diags); /* normal.c: N1, N2 */
 void normal_merge(Schedule *schedule, Value *sum);
 void normal_sequences(Schedule *schedule);  /* boundaries.c: what has rows by sequence */
 void normal_boundaries(Schedule *schedule); /* boundaries.c: one boundary a value */
-/* nests.c: components, N4, blocks; false when it has reported why there is no order */
+/* push.c: N3, once `nest` is known; whether anything changed. N5, once blocks are. */
+bool normal_push(Schedule *schedule);
+void normal_adopt(Schedule *schedule);
+/* nests.c: components, N3 to N5, blocks; false when it has reported why there is no order */
 bool normal_nests(Schedule *schedule, Diags *diags);
 void stage_blocks(Schedule *schedule);      /* stages.c: stages, partial sums, families, segments */
 void storage_decide(Schedule *schedule);    /* storage.c */
