@@ -516,6 +516,7 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
         inner = &blocks->body;
         b = loop_var(m, fn->fn, blocks->var);
     }
+    bool in_panels = flat && lower_panels_in(fn, family);
     LExpr **loaded = ARENA_ARRAY(lower->arena, accs, LExpr *);
     for (int a = 0; a < accs; a++) {
         LExpr *at = loop_add(m, loop_mul(m, i, loop_int(m, per_row)),
@@ -526,8 +527,40 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
                               loop_load(m, fn->fn, fn->scratch, at, tile->lanes, tile->lanes > 1));
     }
     Row row = row_at(fn, family, flat, flat_index, r);
+    if (in_panels) {
+        fn->map_position[flat_index] =
+            lower_let(fn, inner, "position", loop_op(m, SOP_DIV, r, fn->batch, NULL));
+        row = (Row){.b = lower_let(fn, inner, "b", loop_op(m, SOP_MOD, r, fn->batch, NULL))};
+    }
     LExpr *unit = lower_let(fn, inner, "u", loop_mul(m, loop_add(m, tile->q, b), lanes));
     run_epilogue(tile, inner, &row, unit, loaded);
+    if (in_panels) fn->map_position[flat_index] = NULL;
+}
+
+/* Panels hold the rows of one block of units side by side: position, block, sequence. */
+static void elementwise_panels(Tile *tile, LBlock *out, bool flat, int flat_index, LExpr *row_count,
+                               int64_t blocks) {
+    Fn *fn = tile->fn;
+    LoopModule *m = fn->lower->module;
+    if (flat) {
+        int axis = fn->lower->graph->indices.at[flat_index].axis;
+        const char *name = fn->lower->graph->axes.at[axis].name;
+        LStmt *steps = loop_for(m, fn->fn, out, name, loop_int(m, 0), fn->longest[axis], 1);
+        fn->map_position[flat_index] = loop_var(m, fn->fn, steps->var);
+        out = &steps->body;
+        row_count = fn->batch;
+    }
+    LExpr *unit = loop_int(m, 0);
+    if (blocks > 1) {
+        LStmt *units =
+            loop_for(m, fn->fn, out, "u", unit, loop_int(m, blocks * tile->lanes), tile->lanes);
+        unit = loop_var(m, fn->fn, units->var);
+        out = &units->body;
+    }
+    LStmt *over = loop_for(m, fn->fn, out, "b", loop_int(m, 0), row_count, 1);
+    Row row = {.b = loop_var(m, fn->fn, over->var)};
+    run_epilogue(tile, &over->body, &row, unit, NULL);
+    if (flat) fn->map_position[flat_index] = NULL;
 }
 
 /* Without products there are no weights to hold: row after row, as they lie in memory. */
@@ -535,6 +568,10 @@ static void elementwise_rows(Tile *tile, LBlock *out, bool flat, int flat_index,
                              int64_t blocks) {
     Fn *fn = tile->fn;
     LoopModule *m = fn->lower->module;
+    if (lower_panels_in(fn, tile->family)) {
+        elementwise_panels(tile, out, flat, flat_index, row_count, blocks);
+        return;
+    }
     LStmt *over = loop_for(m, fn->fn, out, "r", loop_int(m, 0), row_count, 1);
     Row row = row_at(fn, tile->family, flat, flat_index, loop_var(m, fn->fn, over->var));
     LBlock *body = &over->body;

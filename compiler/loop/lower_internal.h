@@ -26,6 +26,8 @@ typedef struct RowPlace {
     bool padded;    /* rows are whole vectors, aligned */
     bool batched;
     LExpr *shift; /* elements before the first row; NULL: none */
+    int panel;    /* how many values lie side by side there (lower_panel.c); 0: rows of its own */
+    int slot;     /* which of them this one is */
     int dim_count;
     int dims[MAX_DOMAIN]; /* indices, outermost first */
     int64_t pre[MAX_DOMAIN], post[MAX_DOMAIN];
@@ -33,6 +35,11 @@ typedef struct RowPlace {
     int64_t window, low; /* step, of a value over two positions: rows of each sequence, and the
                             position of the first of them, from the current one; 0: one row */
 } RowPlace;
+
+/* Values side by side: how many, and where. */
+typedef struct Panel {
+    int count, buffer;
+} Panel;
 
 /* What a state keeps of a variable. LAGS: `ring` slots of one row a sequence, the value at lag j in
  * slot (clock - j) mod ring; ring 0: one row, updated in place. FIRST: the row of the first step.
@@ -149,6 +156,8 @@ typedef struct Fn {
     uint64_t *wanted; /* by value: for which of these arguments, a bit each; NULL: all always */
     VEC(int) wanted_args;
     int panel, panel_rows; /* lower_outer.c: buffers, or -1 */
+    VEC(Panel) panels;     /* lower_panel.c */
+    int *panel_of;         /* by value: 1 + its panel, 0 where it has none; or NULL */
     bool *summed;          /* by value: it was, together with another one */
     int scratch;           /* LOCAL buffer for accumulators, -1 */
     int64_t scratch_count;
@@ -198,6 +207,13 @@ bool lower_flat(Fn *fn, const Family *family, int *index);
 
 /* The same of one use by a value without that index. */
 bool lower_flat_use(Fn *fn, const Use *use, int index);
+
+/* --- lower_panel.c --- */
+void lower_find_panels(Fn *fn);
+bool lower_in_panel(const Fn *fn, const Value *value);
+bool lower_panels_in(Fn *fn, const Family *family); /* does it read or write one? */
+/* From the start of a row to element `index`, the first of a vector; lower_place.c. */
+LExpr *lower_along(Fn *fn, const RowPlace *place, LExpr *index);
 
 /* --- lower_wanted.c --- */
 #define WANTED_ALWAYS UINT64_MAX

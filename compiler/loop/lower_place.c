@@ -104,9 +104,17 @@ bool lower_batched(const Fn *fn, const Value *value) {
     return value->batched || (fn->step && (value->domain_count > 0 || fn->lower->late[value->id]));
 }
 
+/* Rows of an even number of lines would meet in few sets of the first cache, which is what a
+ * product of many rows asks at once. */
+static void spread_rows(RowPlace *place) {
+    int64_t line = 64 / loop_type_size(place->type), lines = place->stride / line;
+    if (lines >= 8 && lines % 2 == 0 && (place->batched || place->dim_count)) place->stride += line;
+}
+
 static void describe(const Fn *fn, const Value *value, RowPlace *place) {
     const Lower *lower = fn->lower;
     *place = (RowPlace){.buffer = -1,
+                        .slot = place->slot,
                         .type = lower_type(lower, value),
                         .stride = lower_stride(lower, value),
                         .padded = value->count > 1,
@@ -130,10 +138,20 @@ static void describe(const Fn *fn, const Value *value, RowPlace *place) {
         place->pre[place->dim_count] = value->pre[d];
         place->post[place->dim_count++] = value->post[d];
     }
+    if (fn->panel_of && fn->panel_of[value->id])
+        place->panel = fn->panels.at[fn->panel_of[value->id] - 1].count;
+    else
+        spread_rows(place);
 }
 
 static const char *layout_text(const Fn *fn, const RowPlace *place, int64_t count) {
     Text text = text_new(fn->lower->arena);
+    if (place->panel) {
+        text_printf(&text, "[%s][%lld blocks][batch][%d values][%d]",
+                    fn->lower->graph->indices.at[place->dims[0]].name,
+                    (long long)(place->stride / fn->lower->lanes), place->panel, fn->lower->lanes);
+        return text_string(&text);
+    }
     for (int d = 0; d < place->dim_count; d++) {
         text_printf(&text, "[%s", fn->lower->graph->indices.at[place->dims[d]].name);
         if (place->pre[d] + place->post[d])
@@ -222,6 +240,7 @@ Size place_values(Fn *fn, int work_argument) {
     bool *copied = copied_inputs(fn);
     Size bytes = fn->before;
     lower_place_outer(fn, work_argument, &bytes);
+    lower_find_panels(fn);
     /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned;
      * then 8-byte scalars, lengths among them, then the others. */
     for (int pass = 0; pass < 3; pass++) {
@@ -240,8 +259,15 @@ Size place_values(Fn *fn, int work_argument) {
                 value->live && (schedule_is_leaf(value) ? copied[i] : value->storage != STORE_NONE);
             int turn = value->count > 1 ? 0 : loop_type_size(place->type) == 8 ? 1 : 2;
             if (!stored || turn != pass || place->buffer >= 0) continue;
-            Size elements = size_times(rows_of(fn, place), size_constant(place->stride));
-            LBuffer buffer = {.name = name_of(lower->names, lower_name(lower, value)),
+            Panel *panel = place->panel ? &fn->panels.at[fn->panel_of[i] - 1] : NULL;
+            if (panel && panel->buffer >= 0) {
+                place->buffer = panel->buffer;
+                continue;
+            }
+            int64_t width = place->stride * (panel ? panel->count : 1);
+            Size elements = size_times(rows_of(fn, place), size_constant(width));
+            const char *name = panel ? "panel" : lower_name(lower, value);
+            LBuffer buffer = {.name = name_of(lower->names, name),
                               .type = place->type,
                               .base = LB_ARG,
                               .arg = work_argument,
@@ -251,6 +277,7 @@ Size place_values(Fn *fn, int work_argument) {
                               .written = true,
                               .layout = layout_text(fn, place, value->count)};
             place->buffer = loop_buffer(lower->module, fn->fn, buffer);
+            if (panel) panel->buffer = place->buffer;
             bytes =
                 size_plus(bytes, size_times(elements, size_constant(loop_type_size(place->type))));
         }
@@ -389,6 +416,26 @@ LExpr *lower_row(Fn *fn, const Value *reader, const Value *source, int access, c
     return lower_row_in(fn, lower_place_of(fn, source, access), reader, source, access, row);
 }
 
+/* Where the first vector of a row lies in its panel. */
+static LExpr *panel_row(Fn *fn, const RowPlace *place, LExpr *position, LExpr *flat, LExpr *b) {
+    LoopModule *m = fn->lower->module;
+    int64_t step = (int64_t)place->panel * fn->lower->lanes; /* from sequence to sequence */
+    if (flat) {
+        position = loop_add(m, position, loop_op(m, SOP_DIV, flat, fn->batch, NULL));
+        b = loop_op(m, SOP_MOD, flat, fn->batch, NULL);
+    }
+    LExpr *at =
+        loop_mul(m, loop_mul(m, position, fn->batch), loop_int(m, place->stride * place->panel));
+    at = loop_add(m, at, loop_mul(m, b, loop_int(m, step)));
+    return loop_add(m, at, loop_int(m, (int64_t)place->slot * fn->lower->lanes));
+}
+
+LExpr *lower_along(Fn *fn, const RowPlace *place, LExpr *index) {
+    LoopModule *m = fn->lower->module;
+    if (!place->panel) return index;
+    return loop_mul(m, index, loop_mul(m, fn->batch, loop_int(m, place->panel)));
+}
+
 LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Value *source,
                     int access_number, const Row *row) {
     LoopModule *m = fn->lower->module;
@@ -412,6 +459,7 @@ LExpr *lower_row_in(Fn *fn, const RowPlace *place, const Value *reader, const Va
         }
         index = loop_add(m, index, loop_add(m, c, loop_int(m, place->pre[d])));
     }
+    if (place->panel) return panel_row(fn, place, index, flat ? row->flat : NULL, row->b);
     if (flat) {
         index =
             loop_add(m, loop_mul(m, index, place->batched ? fn->batch : loop_int(m, 1)), row->flat);

@@ -198,7 +198,8 @@ LExpr *lower_element(Fn *fn, LBlock *out, const Value *reader, const Use *use, c
         const RowPlace *place = lower_place_of(fn, source, use->access);
         LExpr *start = lower_row(fn, reader, source, use->access, row);
         e = scalar ? loop_load(m, fn->fn, place->buffer, start, 1, false)
-                   : loop_load(m, fn->fn, place->buffer, loop_add(m, start, index), lanes,
+                   : loop_load(m, fn->fn, place->buffer,
+                               loop_add(m, start, lower_along(fn, place, index)), lanes,
                                lanes > 1 && place->padded);
         e = widen(lower, e, source, lanes);
         e = lower_let(fn, out, lower_name(lower, source), e);
@@ -215,8 +216,9 @@ void lower_store(Fn *fn, LBlock *out, const Value *value, const Row *row, LExpr 
         if (e->type != place->type) e = loop_convert(lower->module, SOP_CONVERT, place->type, e);
     }
     loop_store(lower->module, out, place->buffer,
-               value->count == 1 ? start : loop_add(lower->module, start, index), e,
-               e->lanes > 1 && place->padded);
+               value->count == 1 ? start
+                                 : loop_add(lower->module, start, lower_along(fn, place, index)),
+               e, e->lanes > 1 && place->padded);
 }
 
 /* --- operations
