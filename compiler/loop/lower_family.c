@@ -8,7 +8,7 @@
  * over rows. */
 #include "loop/lower_internal.h"
 
-enum { MOST_ROWS = 8, MOST_BLOCKS = 4 };
+enum { MOST_ROWS = 8, MOST_BLOCKS = 24, FIRST_CACHE = 32 << 10 };
 
 int lower_family_lanes(const Lower *lower, const Family *family) {
     return family->count == 1 ? 1 : lower->lanes;
@@ -57,6 +57,12 @@ int lower_blocks_of(const Lower *lower, const Block *block, const Family *family
         bytes += lower_family_weights(lower, lower->schedule->families.at[block->families.at[i]]) *
                  loop_type_size(lower->real);
     bool many = lower->options.target.registers >= 32;
+    /* Weights that stay in the first cache: one tile, whose blocks wait for nothing but loads. */
+    int64_t blocks = blocks_in(lower, family);
+    int chains = 1;
+    for (int i = 0; i < family->segments.count; i++)
+        if (family->segments.at[i].chains > chains) chains = family->segments.at[i].chains;
+    if (bytes <= FIRST_CACHE && accs * blocks * chains <= (many ? 24 : 12)) return (int)blocks;
     if (many && accs <= 4 && w <= 3) return 2;
     if (many && accs <= 4 && w == 4 && bytes > 1 << 20) return 2;
     if (!many && accs == 1) return 2;
@@ -641,6 +647,7 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
     int packed = lower_blocks_of(lower, block, family);
     if (packed > blocks) packed = (int)blocks;
     int nb = alone ? packed : blocks_of_tile(lower, family);
+    if (nb % packed && packed % nb) nb = 1; /* a tile ends where a group of packed ones ends */
     if (!family->accs.count && !alone) {
         elementwise_rows(&tile, out, flat, flat_index, row_count, blocks);
         blocks = 0;

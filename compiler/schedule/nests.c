@@ -291,7 +291,7 @@ static void split_outside(Schedule *schedule, const int *last, Value *sum) {
         const Value *a = schedule->values.at[term->a.value];
         bool constant =
             is_constant(a) && (!term->pair || is_constant(schedule->values.at[term->b.value]));
-        if (!constant) streams++;
+        if (!constant && !(schedule_small_product(a) && !term->pair)) streams++;
         if (term->pair) weighty++;
     }
     if (!streams || outside == sum->terms.count || (outside == 1 && !weighty)) return;
@@ -454,6 +454,6 @@ bool normal_nests(Schedule *schedule, Diags *diags) {
     for (int i = 0; i < result.nests.count; i++)
         vec_push(schedule->arena, &schedule->nests,
                  convert(schedule, result.nests.at[i], global, &number, loops, 0));
-    if (!schedule->choices.off[CHOICE_adopt]) normal_adopt(schedule);
+    normal_adopt(schedule);
     return true;
 }

@@ -4,7 +4,8 @@
  * position: the offset moves to the vector. One barrier a step less, and the product starts from
  * the sum's stream; adjoints of recurrences are made of this.
  * N5  a cheap pointwise value outside of a loop, made from one stream, goes back into the loop that
- * alone reads it: an operation instead of a pass over memory. */
+ * alone reads it: an operation instead of a pass over memory. So does a product with a vector of a
+ * few numbers, the input of a model of one signal. */
 #include "schedule/schedule.h"
 
 /* --- N3 --- */
@@ -155,6 +156,12 @@ static int only_block(const Adoption *a, const Value *value) {
     return block >= 0 && a->schedule->blocks.at[block]->loop_count ? block : -1;
 }
 
+enum { SMALL_PRODUCT = 4 };
+
+bool schedule_small_product(const Value *value) {
+    return value->kind == VALUE_PRODUCT && value->view.dim[1] <= SMALL_PRODUCT;
+}
+
 /* Sums and products of one stream and of numbers. */
 static bool cheap_of_one(const Schedule *schedule, Value *value) {
     bool mul = value->kind == VALUE_POINT && value->op == OP_MUL;
@@ -213,7 +220,9 @@ void normal_adopt(Schedule *schedule) {
         const Block *block = schedule->blocks.at[b];
         for (int i = block->values.count - 1; i >= 0; i--) {
             Value *value = schedule->values.at[block->values.at[i]];
-            if (!cheap_of_one(schedule, value)) continue;
+            bool cheap = !schedule->choices.off[CHOICE_adopt] && cheap_of_one(schedule, value);
+            /* Whether a product starts a sum of its own decides bits: always. */
+            if (!cheap && !schedule_small_product(value)) continue;
             int to = only_block(&a, value);
             if (to >= 0 && to != b) adopt(schedule, value, to);
         }

@@ -212,6 +212,8 @@ void normal_boundaries(Schedule *schedule); /* boundaries.c: one boundary a valu
 /* push.c: N3, once `nest` is known; whether anything changed. N5, once blocks are. */
 bool normal_push(Schedule *schedule);
 void normal_adopt(Schedule *schedule);
+/* A product of a matrix of so few columns that a loop better computes it where it needs it. */
+bool schedule_small_product(const Value *value);
 /* nests.c: components, N3 to N5, blocks; false when it has reported why there is no order */
 bool normal_nests(Schedule *schedule, Diags *diags);
 void stage_blocks(Schedule *schedule);      /* stages.c: stages, partial sums, families, segments */
