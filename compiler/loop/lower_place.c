@@ -138,7 +138,7 @@ static void describe(const Fn *fn, const Value *value, RowPlace *place) {
         place->pre[place->dim_count] = value->pre[d];
         place->post[place->dim_count++] = value->post[d];
     }
-    if (fn->panel_of && fn->panel_of[value->id])
+    if (value->id >= 0 && fn->panel_of && fn->panel_of[value->id])
         place->panel = fn->panels.at[fn->panel_of[value->id] - 1].count;
     else
         spread_rows(place);

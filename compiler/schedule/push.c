@@ -129,6 +129,7 @@ typedef struct Adoption {
     const Value *reader;
     VEC(Reader) readers;
     int *first; /* by source */
+    bool *loop; /* by block: of a loop, and no scan, which stays linear in what it holds */
 } Adoption;
 
 static void note_reader(void *user, const Use *use, bool boundary) {
@@ -136,6 +137,18 @@ static void note_reader(void *user, const Use *use, bool boundary) {
     Reader reader = {a->reader->id, !boundary && use->access < 0, a->first[use->value]};
     a->first[use->value] = a->readers.count;
     vec_push(a->schedule->arena, &a->readers, reader);
+}
+
+/* A rounded product must not stand before the sum that reads it: that would be an fma. */
+static bool ends_in_product(const Value *value) {
+    return (value->kind == VALUE_POINT && value->op == OP_MUL) ||
+           (value->kind == VALUE_SUM && value->terms.count == 1 && value->terms.at[0].pair);
+}
+
+static bool adds(const Value *sum, const Value *value) {
+    for (int i = 0; i < sum->terms.count; i++)
+        if (!sum->terms.at[i].pair && sum->terms.at[i].a.value == value->id) return true;
+    return false;
 }
 
 /* The block of a loop that alone reads the value, element by element and at its own position; -1.
@@ -148,12 +161,13 @@ static int only_block(const Adoption *a, const Value *value) {
         if (!reader->live) continue;
         bool pointwise = reader->kind == VALUE_SUM || reader->kind == VALUE_POINT;
         if (!read->plain || !pointwise || reader->count != value->count ||
-            reader->batched != value->batched || !same_domain(reader, value))
+            reader->batched != value->batched || !same_domain(reader, value) ||
+            (ends_in_product(value) && adds(reader, value)))
             return -1;
         if (block >= 0 && reader->block != block) return -1;
         block = reader->block;
     }
-    return block >= 0 && a->schedule->blocks.at[block]->loop_count ? block : -1;
+    return block >= 0 && a->loop[block] ? block : -1;
 }
 
 enum { SMALL_PRODUCT = 4 };
@@ -199,9 +213,17 @@ static void adopt(Schedule *schedule, Value *value, int to) {
     insert_first(schedule, block, value->id);
 }
 
+static void find_loops(Adoption *a, const SNest *nest, bool inside) {
+    if (nest->kind == NEST_BLOCK) a->loop[nest->block->number] = inside;
+    for (int i = 0; nest->kind == NEST_LOOP && i < nest->children.count; i++)
+        find_loops(a, nest->children.at[i], !nest->scan);
+}
+
 void normal_adopt(Schedule *schedule) {
     Adoption a = {.schedule = schedule,
-                  .first = ARENA_ARRAY(schedule->arena, schedule->values.count, int)};
+                  .first = ARENA_ARRAY(schedule->arena, schedule->values.count, int),
+                  .loop = ARENA_ARRAY(schedule->arena, schedule->blocks.count + 1, bool)};
+    for (int i = 0; i < schedule->nests.count; i++) find_loops(&a, schedule->nests.at[i], false);
     for (int i = 0; i < schedule->values.count; i++) a.first[i] = -1;
     for (int i = 0; i < schedule->values.count; i++) {
         a.reader = schedule->values.at[i];

@@ -3,7 +3,7 @@
 
 static const char *const programs[] = {
     /* 0: a state read in full beside two stages, a slice, a mean over time */
-    "size I = 3, H = 5\n"
+    "size I = 6, H = 5\n"
     "model M(x[t]: [I], s: [H] = 0) -> y[t]: [H], m[t]: [] {\n"
     "    time k in t\n"
     "    use f = GRU[H]\n"
@@ -113,7 +113,7 @@ static const struct {
     {0, "f.bz.10: f[5] =", "f.bz.10: f[4] =", "not as its view"},
     {0, "f.Uz(5:5, 5:1)", "f.Uz(4:5, 5:1)", "its length is not its view's number of rows"},
     {0, "v23[t]: f[5]", "v23[t]: bool[5]", "a sum that is no float"},
-    {0, "x.0[t]: f[3]", "x.0[t]: bool[3]", "not as its port"},
+    {0, "x.0[t]: f[6]", "x.0[t]: bool[6]", "not as its port"},
     {0, "v43: f[]", "v43: f[1]", "works on rows of other shapes than its node"},
     {0, "= v13*f.n.30", "= c3*f.n.30", "computed for nobody"},
     /* what leaves */
