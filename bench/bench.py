@@ -81,7 +81,7 @@ def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rnnc", required=True)
     parser.add_argument("--build", required=True)
-    parser.add_argument("--cases", default="", help="words, one of which the name must contain")
+    parser.add_argument("--cases", default="", help="words: what the key begins with, or the name contains")
     parser.add_argument("--peers", default="", help="names of peers; rnnc is always there")
     parser.add_argument("--threads", default="1")
     parser.add_argument("--rounds", type=int, default=0)
@@ -96,7 +96,7 @@ def parse():
 def chosen(words, name, key):
     """WORDS are separated by commas; spaces belong to them. `oneDNN =`: that name alone."""
     words = [w.strip().lower() for w in words.split(",") if w.strip()]
-    return not words or any(w in key.lower() or w in name.lower() + " =" for w in words)
+    return not words or any(key.lower().startswith(w) or w in name.lower() + " =" for w in words)
 
 
 def out_path(folder, case, contender):

@@ -12,10 +12,11 @@ class Peer:
 
 
 def compile_native(words, out, say, what):
-    done = subprocess.run(["cc", "-O2", "-march=native", "-fPIC", "-shared", "-o", out] + words,
+    done = subprocess.run(["cc", "-O2", "-march=native", "-fPIC", "-shared", *words, "-o", out],
                           capture_output=True, text=True)
     if done.returncode:
-        say(f"{what} left out: {done.stderr.strip().splitlines()[0][:160]}")
+        lines = [l for l in done.stderr.splitlines() if "error" in l] or ["cannot be built"]
+        say(f"{what} left out: {lines[0][:160]}")
     return done.returncode == 0
 
 
@@ -30,6 +31,11 @@ def build(args, folder, here, wanted, say):
     peers = [Peer("rnnc", "use_rnnc", sys.executable, dict(
         base, BENCH_RNNC=os.path.abspath(args.rnnc), BENCH_FOLDER=folder,
         BENCH_OPTIONS=args.options), own=True)]
+    runtime = os.path.join(folder, "librnn_rt.so") # for pools of threads
+    sources = glob.glob(os.path.join(here, "..", "runtime", "*.c"))
+    if compile_native(sources + ["-lpthread", "-lm"], runtime, say, "two threads of rnnc"):
+        peers[0].env["BENCH_RUNTIME"] = runtime
+    peers += blas(folder, native, base, wanted, say)
     peers += onednn(args, folder, native, base, wanted, say)
     python = os.path.join(os.path.abspath(args.build), "peers", "venv", "bin", "python")
     base = dict(base, BENCH_FOLDER=folder)
@@ -42,6 +48,18 @@ def build(args, folder, here, wanted, say):
             continue
         peers.append(Peer(name, module, python, base))
     return peers
+
+
+def blas(folder, native, base, wanted, say):
+    """OpenBLAS with the kernels that are quickest here: what it chooses itself may be others."""
+    out = os.path.join(folder, "libblas-step.so")
+    words = ["-O3", "-ffast-math", os.path.join(native, "blas.c"), "-lopenblas", "-lm"]
+    if not wanted("OpenBLAS") or not compile_native(words, out, say, "OpenBLAS"):
+        return []
+    env = dict(base, BENCH_BLAS=out)
+    if "avx512f" in open("/proc/cpuinfo").read():
+        env["OPENBLAS_CORETYPE"] = "SkylakeX"
+    return [Peer("OpenBLAS", "use_blas", sys.executable, env)]
 
 
 def onednn(args, folder, native, base, wanted, say):

@@ -1,5 +1,6 @@
 """What was measured: a line a case on the terminal, a table in Markdown, everything in JSON."""
 import json
+import math
 import os
 import platform
 import time
@@ -75,7 +76,52 @@ def markdown(rows, said, peers):
     return "\n".join(out) + "\n"
 
 
+COLOURS = ["#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb", "#000000"]
+
+
+def svg(rows):
+    """Time over limit, a line of marks a case: rnnc filled, its best; peers hollow. The scale is
+    logarithmic; 1 is the limit."""
+    names = ["rnnc"]
+    for r in rows:
+        names += [c["peer"] for c in r["contenders"] if not c["own"] and c["peer"] not in names]
+    names = list(dict.fromkeys(names))
+    left, width, step, top = 330, 560, 18, 46
+    height = top + step * len(rows) + 30
+    most = math.log10(40)
+    low = math.log10(0.7)
+
+    def place(ratio):
+        return left + width * (min(max(math.log10(ratio), low), most) - low) / (most - low)
+
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 20}" height="{height}" '
+           'font-family="sans-serif" font-size="11">', '<rect width="100%" height="100%" fill="white"/>']
+    for i, name in enumerate(names):
+        x, colour = 10 + 110 * i, COLOURS[i % len(COLOURS)]
+        out.append(f'<circle cx="{x}" cy="14" r="4" stroke="{colour}" '
+                   f'fill="{colour if i == 0 else "none"}"/><text x="{x + 8}" y="18">{name}</text>')
+    for ratio in (1, 1.5, 2, 3, 5, 10, 20, 40):
+        x = place(ratio)
+        out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top - 8}" y2="{height - 24}" '
+                   f'stroke="{"#444" if ratio == 1 else "#ddd"}"/>'
+                   f'<text x="{x:.1f}" y="{height - 10}" text-anchor="middle">{ratio:g}</text>')
+    for k, r in enumerate(rows):
+        y = top + step * k + 4
+        words = ("training, " if r["training"] else "") + r["case"]
+        words += ", 2 threads" if r["threads"] > 1 else ""
+        out.append(f'<text x="{left - 10}" y="{y + 4}" text-anchor="end">{words}</text>')
+        for i, name in reversed(list(enumerate(names))):
+            c = best(r, i == 0, None if i == 0 else name)
+            if c:
+                colour = COLOURS[i % len(COLOURS)]
+                out.append(f'<circle cx="{place(c["ns"] / r["limit_ns"]):.1f}" cy="{y}" r="4" '
+                           f'stroke="{colour}" fill="{colour if i == 0 else "none"}"/>')
+    return "\n".join(out + ["</svg>", ""])
+
+
 def write(folder, rows, said, peers, args):
+    with open(os.path.join(folder, "bench.svg"), "w") as file:
+        file.write(svg(rows))
     with open(os.path.join(folder, "bench.md"), "w") as file:
         file.write(markdown(rows, said, peers))
     with open(os.path.join(folder, "bench.json"), "w") as file:

@@ -8,6 +8,7 @@ from worker import Block, Work, drawn, io_blocks, pointers, size
 
 RNNC = os.environ.get("BENCH_RNNC", "")
 FOLDER = os.environ.get("BENCH_FOLDER", "")
+RUNTIME = os.environ.get("BENCH_RUNTIME", "")
 OPTIONS = os.environ.get("BENCH_OPTIONS", "").split()
 
 
@@ -53,6 +54,7 @@ def build(case, setting, threads):
         file.write(case["source"])
     words = [RNNC, source, "--cpu=native", "--prefix=m"] + OPTIONS
     words += ["--mode=train"] if case["training"] else []
+    words += [f"--threads={threads}"] if threads > 1 else []
     manifest = json.loads(run(words + ["--emit=manifest", "-o", "-"]))
     code = stem + (".o" if setting == "llvm" else ".c")
     run(words + (["--emit=obj"] if setting == "llvm" else []) + ["-o", code])
@@ -60,13 +62,29 @@ def build(case, setting, threads):
         file.write(shim(manifest, os.path.basename(stem) + ".h"))
     compiler = "clang" if setting == "clang" else "gcc"
     flags = [] if setting == "llvm" else ["-march=native"]
-    run([compiler, "-O2", "-fPIC", "-shared", *flags, "-o", stem + ".so", code, stem + "-shim.c"])
+    flags += [RUNTIME] if threads > 1 else []
+    run([compiler, "-O2", "-fPIC", "-shared", "-o", stem + ".so", code, stem + "-shim.c", *flags])
     return manifest, ctypes.CDLL(stem + ".so")
 
 
+def pool(threads):
+    """A pool of the runtime, its threads on the cores of this process."""
+    lib, made = ctypes.CDLL(RUNTIME), ctypes.c_void_p()
+    cores = (ctypes.c_int * threads)(*sorted(os.sched_getaffinity(0))[:threads])
+    error = ctypes.create_string_buffer(256)
+    if lib.rnn_rt_pool_create(ctypes.byref(made), threads, cores, error, ctypes.c_size_t(256)):
+        raise RuntimeError(error.value.decode())
+    return made
+
+
+POOLS = {} # one for all cases
+
+
 def prepare(case, setting, threads):
-    if threads > 1:
-        return "rnnc has no threads yet"
+    if threads > 1 and not RUNTIME:
+        return "the runtime was not built"
+    if threads > 1 and threads not in POOLS:
+        POOLS[threads] = pool(threads)
     manifest, lib = build(case, setting, threads)
     functions = {f["name"]: f for f in manifest["functions"]}
     params = Block(manifest["param_count"])
@@ -78,7 +96,8 @@ def prepare(case, setting, threads):
     weights = Block(0, manifest["weight_bytes"])
     scalars = {"batch": case["B"], "steps": case["T"], "work_bytes": 0}
     fields = {"params": params, "weights": weights, "input": x, "output": y, "upstream": d_y,
-              "d_params": d_params, "d_input": d_x, "loss": None, "lengths": None}
+              "d_params": d_params, "d_input": d_x, "loss": None, "lengths": None,
+              "pool": POOLS[threads].value if threads > 1 else None}
     keep = []
 
     def values(name):
