@@ -316,6 +316,10 @@ int64_t call_invoke(Call *c, int index, const Rows *rows, Written *to) {
             args[i].integer = scalar(c, arg, rows);
             continue;
         }
+        if (formal->pool) {
+            args[i].integer = c->built->c->options->threads;
+            continue;
+        }
         int b = pointer(c, index, arg, formal->type, rows, to ? to : &unused);
         size_t shift = spoilt && arg->role == ROLE_WORK ? (size_t)c->options->work_shift : 0;
         if (b >= 0 && !(spoilt && c->options->null_arg == i + 1))

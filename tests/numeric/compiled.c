@@ -14,6 +14,7 @@
 
 #include "backends/backend.h"
 #include "backends/identifier.h"
+#include "rnn_rt.h"
 
 extern char **environ;
 
@@ -41,6 +42,30 @@ void compiled_calls(const Interface *in, Text *out) {
     }
 }
 
+/* The runtime is in this program, which the loaded object does not see: its own address is put
+ * there. */
+static const char pool_door[] =
+    "struct rnn_rt_pool;\n"
+    "typedef void PoolFunction(void *, int64_t, int64_t);\n"
+    "void (*door_run)(struct rnn_rt_pool *, PoolFunction *, void *);\n"
+    "void (*door_barrier)(struct rnn_rt_pool *, int64_t);\n"
+    "void rnn_rt_pool_run(struct rnn_rt_pool *p, PoolFunction *f, void *context);\n"
+    "void rnn_rt_pool_barrier(struct rnn_rt_pool *p, int64_t thread);\n"
+    "void rnn_rt_pool_run(struct rnn_rt_pool *p, PoolFunction *f, void *context) {\n"
+    "    door_run(p, f, context);\n"
+    "}\n"
+    "void rnn_rt_pool_barrier(struct rnn_rt_pool *p, int64_t thread) {\n"
+    "    door_barrier(p, thread);\n"
+    "}\n";
+
+static void open_door(void *handle) {
+    void (*run)(RtPool *, RtPoolFunction *, void *) = rnn_rt_pool_run;
+    void (*barrier)(RtPool *, int64_t) = rnn_rt_pool_barrier;
+    void *run_at = dlsym(handle, "door_run"), *barrier_at = dlsym(handle, "door_barrier");
+    if (run_at) memcpy(run_at, &run, sizeof run);
+    if (barrier_at) memcpy(barrier_at, &barrier, sizeof barrier);
+}
+
 static bool write_file(const char *path, const Text *text) {
     FILE *file = fopen(path, "w");
     if (!file) return false;
@@ -48,24 +73,40 @@ static bool write_file(const char *path, const Text *text) {
     return fclose(file) == 0 && good;
 }
 
-static bool call_compiled(Engine *engine, Arena *arena, const Built *built, int index,
-                          const LoopValue *args, int count, int64_t *result, const char **error) {
-    const Interface *in = built->in;
-    const LFunction *function = in->module->functions.at[in->functions.at[index].function];
-    const char *name = arena_printf(arena, "%s_call_%d", in->module->prefix, index);
-    void *symbol = dlsym(engine->handle, name), **list = ARENA_ARRAY(arena, count + 1, void *);
+int64_t compiled_invoke(Arena *arena, const LFunction *function, void *symbol,
+                        const LoopValue *args) {
+    int count = function->args.count, at = loop_pool(function);
+    void **list = ARENA_ARRAY(arena, count + 1, void *);
     int64_t *scalars = ARENA_ARRAY(arena, count + 1, int64_t);
     Trampoline trampoline;
-    if (!symbol) {
-        *error = arena_printf(arena, "there is no symbol %s", name);
-        return false;
-    }
+    RtPool *pool = NULL;
     memcpy(&trampoline, &symbol, sizeof trampoline);
     for (int i = 0; i < count; i++) {
         scalars[i] = args[i].integer;
         list[i] = function->args.at[i].pointer ? args[i].pointer : (void *)&scalars[i];
     }
-    *result = trampoline(list);
+    char why[200] = "";
+    if (at >= 0 && args[at].integer > 1 &&
+        rnn_rt_pool_create(&pool, (int)args[at].integer, NULL, why, sizeof why) != RT_OK)
+        fail_msg("%s", why);
+    if (at >= 0) list[at] = pool;
+    int64_t result = trampoline(list);
+    rnn_rt_pool_destroy(pool);
+    return result;
+}
+
+static bool call_compiled(Engine *engine, Arena *arena, const Built *built, int index,
+                          const LoopValue *args, int count, int64_t *result, const char **error) {
+    const Interface *in = built->in;
+    const LFunction *function = in->module->functions.at[in->functions.at[index].function];
+    const char *name = arena_printf(arena, "%s_call_%d", in->module->prefix, index);
+    void *symbol = dlsym(engine->handle, name);
+    (void)count;
+    if (!symbol) {
+        *error = arena_printf(arena, "there is no symbol %s", name);
+        return false;
+    }
+    *result = compiled_invoke(arena, function, symbol, args);
     return true;
 }
 
@@ -141,6 +182,7 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
             break;
         }
         compiled_calls(models[m]->in, &code);
+        if (m == 0) text_puts(&code, pool_door);
         if (!write_file(c, &code) || !write_file(h, &header)) *error = "cannot write the code";
         vec_push(arena, &words, c);
         vec_push(arena, &files, c);
@@ -159,7 +201,9 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
         engine = ARENA_NEW(arena, Engine);
         *engine = (Engine){compiler->program, call_compiled, close_compiled,
                            dlopen(object, RTLD_NOW | RTLD_LOCAL)};
-        if (!engine->handle) {
+        if (engine->handle) {
+            open_door(engine->handle);
+        } else {
             *error = dlerror();
             engine = NULL;
         }

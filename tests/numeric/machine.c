@@ -3,6 +3,7 @@
 #include "numeric.h"
 
 #include "backends/machine.h"
+#include "rnn_rt.h"
 
 typedef struct Code {
     const Machine *machine;
@@ -16,22 +17,16 @@ static bool call_machine(Engine *engine, Arena *arena, const Built *built, int i
     const Code *code = engine->handle;
     const LFunction *function =
         built->in->module->functions.at[built->in->functions.at[index].function];
-    void *loaded = NULL, **list = ARENA_ARRAY(arena, count + 1, void *);
-    int64_t *scalars = ARENA_ARRAY(arena, count + 1, int64_t);
+    void *loaded = NULL;
+    (void)count;
     for (int m = 0; m < code->count; m++)
         if (code->models[m] == built) loaded = code->loaded[m];
     void *symbol = loaded ? code->machine->symbol(loaded, index) : NULL;
-    int64_t (*call)(void *const *args);
     if (!symbol) {
         *error = arena_printf(arena, "there is no code of %s", function->name);
         return false;
     }
-    memcpy(&call, &symbol, sizeof call);
-    for (int i = 0; i < count; i++) {
-        scalars[i] = args[i].integer;
-        list[i] = function->args.at[i].pointer ? args[i].pointer : (void *)&scalars[i];
-    }
-    *result = call(list);
+    *result = compiled_invoke(arena, function, symbol, args);
     return true;
 }
 
@@ -59,7 +54,11 @@ Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *mod
         const Built *built = code->models[m] = models[m];
         const MachineTarget *target = target_machine(built->in->module->target.name);
         assert_non_null(target);
+        MachineSymbol *symbols = ARENA_ARRAY(arena, 3, MachineSymbol);
+        symbols[0] = (MachineSymbol){"rnn_rt_pool_run", (uintptr_t)rnn_rt_pool_run};
+        symbols[1] = (MachineSymbol){"rnn_rt_pool_barrier", (uintptr_t)rnn_rt_pool_barrier};
         MachineOptions options = {.target = *target,
+                                  .symbols = symbols,
                                   .level = compiler->flags[0][2] - '0',
                                   .calls = "rnnc",
                                   .version = "test"};

@@ -57,6 +57,8 @@ Built *model_build(Arena *arena, const Spec *spec) {
     options->training = spec->training;
     options->init = spec->init;
     options->reduce_sum = spec->reduce_sum;
+    const char *threads = getenv("NUMERIC_THREADS");
+    options->threads = spec->threads ? spec->threads : threads ? atoi(threads) : 1;
     for (int i = 0; i < spec->define_count; i++)
         vec_push(arena, &options->defines,
                  (SemaDefine){spec->defines[i].name, spec->defines[i].value, false});

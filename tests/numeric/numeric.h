@@ -35,6 +35,7 @@ typedef struct Spec {
     int define_count;
     bool training;   /* with the functions of training */
     bool reduce_sum; /* the loss is the sum over the batch */
+    int threads;     /* 0: $NUMERIC_THREADS, or one */
     bool init;       /* with the function that draws the parameters */
     bool verify;     /* every pass interpreted before and after, every text read back */
 } Spec;
@@ -225,6 +226,10 @@ Engine *compiled_engine(Arena *arena, const Compiler *compiler, Built *const *mo
 
 /* Appends C that calls the functions by arrays of pointers: `PREFIX_call_N`. */
 void compiled_calls(const Interface *in, Text *out);
+
+/* Calls one of them, with a pool of as many threads as its argument says. */
+int64_t compiled_invoke(Arena *arena, const LFunction *function, void *symbol,
+                        const LoopValue *args);
 
 /* The same under an emulator. */
 Engine *remote_engine(Arena *arena, const Compiler *compiler, Built *const *models, int count,

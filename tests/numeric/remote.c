@@ -150,7 +150,14 @@ static void add_table(Build *b) {
                      "#undef F\n#undef G\n#define F(name) name,\n#define G(name) 0,\n"
                      "extern Function *const functions[];\n"
                      "static int64_t ready(void *const *a) {\n    (void)a;\n    return 0;\n}\n"
-                     "Function *const functions[] = {\n#include \"list.h\"\nready};\n");
+                     "Function *const functions[] = {\n#include \"list.h\"\nready};\n"
+                     /* One thread: emulators are no place for races. */
+                     "struct rnn_rt_pool;\n"
+                     "void rnn_rt_pool_run(struct rnn_rt_pool *pool,\n"
+                     "                     void (*f)(void *, int64_t, int64_t), void *context) {\n"
+                     "    (void)pool;\n    f(context, 0, 1);\n}\n"
+                     "void rnn_rt_pool_barrier(struct rnn_rt_pool *pool, int64_t thread) {\n"
+                     "    (void)pool;\n    (void)thread;\n}\n");
     add_file(b, "table.c", &text, true);
 }
 

@@ -38,6 +38,7 @@ static int all_models(Test *test, Target target, LoopType real, Built **to) {
                      .training = i % 2,
                      .real = real,
                      .target = target,
+                     .threads = i % 3 == 1 ? 3 : 0,
                      .prefix = arena_printf(test->arena, "m%d", i),
                      .defines = one->defines,
                      .define_count = one->define_count};

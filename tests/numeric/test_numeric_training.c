@@ -34,6 +34,7 @@ static Built *build(Test *test, const Case *one, LoopType real, Target target, b
                  .mode = one->mode,
                  .real = real,
                  .target = target,
+                 .threads = target.lanes == 16 ? 3 : 0, /* which decides no bit */
                  .training = true,
                  .reduce_sum = sum,
                  .verify = target.lanes == 8 && real == LT_F32 && !getenv("NUMERIC_FEW"),

@@ -1,6 +1,6 @@
 /* test_rt_threads.c - pools of threads: every thread once a region, barriers that keep writes and
- * reads apart, sleep and waking, more threads than processors, refused calls. With RNNC_TSAN the
- * same under ThreadSanitizer (tests/unit/tsan.sh). */
+ * reads apart, sleep and waking, more threads than processors, refused calls;
+ * test_threads_tsan.c runs the same under ThreadSanitizer. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +22,8 @@ enum { COUNTS = sizeof counts / sizeof *counts };
 static RtPool *make(int threads) {
     RtPool *pool = NULL;
     char error[200] = "";
-    if (rnn_rt_pool_create(&pool, threads, NULL, error, sizeof error) != RT_OK) fail_msg("%s", error);
+    if (rnn_rt_pool_create(&pool, threads, NULL, error, sizeof error) != RT_OK)
+        fail_msg("%s", error);
     assert_int_equal(rnn_rt_pool_threads(pool), threads);
     return pool;
 }
@@ -46,7 +47,7 @@ static void each_thread_once(void **state) {
         RtPool *pool = make(counts[k]);
         Calls c = {.round = 0};
         int64_t sum = 0;
-        for (int round = 1; round <= 3000; round++) {
+        for (int round = 1; round <= 600; round++) {
             c.round = round; /* what the caller writes is seen by all */
             rnn_rt_pool_run(pool, count, &c);
             sum += round;
@@ -65,7 +66,8 @@ typedef struct Steps {
     int64_t apart, steps, wrong[MOST];
 } Steps;
 
-/* A step reads what all wrote in the step before, and writes the other row: as a recurrence does. */
+/* A step reads what all wrote in the step before, and writes the other row: as a recurrence does.
+ */
 static void recur(void *context, int64_t thread, int64_t threads) {
     Steps *s = context;
     for (int64_t t = 0; t < s->steps; t++) {
@@ -84,7 +86,7 @@ static void barriers_part_steps(void **state) {
         RtPool *pool = make(counts[k]);
         for (int run = 0; run < 6; run++) {
             /* Numbers of steps that leave the barrier's count odd and even. */
-            Steps s = {.pool = pool, .apart = run % 2 ? 16 : 1, .steps = 1500 + run};
+            Steps s = {.pool = pool, .apart = run % 2 ? 16 : 1, .steps = 300 + run};
             rnn_rt_pool_run(pool, recur, &s);
             for (int i = 0; i < MOST; i++) assert_int_equal(s.wrong[i], 0);
             for (int i = 0; i < counts[k]; i++)
@@ -141,7 +143,7 @@ static void idle_costs_nothing(void **state) {
 
 static void many_pools(void **state) {
     (void)state;
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 60; i++) {
         RtPool *pool = make(1 + i % 4), *other = make(2);
         Calls c = {.round = 1};
         if (i % 3) rnn_rt_pool_run(pool, count, &c);
@@ -231,10 +233,14 @@ static void stays_on_cores(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_thread_once), cmocka_unit_test(barriers_part_steps),
-        cmocka_unit_test(wakes),            cmocka_unit_test(idle_costs_nothing),
-        cmocka_unit_test(many_pools),       cmocka_unit_test(none_is_one),
-        cmocka_unit_test(measures),         cmocka_unit_test(refuses),
+        cmocka_unit_test(each_thread_once),
+        cmocka_unit_test(barriers_part_steps),
+        cmocka_unit_test(wakes),
+        cmocka_unit_test(idle_costs_nothing),
+        cmocka_unit_test(many_pools),
+        cmocka_unit_test(none_is_one),
+        cmocka_unit_test(measures),
+        cmocka_unit_test(refuses),
 #ifdef __linux__
         cmocka_unit_test(stays_on_cores),
 #endif
