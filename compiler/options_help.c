@@ -26,7 +26,7 @@ const char *const options_help[] = {
     "  --cpu=A,B,C          machine code for all of them, chosen when the program is loaded\n"
     "  --threads=N          functions take a pool of threads (rnn_rt.h), and use it where that "
     "pays;\n"
-    "                       run, grad, train and verify make one (1)\n"
+    "                       run, grad, train, verify and bench make one (1)\n"
     "  -O0 ... -O3          0 leaves out the passes that are optional\n"
     "  --passes=LIST --disable-pass=NAME --list-passes --print-after=PASS|all\n"
     "  --verify-each --time-passes\n"
