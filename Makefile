@@ -244,11 +244,15 @@ demo: $(BUILD)/rnnc
 	$(Q)BUILD=$(BUILD) CC='$(strip $(CC) $(SANFLAGS))' sh examples/demo.sh
 
 # rnnc beside its peers: bench/README.md. CASES= PEERS= words, THREADS=1,2, QUICK=1, ROUNDS=, SLICE= ms.
-.PHONY: bench bench-peers
+.PHONY: bench bench-peers bench-growth
 bench: $(BUILD)/rnnc $(MACHINE)
 	python3 bench/bench.py --rnnc=$(BUILD)/rnnc --build=$(BUILD) $(if $(CASES),--cases='$(CASES)') \
 	    $(if $(PEERS),--peers='$(PEERS)') $(if $(THREADS),--threads=$(THREADS)) \
 	    $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(SLICE),--slice=$(SLICE)) $(if $(QUICK),--quick)
+
+bench-growth: $(BUILD)/rnnc $(MACHINE)
+	python3 bench/grow.py --rnnc=$(BUILD)/rnnc --build=$(BUILD) $(if $(THREADS),--threads=$(THREADS)) \
+	    $(if $(ONLY),--only=$(ONLY))
 
 bench-peers:
 	sh bench/install.sh $(BUILD)

@@ -103,15 +103,19 @@ def out_path(folder, case, contender):
     return os.path.join(folder, "out", f"{case['key']}-{contender.name.replace(' ', '_')}")
 
 
-def agree(case, contenders, machine, folder, say):
-    """The contenders that compute what the first one does; others are said by name."""
+def agree(case, contenders, machine, folder, say, wrong):
+    """The contenders that compute what the first one does; others are said by name. What rnnc
+    cannot do, or does in other bits, goes to `wrong`."""
     good, reference = [], None
     for c in contenders:
+        if reference is None and not c.peer.own:
+            return [] # nothing of ours to compare with
         path = out_path(folder, case, c)
         answer = c.worker.ask(op="open", id=c.id, case=case, setting=c.setting,
                               threads=c.worker.threads, out=path)
         if "skip" in answer:
             say(f"{case['name']}: {c.name} left out: {answer['skip']}")
+            wrong.append(c) if c.peer.own else None
             continue
         c.tensors, c.path, c.about = set(answer["tensors"]), path, answer["about"]
         if reference is None:
@@ -120,6 +124,7 @@ def agree(case, contenders, machine, folder, say):
             got = machine.ask(op="error", a=f"{path}.{name}.f32", b=f"{reference.path}.{name}.f32")
             c.error[name] = got.get("error", float("inf"))
             if c.peer.own and not got.get("same"):
+                wrong.append(c)
                 say(f"{case['name']}: {c.name}: bits of {name} differ from {reference.name}'s")
         worst = max(c.error, key=c.error.get)
         if c.peer.own or c.error[worst] <= TOLERANCE:
@@ -159,7 +164,7 @@ def measure(case, contenders, machine, threads, rounds, budget):
                      for n in probes[0]["read"]}}
 
 
-def one_case(case, workers, machine, threads, args, folder, say):
+def one_case(case, workers, machine, threads, args, folder, say, wrong):
     contenders = []
     for worker in workers:
         answer = worker.ask(op="settings", case=case, threads=threads)
@@ -171,7 +176,7 @@ def one_case(case, workers, machine, threads, args, folder, say):
         worker.peer.version = answer["version"]
         contenders += [Contender(worker, s, len(contenders) + i)
                        for i, s in enumerate(answer["settings"])]
-    contenders = agree(case, contenders, machine, folder, say)
+    contenders = agree(case, contenders, machine, folder, say, wrong)
     row = None
     if contenders:
         found = measure(case, contenders, machine, threads, args.rounds, args.slice)
@@ -204,13 +209,13 @@ def main():
 
     peers = all_peers.build(args, folder, HERE, lambda name: chosen(args.peers, name, name), say)
     machine_peer = all_peers.Peer("machine", "machine", sys.executable, peers[0].env, own=False)
-    rows, started = [], time.time()
+    rows, wrong, started = [], [], time.time()
     for threads in [int(n) for n in args.threads.split(",")]:
         workers = [Worker(p, threads, args.core) for p in peers]
         machine = Worker(machine_peer, threads, args.core)
         try:
             for case in wanted:
-                row = one_case(case, workers, machine, threads, args, folder, say)
+                row = one_case(case, workers, machine, threads, args, folder, say, wrong)
                 if row:
                     rows.append(row)
                     print(report.line(row), flush=True)
@@ -219,7 +224,7 @@ def main():
             for w in workers + [machine]:
                 w.end()
     print(f"{len(rows)} rows in {time.time() - started:.0f} s: {folder}/bench.md, .json, .svg")
-    return 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -13,11 +13,29 @@ CELLS = {
              lambda H, I: ([[H + H // 4, I], [H, H // 4]], [[H, H]], H)),
     "LSTM with projection": ("LSTMP[H, H/2]",
                              lambda H, I: ([[4 * H, I]], [[4 * H, H // 2], [H // 2, H]], 5 * H)),
+    "random cell": ("Drawn[H]", lambda H, I: ([], [[4 * H, H]], 6 * H)),
 }
-SHORT = {"peephole LSTM": "peephole", "multiplicative LSTM": "mLSTM", "LSTM with projection": "LSTMP"}
+# The recurrence of program 3 of the generator (tests/random), 256 wide instead of 8.
+MODELS = {"random cell": """
+model Drawn[H](x[t]: [H] = 0.5) -> h[t]: [H] {
+    param K, L, M, N: [H, H] ~ glorot
+    state h[t]: [H] = -0.5
+    h[t] = 0.25 * (tanh(tanh(K @ h[t-1]) + x[t-1]) * sigmoid(L @ h[t-1])
+                   * sigmoid(clip(M @ h[t-1], -2, 2) + h[t-1])
+                   - sigmoid(0.5 * (h[t-1] @ N) + h[t-1])) + 0.25 * tanh(h[t-1] * h[t-1])
+}
+"""}
+SHORT = {"random cell": "random", "peephole LSTM": "peephole", "multiplicative LSTM": "mLSTM", "LSTM with projection": "LSTMP"}
 
 PLAIN = """size I = {I}, H = {H}
 model M(x[t]: [I]) -> y[t]: [{O}] {{
+    use l = {model}
+    y[t] = l(x[t])
+}}
+"""
+SQUARE = """
+size H = {H}
+model M(x[t]: [H]) -> y[t]: [H] {{
     use l = {model}
     y[t] = l(x[t])
 }}
@@ -57,6 +75,7 @@ def case(cell, hidden, steps, batch, training=False, inputs=None, dense=False, l
             words["nested"] = f"l[{k}]({words['nested']})"
         words["model"] = f"Bi[{cell}, H]" if bi else words["model"]
     template = DENSE if dense else STACK if layers > 1 or bi else PLAIN
+    template = SQUARE if cell in MODELS else template
     stack, widths = [], inputs
     totals = []
     for k in range(layers):
@@ -70,7 +89,7 @@ def case(cell, hidden, steps, batch, training=False, inputs=None, dense=False, l
             "key": f"{key}-T{steps}-B{batch}" + ("-train" if training else ""), "cell": cell,
             "I": inputs, "H": hidden, "T": steps, "B": batch, "O": 1 if dense else out,
             "training": training, "dense": dense, "bi": bi, "stack": stack, "layers": totals,
-            "source": template.format(**words)}
+            "source": MODELS.get(cell, "") + template.format(**words)}
 
 
 def cases():
@@ -86,7 +105,8 @@ def cases():
     made += [case("LSTM", n, 50, 32, True) for n in (128, 256, 512, 1024)]
     made += [case("LSTM", 256, 100, 1, True), case("GRU", 512, 50, 32, True),
              case("RNN", 256, 50, 32, True)]
-    for cell in ("peephole LSTM", "multiplicative LSTM", "SCRN", "LSTM with projection"):
+    for cell in ("peephole LSTM", "multiplicative LSTM", "SCRN", "LSTM with projection",
+                 "random cell"):
         made += [case(cell, 256, 50, 32, True), case(cell, 256, 100, 1, True),
                  case(cell, 256, 100, 1)]
     return made

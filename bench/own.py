@@ -1,19 +1,20 @@
 """Every cell as a user of PyTorch or JAX writes it: gates stacked into one matrix, the input
-product for all steps at once, then a step. `F` is the library: sigmoid, tanh, split."""
+product for all steps at once, then a step. `F` is the library: sigmoid, tanh, split, cat, clip."""
 
 
 class Cell:
     """leaves: {stacked array: (names of its parts, their shape)}."""
 
-    def __init__(self, leaves, hoist, step, states):
+    def __init__(self, leaves, hoist, step, states, initial=0.0):
         self.leaves, self.hoist, self.step, self.states = leaves, hoist, step, states
+        self.initial = initial
 
 
 def gated(letters, marks):
     return [letter + mark for letter in letters for mark in marks]
 
 
-def product(p, x, w="W", b="b"):
+def product(p, x, F=None, w="W", b="b"):
     return x @ p[w].T + p[b] if b in p else x @ p[w].T
 
 
@@ -74,6 +75,19 @@ def projected(p, F, g, s):
     return (r, c), r
 
 
+def drawn_cell(p, F, g, s):
+    h, = s
+    a = F.tanh(F.tanh(h @ p["K"].T) + g) * F.sigmoid(h @ p["L"].T)
+    a = a * F.sigmoid(F.clip(h @ p["M"].T, -2.0, 2.0) + h) - F.sigmoid(0.5 * (h @ p["N"]) + h)
+    h = 0.25 * a + 0.25 * F.tanh(h * h)
+    return (h,), h
+
+
+def before(p, x, F):
+    """The input one step earlier; 0.5 before the first."""
+    return F.cat([x[:1] * 0 + 0.5, x[:-1]])
+
+
 def cell(case):
     """The cell of a case of one layer."""
     I, H, name = case["I"], case["H"], case["cell"]
@@ -91,12 +105,14 @@ def cell(case):
                     elman, [H])
     if name == "multiplicative LSTM":
         return Cell(dict(four, Wm=(["Wm"], [H, I]), Um=(["Um"], [H, H])),
-                    lambda p, x: (product(p, x), product(p, x, "Wm", "")), multiplicative, [H, H])
+                    lambda p, x, F: (product(p, x), product(p, x, F, "Wm", "")), multiplicative, [H, H])
     if name == "SCRN":
         M = H // 4
         return Cell({"A": (["A"], [H, I]), "B": (["B"], [M, I]), "P": (["P"], [H, M]),
                      "R": (["R"], [H, H])},
-                    lambda p, x: (product(p, x, "A", ""), product(p, x, "B", "")), scrn, [H, M])
+                    lambda p, x, F: (product(p, x, F, "A", ""), product(p, x, F, "B", "")), scrn, [H, M])
+    if name == "random cell":
+        return Cell({n: ([n], [H, H]) for n in "KLMN"}, before, drawn_cell, [H], -0.5)
     if name == "LSTM with projection":
         P = H // 2
         return Cell(dict(four, U=(gated("U", "ifgo"), [H, P]), Q=(["Q"], [P, H])), product,

@@ -13,6 +13,7 @@ from worker import Work, drawn, io_blocks
 class F:
     sigmoid, tanh = staticmethod(jax.nn.sigmoid), staticmethod(jnp.tanh)
     split = staticmethod(functools.partial(jnp.split, axis=-1))
+    cat, clip = staticmethod(jnp.concatenate), staticmethod(jnp.clip)
 
 
 def version():
@@ -43,8 +44,8 @@ def prepare(case, setting, threads):
     unroll = 4 if setting == "unroll 4" else 1
 
     def forward(p, x):
-        zero = tuple(jnp.zeros((B, n), jnp.float32) for n in cell.states)
-        _, y = jax.lax.scan(lambda s, g: cell.step(p, F, g, s), zero, cell.hoist(p, x),
+        zero = tuple(jnp.full((B, n), cell.initial, jnp.float32) for n in cell.states)
+        _, y = jax.lax.scan(lambda s, g: cell.step(p, F, g, s), zero, cell.hoist(p, x, F),
                             unroll=unroll)
         return y @ p["V"].T + p["d"] if case["dense"] else y
 

@@ -15,6 +15,7 @@ LAYERS = {"LSTM": (torch.nn.LSTM, "ifgo"), "GRU": (torch.nn.GRU, "rzn"),
 class F:
     sigmoid, tanh = staticmethod(torch.sigmoid), staticmethod(torch.tanh)
     split = staticmethod(functools.partial(torch.chunk, dim=-1))
+    cat, clip = staticmethod(torch.cat), staticmethod(torch.clamp)
 
 
 def version():
@@ -100,8 +101,8 @@ class Own(torch.nn.Module):
 
     def forward(self, x):
         p = {leaf: getattr(self, leaf) for leaf in self.cell.leaves}
-        s = tuple(torch.zeros(self.batch, n) for n in self.cell.states)
-        hoisted, out = self.cell.hoist(p, x), []
+        s = tuple(torch.full((self.batch, n), self.cell.initial) for n in self.cell.states)
+        hoisted, out = self.cell.hoist(p, x, F), []
         many = isinstance(hoisted, tuple)
         for g in zip(*(h.unbind(0) for h in hoisted)) if many else hoisted.unbind(0):
             s, y = self.step(p, g, s)
