@@ -29,6 +29,12 @@ static const char wrong[] = "model Bad(x[t]: [2]) -> y[t]: [3] {\n"
                             "    q[t] = (x[t] every\n"
                             "}\n";
 
+static const char learns[] = "model Learns(x[t]: [2]) -> y[t]: [1] {\n"
+                             "    param W: [1, 2] ~ glorot\n"
+                             "    y[t] = W @ x[t]\n"
+                             "    loss sum[t](sum(square(y[t] - 1)))\n"
+                             "}\n";
+
 static bool put_text(const char *path, const char *text) {
     FILE *file = fopen(path, "wb");
     if (file == NULL) return false;
@@ -87,9 +93,10 @@ bool cases_prepare(void) {
     static const Entry state[] = {{"cell.h", RT_F32, 2, {2, 3}}, {"cell.t", RT_I64, 1, {2}}};
     static const int64_t x[] = {5, 2, 2}, w[] = {5, 2}, lengths[] = {2};
     return mkdir("in", 0777) == 0 && put_text("in/m.rnn", model) && put_text("in/cell.rnn", cell) &&
-           put_text("in/wrong.rnn", wrong) && put_npy("in/x.npy", RT_F32, 3, x) &&
-           put_npy("in/w.npy", RT_I32, 2, w) && put_npy("in/l.npy", RT_I64, 1, lengths) &&
-           put_set("in/weights.st", weights, 3) && put_set("in/state.st", state, 2);
+           put_text("in/wrong.rnn", wrong) && put_text("in/learns.rnn", learns) &&
+           put_npy("in/x.npy", RT_F32, 3, x) && put_npy("in/w.npy", RT_I32, 2, w) &&
+           put_npy("in/l.npy", RT_I64, 1, lengths) && put_set("in/weights.st", weights, 3) &&
+           put_set("in/state.st", state, 2);
 }
 
 /* ---- The runtime alone ---- */
@@ -181,6 +188,13 @@ const FailingCase failing_cases[] = {
     {"fmt of standard input", {"fmt", "-"}, {NULL}, NULL, 0, "in/cell.rnn"},
     {"run by the interpreter", {RUN, "--backend=interp"}, RUN_OUTPUTS, NULL, 0, NULL},
     {"run by C", {RUN, "--backend=c"}, RUN_OUTPUTS, NULL, 0, NULL},
+    {"train",
+     {"train", "in/learns.rnn", "--in", "x=in/x.npy", "--backend=interp", "--epochs=1", "--batch=1",
+      "--valid=0.5", "-o", "out/w.st"},
+     {"w.st", "w.st.checkpoint"},
+     NULL,
+     0,
+     NULL},
     {"help", {"--help"}, {NULL}, NULL, 0, NULL},
     {"passes", {"--list-passes"}, {NULL}, NULL, 0, NULL},
     {"runtime: .npy", {NULL}, {"x.npy"}, copy_npy, 0, NULL},
