@@ -38,7 +38,7 @@ static void label_pointers(const Schedule *schedule, const Value *reader, const 
         const Type *type = &schedule->values.at[reader->uses.at[at[d].operand].value]->type;
         int axis = graph->indices.at[source->domain[d]].axis;
         if (depend_loop_index(graph, source, axis) != source->domain[d]) continue;
-        if (type->pointer != PTR_PAST || type->axis != axis) continue;
+        if (type->pointer != PTR_PAST) continue; /* of this axis: no other leads here */
         if (depend_loop_index(graph, own, axis) < 0) continue;
         for (int l = 0; l < edge->label_count; l++)
             if (edge->labels[l].axis == axis) edge->labels[l].kind = LABEL_LT;
