@@ -88,6 +88,7 @@ def parse():
     parser.add_argument("--slice", type=float, default=0, help="ms for each contender and round")
     parser.add_argument("--core", type=int, default=os.cpu_count() - 1)
     parser.add_argument("--options", default="", help="more options for rnnc")
+    parser.add_argument("--into", default="", help="a page whose table is replaced")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--list", action="store_true")
     return parser.parse_args()
@@ -160,8 +161,7 @@ def measure(case, contenders, machine, threads, rounds, budget):
             "tanh": statistics.median(p["tanh"] for p in probes),
             "barrier": min(p["barrier"] for p in probes),
             "barriers": [p["barrier"] for p in probes],
-            "read": {n: statistics.median(p["read"][n] for p in probes)
-                     for n in probes[0]["read"]}}
+            "read": {n: max(p["read"][n] for p in probes) for n in probes[0]["read"]}}
 
 
 def one_case(case, workers, machine, threads, args, folder, say, wrong):
@@ -182,6 +182,7 @@ def one_case(case, workers, machine, threads, args, folder, say, wrong):
         found = measure(case, contenders, machine, threads, args.rounds, args.slice)
         contenders = [c for c in contenders if c.times]
         row = report.row(case, contenders, found, table.limit_ns(case, found, threads), threads)
+        row["bar"] = table.bar(case, threads)
     for worker in workers:
         worker.ask(op="close")
     return row
@@ -223,6 +224,8 @@ def main():
         finally:
             for w in workers + [machine]:
                 w.end()
+    if args.into:
+        report.into(args.into, "bench", report.markdown(rows, said, peers))
     print(f"{len(rows)} rows in {time.time() - started:.0f} s: {folder}/bench.md, .json, .svg")
     return 1 if wrong else 0
 

@@ -112,6 +112,20 @@ def cases():
     return made
 
 
+def bar(case, threads):
+    """The least ratio of the best peer's time to ours that we hold ourselves to."""
+    training, one = case["training"], case["B"] == 1
+    if case["cell"] not in ("LSTM", "GRU", "RNN"):
+        return (8 if one else 2.5) if training else 2.2
+    if training:
+        return 1.3 if one else 1.05
+    if len(case["stack"]) > 1:
+        return 1.5
+    if case["dense"]:
+        return 3.5 if threads == 1 else 1.5
+    return 1.03 if not one else 1.3 if case["H"] <= 256 else 1.25
+
+
 def limit_ns(case, machine, threads):
     """The roofline: what needs no state at peak, recurrent products at the slower of peak and
     weight bandwidth, activations, a near barrier a step. `machine` was measured in this run."""

@@ -39,7 +39,7 @@ def line(row):
     if theirs:
         words.append(f"best peer {theirs['peer']} {theirs['setting']} {ms(theirs['ns'])}")
     if ours and theirs:
-        words.append(f"ratio {theirs['ns'] / ours['ns']:.2f}")
+        words.append(f"ratio {theirs['ns'] / ours['ns']:.2f} of {row.get('bar', 1):g}")
     return "  ".join(words)
 
 
@@ -52,10 +52,11 @@ def markdown(rows, said, peers):
     settings = ["gcc", "clang", "llvm"]
     out = [f"Median ms of interleaved runs, {time.strftime('%d %B %Y')}, {platform.machine()}. "
            "`limit`: roofline from limits measured in the same run; `share`: limit over the best "
-           "of rnnc; `ratio`: best peer over the best of rnnc; peak in GFLOP/s of one core, "
+           "of rnnc; `ratio`: best peer over the best of rnnc, bold where it reaches the `bar` that we "
+           "hold ourselves to; peak in GFLOP/s of one core, "
            "barrier in ns, both measured beside the times.", ""]
     head = ["case", "threads", *("rnnc " + s for s in settings), "limit", "share", *names, "ratio",
-            "peak", "barrier"]
+            "bar", "peak", "barrier"]
     out += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in rows:
         own = {c["setting"]: c for c in r["contenders"] if c["own"]}
@@ -66,7 +67,10 @@ def markdown(rows, said, peers):
         for name in names:
             c = best(r, False, name)
             cells.append(f"{ms(c['ns'])} ({c['setting']})" if c else "")
-        cells.append(f"**{theirs['ns'] / ours['ns']:.2f}**" if ours and theirs else "")
+        ratio = theirs["ns"] / ours["ns"] if ours and theirs else 0
+        mark = "**" if ratio >= r.get("bar", 0) else ""
+        cells.append(f"{mark}{ratio:.2f}{mark}" if ratio else "")
+        cells.append(f"{r['bar']:g}" if "bar" in r else "")
         peaks = sorted(p for c in r["contenders"] for p in c["peaks"])
         cells += [f"{peaks[0]:.0f}-{peaks[-1]:.0f}", f"{r['machine']['barrier']:.0f}"
                   if r["threads"] > 1 else ""]
@@ -117,6 +121,16 @@ def svg(rows):
                 out.append(f'<circle cx="{place(c["ns"] / r["limit_ns"]):.1f}" cy="{y}" r="4" '
                            f'stroke="{colour}" fill="{colour if i == 0 else "none"}"/>')
     return "\n".join(out + ["</svg>", ""])
+
+
+def into(path, name, text):
+    """Puts `text` between the two comments of this name in a page."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    with open(path) as file:
+        page = file.read()
+    before, rest = page.split(begin, 1)
+    with open(path, "w") as file:
+        file.write(before + begin + text + end + rest.split(end, 1)[1])
 
 
 def write(folder, rows, said, peers, args):
