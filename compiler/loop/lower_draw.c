@@ -5,10 +5,11 @@
 #include "loop/lower_row.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "rnn_rt.h"
 
-enum { COUNTERS = 4, KEYS = 2, ROUNDS = 10 };
+enum { COUNTERS = 4, KEYS = 2, ROUNDS = 10, MOST_SIDE_BY_SIDE = 4 };
 
 static bool is_draw(const Value *value) {
     return value->live && value->kind == VALUE_ROW && value->op == OP_DRAW;
@@ -40,35 +41,51 @@ static LExpr *high_word(Lower *lower, LExpr *wide) {
     return low_word(lower, high);
 }
 
-/* Words 0 and 1 of the four that the counter gives under the key, in variables of `out`. */
-static void philox(Fn *fn, LBlock *out, LExpr *const counter[COUNTERS], LExpr *const key[KEYS],
-                   LExpr *words[2]) {
+/* Words 0 and 1 of the four that each counter gives under the key, in variables of `out`. A round
+ * waits for the one before: several counters at a time fill the gaps. */
+static void philox_side_by_side(Fn *fn, LBlock *out, LExpr *counter[][COUNTERS],
+                                LExpr *const key[KEYS], int count, LExpr *words[][2]) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     static const uint32_t factor[2] = {0xCD9E8D57u, 0xD2511F53u};
     static const uint32_t step[KEYS] = {0x9E3779B9u, 0xBB67AE85u};
-    int lanes = counter[0]->lanes, c[COUNTERS], k[KEYS];
-    for (int i = 0; i < COUNTERS; i++) c[i] = loop_mutable(m, fn->fn, out, "word", counter[i]);
+    int lanes = counter[0][0]->lanes, c[MOST_SIDE_BY_SIDE][COUNTERS], k[KEYS];
+    for (int g = 0; g < count; g++)
+        for (int i = 0; i < COUNTERS; i++)
+            c[g][i] = loop_mutable(m, fn->fn, out, "word", counter[g][i]);
     for (int i = 0; i < KEYS; i++) k[i] = loop_mutable(m, fn->fn, out, "key", key[i]);
     LStmt *round = loop_for(m, fn->fn, out, "turn", loop_int(m, 0), loop_int(m, ROUNDS), 1);
     LBlock *body = &round->body;
-    LExpr *high[2], *low[2];
-    for (int half = 0; half < 2; half++) {
-        LExpr *by = loop_splat(m, word(lower, factor[half]), lanes);
-        LExpr *from = loop_var(m, fn->fn, c[half ? 0 : 2]);
-        high[half] = lower_let(fn, body, "high", lower_op(lower, SOP_MULHI, from, by));
-        low[half] = lower_let(fn, body, "low", lower_op(lower, SOP_MUL, from, by));
+    LExpr *high[MOST_SIDE_BY_SIDE][2], *low[MOST_SIDE_BY_SIDE][2];
+    for (int g = 0; g < count; g++)
+        for (int half = 0; half < 2; half++) {
+            LExpr *by = loop_splat(m, word(lower, factor[half]), lanes);
+            LExpr *from = loop_var(m, fn->fn, c[g][half ? 0 : 2]);
+            high[g][half] = lower_let(fn, body, "high", lower_op(lower, SOP_MULHI, from, by));
+            low[g][half] = lower_let(fn, body, "low", lower_op(lower, SOP_MUL, from, by));
+        }
+    for (int g = 0; g < count; g++) {
+        for (int half = 0; half < 2; half++) {
+            LExpr *odd = loop_var(m, fn->fn, c[g][2 * half + 1]);
+            LExpr *mixed = lower_op(lower, SOP_XOR, high[g][half], odd);
+            LExpr *own = loop_splat(m, loop_var(m, fn->fn, k[half]), lanes);
+            loop_set(m, body, c[g][2 * half], lower_op(lower, SOP_XOR, mixed, own));
+        }
+        for (int half = 0; half < 2; half++) loop_set(m, body, c[g][2 * half + 1], low[g][half]);
     }
-    for (int half = 0; half < 2; half++) {
-        LExpr *mixed = lower_op(lower, SOP_XOR, high[half], loop_var(m, fn->fn, c[2 * half + 1]));
-        LExpr *own = loop_splat(m, loop_var(m, fn->fn, k[half]), lanes);
-        loop_set(m, body, c[2 * half], lower_op(lower, SOP_XOR, mixed, own));
-    }
-    for (int half = 0; half < 2; half++) loop_set(m, body, c[2 * half + 1], low[half]);
     for (int i = 0; i < KEYS; i++)
         loop_set(m, body, k[i],
                  lower_op(lower, SOP_ADD, loop_var(m, fn->fn, k[i]), word(lower, step[i])));
-    for (int i = 0; i < 2; i++) words[i] = loop_var(m, fn->fn, c[i]);
+    for (int g = 0; g < count; g++)
+        for (int i = 0; i < 2; i++) words[g][i] = loop_var(m, fn->fn, c[g][i]);
+}
+
+static void philox(Fn *fn, LBlock *out, LExpr *const counter[COUNTERS], LExpr *const key[KEYS],
+                   LExpr *words[2]) {
+    LExpr *one[1][COUNTERS], *got[1][2];
+    memcpy(one[0], counter, sizeof one[0]);
+    philox_side_by_side(fn, out, one, key, 1, got);
+    memcpy(words, got[0], sizeof got[0]);
 }
 
 void lower_draw_key(Fn *fn, LBlock *out, LExpr *const site[2], LExpr *key[2]) {
@@ -178,23 +195,24 @@ static LExpr *lane_numbers(Fn *fn, int lanes) {
     return loop_load(m, fn->fn, table, loop_int(m, 0), lanes, true);
 }
 
-/* Words 0 and 1 of `lanes` elements from `element` on. */
+/* Words 0 and 1 of `lanes` elements from each of `count` on. */
 static void words_of(Fn *fn, LBlock *out, LExpr *const counter[COUNTERS], LExpr *const key[KEYS],
-                     LExpr *element, int lanes, LExpr *words[2]) {
+                     LExpr *const *elements, int count, int lanes, LExpr *words[][2]) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    LExpr *all[COUNTERS] = {NULL, counter[1], counter[2], counter[3]};
-    all[0] = loop_splat(m, low_word(lower, element), lanes);
-    if (lanes > 1) {
-        all[0] = lower_op(lower, SOP_ADD, all[0], lane_numbers(fn, lanes));
-        for (int i = 1; i < COUNTERS; i++) all[i] = loop_splat(m, all[i], lanes);
+    LExpr *all[MOST_SIDE_BY_SIDE][COUNTERS];
+    for (int g = 0; g < count; g++) {
+        for (int i = 1; i < COUNTERS; i++) all[g][i] = loop_splat(m, counter[i], lanes);
+        all[g][0] = loop_splat(m, low_word(lower, elements[g]), lanes);
+        if (lanes > 1) all[g][0] = lower_op(lower, SOP_ADD, all[g][0], lane_numbers(fn, lanes));
     }
-    philox(fn, out, all, key, words);
+    philox_side_by_side(fn, out, all, key, count, words);
 }
 
 void lower_draw_words(Fn *fn, LBlock *out, LExpr *const key[2], LExpr *element, LExpr *words[2]) {
-    LExpr *zero = word(fn->lower, 0), *counter[COUNTERS] = {zero, zero, zero, zero};
-    words_of(fn, out, counter, key, element, 1, words);
+    LExpr *zero = word(fn->lower, 0),
+          *counter[COUNTERS] = {low_word(fn->lower, element), zero, zero, zero};
+    philox(fn, out, counter, key, words);
 }
 
 /* --- numbers --- */
@@ -342,23 +360,39 @@ static void categorical(RowOp *op, LExpr *const words[2]) {
     row_write(op, op->out, none, loop_var(m, fn->fn, choice));
 }
 
+/* Elements from `from` below `to`, so many vectors of them at a time. */
+static void draw_elements(RowOp *op, LExpr *const counter[COUNTERS], LExpr *const key[KEYS],
+                          int64_t from, int64_t to, int lanes, int count) {
+    Fn *fn = op->fn;
+    LoopModule *m = fn->lower->module;
+    LExpr *elements[MOST_SIDE_BY_SIDE], *words[MOST_SIDE_BY_SIDE][2];
+    if (from >= to) return;
+    LStmt *each = loop_for(m, fn->fn, op->out, "e", loop_int(m, from), loop_int(m, to),
+                           (int64_t)lanes * count);
+    LExpr *first = loop_var(m, fn->fn, each->var);
+    for (int g = 0; g < count; g++)
+        elements[g] = loop_add(m, first, loop_int(m, (int64_t)g * lanes));
+    words_of(fn, &each->body, counter, key, elements, count, lanes, words);
+    for (int g = 0; g < count; g++)
+        row_write(op, &each->body, elements[g], element_of(op, &each->body, words[g], elements[g]));
+}
+
 void row_draw(RowOp *op, LExpr *const site[2]) {
     Fn *fn = op->fn;
     LoopModule *m = fn->lower->module;
-    LExpr *counter[COUNTERS], *key[KEYS], *words[2];
+    LExpr *counter[COUNTERS], *key[KEYS], *words[1][2], *zero = loop_int(m, 0);
     row_place(op, site, counter, key);
     if (op->value->count == 1) {
-        words_of(fn, op->out, counter, key, loop_int(m, 0), 1, words);
+        words_of(fn, op->out, counter, key, &zero, 1, 1, words);
         if (op->value->attr->draw == DRAW_CATEGORICAL)
-            categorical(op, words);
+            categorical(op, words[0]);
         else
-            row_write(op, op->out, loop_int(m, 0), element_of(op, op->out, words, loop_int(m, 0)));
+            row_write(op, op->out, zero, element_of(op, op->out, words[0], zero));
         return;
     }
-    int lanes = lanes_of(op);
-    LStmt *each =
-        loop_for(m, fn->fn, op->out, "e", loop_int(m, 0), loop_int(m, op->value->count), lanes);
-    LExpr *element = loop_var(m, fn->fn, each->var);
-    words_of(fn, &each->body, counter, key, element, lanes, words);
-    row_write(op, &each->body, element, element_of(op, &each->body, words, element));
+    int lanes = lanes_of(op), most = fn->lower->options.target.registers >= 32 ? 4 : 2;
+    int64_t count = op->value->count, vectors = count / lanes,
+            whole = vectors / most * most * lanes;
+    draw_elements(op, counter, key, 0, whole, lanes, most);
+    draw_elements(op, counter, key, whole, count, lanes, 1);
 }
