@@ -23,8 +23,7 @@ def rows(only):
     for training in (False, True):
         if "H" in only:
             for n in (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096):
-                steps = 100 if n <= 512 else 20 if n <= 1536 else 5
-                yield "H", n, table.case("LSTM", n, steps, 1, training)
+                yield "H", n, table.case("LSTM", n, 20, 1, training)
         if "B" in only:
             for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256):
                 yield "B", n, table.case("LSTM", 128, 25, n, training)

@@ -1,5 +1,6 @@
 """rnnc itself: its C by gcc and by clang, its machine code by LLVM. Settings are these three."""
 import ctypes
+import functools
 import json
 import os
 import subprocess
@@ -17,7 +18,16 @@ def version():
 
 
 def settings(case, threads):
-    return ["gcc", "clang", "llvm"]
+    return ["gcc", "clang"] + (["llvm"] if has_llvm() else [])
+
+
+@functools.lru_cache()
+def has_llvm():
+    """Whether this rnnc was built with LLVM."""
+    tiny = "model M(x[t]: []) -> y[t]: [] {\n    y[t] = x[t]\n}\n"
+    done = subprocess.run([RNNC, "-", "--emit=llvm", "-o", "-"], input=tiny.encode(),
+                          capture_output=True)
+    return done.returncode == 0
 
 
 def run(words):

@@ -1,9 +1,12 @@
 """`rnnc bench`: what is counted is right, whatever the time was; every function has a row, parts
 add up; what it takes and refuses."""
+import json
 import os
 import re
+import subprocess
+import sys
 
-from files import ROOT, Case
+from files import RNNC, ROOT, Case
 
 MODEL = """size I = 32, H = 48
 model M(x[t]: [I]) -> h[t]: [H] {
@@ -81,6 +84,22 @@ class Bench(Case):
         rows, out = self.rows(path, "--lengths", "t=5", "--dtype=f64", "-D", "H=16")
         self.assertIn("forward", [row[1] for row in rows])
         self.assertIn("counted with a length or a condition that only running tells", out)
+
+    def test_make_bench(self):
+        """bench/bench.py without peers: the three of rnnc agree bit for bit, and there is a table."""
+        done = subprocess.run(
+            [sys.executable, os.path.join(ROOT, "bench", "bench.py"), "--rnnc=" + RNNC,
+             "--build=" + self.folder, "--peers=none", "--cases=RNN-256-T100", "--rounds=1",
+             "--slice=1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        with open(os.path.join(self.folder, "bench", "bench.json")) as file:
+            row, = json.load(file)["rows"]
+        own = [c["setting"] for c in row["contenders"] if c["own"]]
+        self.assertIn(own, (["gcc", "clang", "llvm"], ["gcc", "clang"]), done.stdout)
+        for c in row["contenders"]:
+            self.assertGreater(c["ns"], 0)
+        with open(os.path.join(self.folder, "bench", "bench.md")) as file:
+            self.assertIn("| RNN 256, T 100, B 1 | 1 |", file.read())
 
     def test_refusals(self):
         self.write("m.rnn", MODEL)
