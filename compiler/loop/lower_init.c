@@ -256,7 +256,8 @@ static void orthonormalise(Init *init, LBlock *out, LExpr *i, LExpr *row, LExpr 
     int after = loop_mutable(m, fn->fn, out, "square", dot(init, out, row, row, length));
     LExpr *now = loop_var(m, fn->fn, after);
     LStmt *again = loop_for(m, fn->fn, out, "turn", loop_int(m, 0), loop_int(m, 1 << 12), 1);
-    LExpr *before = lower_let(fn, &again->body, "before", now);
+    int kept = loop_mutable(m, fn->fn, &again->body, "before", now);
+    LExpr *before = loop_var(m, fn->fn, kept);
     LStmt *over = loop_for(m, fn->fn, &again->body, "j", loop_int(m, 0), i, 1);
     LExpr *other = loop_mul(m, loop_var(m, fn->fn, over->var), length);
     other = lower_let(fn, &over->body, "other", other);
@@ -274,13 +275,13 @@ static void orthonormalise(Init *init, LBlock *out, LExpr *i, LExpr *row, LExpr 
 }
 
 /* Over the numbers of row `i`: the place of each in the parameter. */
-static LStmt *along_row(Init *init, LBlock *out, LExpr *i, LExpr *length, LExpr **at) {
+static LStmt *along_row(Init *init, LBlock *out, LExpr *i, LExpr *const strides[2], LExpr *length,
+                        LExpr **at) {
     Fn *fn = &init->fn;
     LoopModule *m = fn->lower->module;
-    LExpr *rows = field(init, out, "along_rows", LT_I64, FIELD_ALONG_ROWS);
-    LExpr *row = field(init, out, "along_row", LT_I64, FIELD_ALONG_ROW);
     LStmt *over = loop_for(m, fn->fn, out, "k", loop_int(m, 0), length, 1);
-    *at = loop_add(m, loop_mul(m, i, rows), loop_mul(m, loop_var(m, fn->fn, over->var), row));
+    LExpr *k = loop_var(m, fn->fn, over->var);
+    *at = loop_add(m, loop_mul(m, i, strides[0]), loop_mul(m, k, strides[1]));
     *at = lower_let(fn, &over->body, "at", *at);
     return over;
 }
@@ -298,11 +299,13 @@ static void fill_orthogonal(Init *init) {
     LExpr *stride = loop_add(m, length, loop_int(m, CHAINS - 1));
     stride = loop_op(m, SOP_DIV, stride, loop_int(m, CHAINS), NULL);
     stride = lower_let(fn, out, "stride", loop_mul(m, stride, loop_int(m, CHAINS)));
+    LExpr *strides[] = {field(init, out, "down", LT_I64, FIELD_ALONG_ROWS),
+                        field(init, out, "along", LT_I64, FIELD_ALONG_ROW)};
     site_key(init, out, key);
     LStmt *each = loop_for(m, fn->fn, out, "i", zero, count, 1);
     LExpr *i = loop_var(m, fn->fn, each->var);
     LExpr *row = lower_let(fn, &each->body, "row", loop_mul(m, i, stride));
-    LStmt *over = along_row(init, &each->body, i, length, &at);
+    LStmt *over = along_row(init, &each->body, i, strides, length, &at);
     lower_draw_words(fn, &over->body, key, at, words);
     LExpr *to = loop_add(m, row, loop_var(m, fn->fn, over->var));
     loop_store(m, &over->body, init->rows, to, lower_draw_normal(fn, &over->body, words), false);
@@ -310,7 +313,7 @@ static void fill_orthogonal(Init *init) {
     to = loop_add(m, row, loop_var(m, fn->fn, rest->var));
     loop_store(m, &rest->body, init->rows, to, loop_float(m, LT_F64, 0), false);
     orthonormalise(init, &each->body, i, row, stride);
-    over = along_row(init, &each->body, i, length, &at);
+    over = along_row(init, &each->body, i, strides, length, &at);
     LExpr *k = loop_var(m, fn->fn, over->var);
     store(init, &over->body, offset, at, row_load(init, row, k, 1));
 }
