@@ -60,6 +60,20 @@ static void computes(void **state) {
     case_done(x);
 }
 
+/* With -g every line of a region's function says where it comes from. */
+static void lines(void **state) {
+    (void)state;
+    static const char *const flags[] = {"-shared", "-fPIC", "-std=c99", "-O1", "-g", NULL};
+    Case *x = parsed(program());
+    place(x);
+    const char *code = emit(x);
+    const char *from = strstr(code, "#line 3 \"m.rnn\"\nstatic void net_forward_region_2(");
+    assert_non_null(from);
+    write_file(path_of(x, "m.c"), arena_printf(x->arena, "%s%s", code, door));
+    if (has_program(x, "gcc") && machine_has(1)) check(x, "gcc", flags, true);
+    case_done(x);
+}
+
 /* One lane, nothing that is taken along, nothing that is used of the number of the thread. */
 static void small(void **state) {
     (void)state;
@@ -150,7 +164,7 @@ static void pointers(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(computes), cmocka_unit_test(small),
-                                       cmocka_unit_test(pointers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(computes), cmocka_unit_test(lines),
+                                       cmocka_unit_test(small), cmocka_unit_test(pointers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,7 @@ static void computes(void **state) {
         Case *x = parsed(program());
         MachineOptions options;
         const Machine *machine = find(x, &options, level);
+        if (level % 2) place(x); /* as with -g */
         const char *why = "";
         vec_push(x->arena, &x->interface_->functions, (InterfaceFunction){.function = 1});
         void *opened =
