@@ -87,7 +87,39 @@ static void text_of_code(void **state) {
     case_done(x);
 }
 
+/* In an object for several processors each has regions of its own, compiled for it. */
+static void several_processors(void **state) {
+    (void)state;
+    Case *x = parsed(program());
+    MachineOptions options;
+    const Machine *machine = find(x, &options, 2);
+    const MachineTarget *other = target_machine("x86-64-v4");
+    Text out = text_new(x->arena), object = text_new(x->arena);
+    if (machine && other) {
+        const MachineVersion versions[] = {{"v3", x->interface_, options.target},
+                                           {"v4", x->interface_, *other}};
+        options.calls = NULL;
+        options.versions = versions;
+        options.version_count = 2;
+        assert_true(machine->emit(x->interface_, &options, MACHINE_TEXT, &out, x->diags));
+        assert_true(machine->emit(x->interface_, &options, MACHINE_OBJECT, &object, x->diags));
+        int found = 0, numbers[2] = {0};
+        const char *at = text_string(&out);
+        while ((at = strstr(at, "define internal void @net_forward")) != NULL) {
+            const char *end = strchr(at, '\n'), *group = strstr(at, ") #");
+            assert_true(group && group < end);
+            if (strstr(at, "region_2(") && strstr(at, "region_2(") < end)
+                numbers[found++ & 1] = atoi(group + 3);
+            at = end;
+        }
+        assert_int_equal(found, 2);
+        assert_int_not_equal(numbers[0], numbers[1]);
+    }
+    case_done(x);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(computes), cmocka_unit_test(text_of_code)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(computes), cmocka_unit_test(text_of_code),
+                                       cmocka_unit_test(several_processors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
