@@ -119,6 +119,7 @@ def agree(case, contenders, machine, folder, say, wrong):
             wrong.append(c) if c.peer.own else None
             continue
         c.tensors, c.path, c.about = set(answer["tensors"]), path, answer["about"]
+        c.memory = answer["mb"]
         if reference is None:
             reference = c
         for name in sorted(c.tensors & reference.tensors):

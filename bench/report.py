@@ -19,7 +19,7 @@ def row(case, contenders, machine, limit, threads):
         out["contenders"].append({
             "peer": c.peer.name, "setting": c.setting, "own": c.peer.own, "ns": c.median(),
             "all_ns": c.times, "peaks": c.peaks, "lost": c.lost, "calls": c.calls,
-            "error": max(c.error.values()), "about": c.about})
+            "error": max(c.error.values()), "about": c.about, "mb": c.memory})
     return out
 
 
@@ -43,6 +43,15 @@ def line(row):
     return "  ".join(words)
 
 
+def memory(row):
+    """MB of ours and the least of the peers, in training."""
+    ours = [c.get("mb", 0) for c in row["contenders"] if c["own"]]
+    theirs = [c.get("mb", 0) for c in row["contenders"] if not c["own"]]
+    if not row["training"] or not ours or not ours[0]:
+        return ""
+    return f"{min(ours):.0f}" + (f" / {min(theirs):.0f}" if theirs else "")
+
+
 def markdown(rows, said, peers):
     names = []
     for r in rows:
@@ -53,10 +62,11 @@ def markdown(rows, said, peers):
     out = [f"Median ms of interleaved runs, {time.strftime('%d %B %Y')}, {platform.machine()}. "
            "`limit`: roofline from limits measured in the same run; `share`: limit over the best "
            "of rnnc; `ratio`: best peer over the best of rnnc, bold where it reaches the `bar` that we "
-           "hold ourselves to; peak in GFLOP/s of one core, "
+           "hold ourselves to; MB: what a process needs at most for the case, rnnc / the least of the "
+           "peers, in training; peak in GFLOP/s of one core, "
            "barrier in ns, both measured beside the times.", ""]
     head = ["case", "threads", *("rnnc " + s for s in settings), "limit", "share", *names, "ratio",
-            "bar", "peak", "barrier"]
+            "bar", "MB", "peak", "barrier"]
     out += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in rows:
         own = {c["setting"]: c for c in r["contenders"] if c["own"]}
@@ -71,6 +81,7 @@ def markdown(rows, said, peers):
         mark = "**" if ratio >= r.get("bar", 0) else ""
         cells.append(f"{mark}{ratio:.2f}{mark}" if ratio else "")
         cells.append(f"{r['bar']:g}" if "bar" in r else "")
+        cells.append(memory(r))
         peaks = sorted(p for c in r["contenders"] for p in c["peaks"])
         cells += [f"{peaks[0]:.0f}-{peaks[-1]:.0f}", f"{r['machine']['barrier']:.0f}"
                   if r["threads"] > 1 else ""]

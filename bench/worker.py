@@ -139,22 +139,42 @@ def favour(nice):
         pass
 
 
+def resident(what):
+    """MB of this process: VmRSS now, VmHWM at most since the mark was reset."""
+    with open("/proc/self/status") as file:
+        for line in file:
+            if line.startswith(what):
+                return int(line.split()[1]) / 1024
+    return 0
+
+
+def reset_most():
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass
+
+
 class Server:
     def __init__(self, module):
         self.module, self.works = module, {}
 
     def op_open(self, q):
+        before = resident("VmRSS")
+        reset_most()
         made = self.module.prepare(q["case"], q["setting"], q["threads"])
         if isinstance(made, str):
             return {"skip": made}
         made.once()
+        memory = resident("VmHWM") - before
         names = []
         for name, data in tensors_bytes(made.tensors):
             with open(f"{q['out']}.{name}.f32", "wb") as file:
                 file.write(data)
             names.append(name)
         self.works[q["id"]] = made
-        return {"tensors": names, "about": getattr(made, "about", "")}
+        return {"tensors": names, "about": getattr(made, "about", ""), "mb": memory}
 
     def op_settings(self, q):
         return {"settings": self.module.settings(q["case"], q["threads"]),
