@@ -46,10 +46,13 @@ def line(row):
 def memory(row):
     """MB of ours and the least of the peers, in training."""
     ours = [c.get("mb", 0) for c in row["contenders"] if c["own"]]
-    theirs = [c.get("mb", 0) for c in row["contenders"] if not c["own"]]
+    theirs = {} # a peer's later settings find memory that its first one left
+    for c in row["contenders"]:
+        if not c["own"]:
+            theirs[c["peer"]] = max(theirs.get(c["peer"], 0), c.get("mb", 0))
     if not row["training"] or not ours or not ours[0]:
         return ""
-    return f"{min(ours):.0f}" + (f" / {min(theirs):.0f}" if theirs else "")
+    return f"{max(ours):.0f}" + (f" / {min(theirs.values()):.0f}" if theirs else "")
 
 
 def markdown(rows, said, peers):
