@@ -195,7 +195,8 @@ void llvm_define(EmitLlvm *e, int function) {
     e->marks = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
     e->kept = ARENA_ARRAY(e->arena, f->args.count + 1, LLVMValueRef);
     e->after = NULL;
-    e->region_count = 0;
+    e->region_count = e->part_count = 0;
+    e->splits = llvm_is_large(f);
     llvm_open_function(e);
     take_arguments(e);
     if (live_checks(f)) check_pointers(e);

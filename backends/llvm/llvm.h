@@ -1,8 +1,8 @@
 /* Loop IR as LLVM IR, inside: module.c orders a module, function.c a function, stmt.c, expr.c and
- * ops.c have one case a node; region.c makes functions of parallel regions; types.c types and
- * constants; machine.c makes code of a module, jit.c loads it. Nothing here decides speed or
- * meaning: every value, its order and its lanes come from the Loop IR; floating operations carry no
- * flag that would let LLVM change them. */
+ * ops.c have one case a node; region.c makes functions of parallel regions, part.c of what is
+ * large; types.c types and constants; machine.c makes code of a module, jit.c loads it. Nothing
+ * here decides speed or meaning: every value, its order and its lanes come from the Loop IR;
+ * floating operations carry no flag that would let LLVM change them. */
 #ifndef RNNC_BACKENDS_LLVM_LLVM_H
 #define RNNC_BACKENDS_LLVM_LLVM_H
 
@@ -46,7 +46,9 @@ typedef struct EmitLlvm {
     LLVMMetadataRef subprogram; /* of the function at hand */
     LLVMValueRef pool, thread;  /* within a region: where the pool is kept, and the thread */
     int region_count;           /* of the function at hand */
-    bool closed;                /* the block at hand has its end: nothing more goes there */
+    bool splits;                /* the function at hand goes in parts */
+    int part_count;
+    bool closed; /* the block at hand has its end: nothing more goes there */
     LlvmMemo *memo;
     int memo_room, memo_count;
     unsigned statement;
@@ -103,6 +105,11 @@ void llvm_choose(EmitLlvm *e, const MachineOptions *options, LLVMValueRef *const
 
 /* What a function is compiled for. */
 void llvm_describe(EmitLlvm *e, LLVMValueRef function, const MachineTarget *target);
+
+/* part.c. Whether a function is to go in parts; then the statement as a call of its part, if it is
+ * to be one. */
+bool llvm_is_large(const LFunction *function);
+bool llvm_part(EmitLlvm *e, const LStmt *stmt);
 
 /* region.c */
 void llvm_region(EmitLlvm *e, const LStmt *region);

@@ -133,6 +133,7 @@ void llvm_statement(EmitLlvm *e, const LStmt *s) {
     if (!live_stmt(&e->live, e->function, s)) return;
     llvm_begin(e);
     llvm_place(e, s->at);
+    if (llvm_part(e, s)) return;
     switch (s->kind) {
     case LS_LET:
     case LS_MUTABLE: declare(e, s); return;

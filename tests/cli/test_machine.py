@@ -167,6 +167,37 @@ class Machine(Case):
         from files import safetensors_bytes
         return safetensors_bytes({"W": ((2, 3), [.1, .2, .3, .4, .5, .6]), "b": ((2,), [1, -1])})
 
+    def test_large_functions(self):
+        """A gradient that goes in parts has the bits of C."""
+        from files import safetensors_bytes
+        self.write("deep.rnn", """model Deep(x[t]: [3]) -> y[t]: [9] {
+    use a = LSTM[9]
+    use b = LSTM[9]
+    h[t] = a(x[t])
+    y[t] = b(h[t])
+    loss sum(y[last] ^ 2)
+}
+""")
+        self.rnnc("deep.rnn", "--mode=train", "--emit=obj")
+        symbols = subprocess.run(["nm", "deep.o"], cwd=self.folder, check=True, stdout=subprocess.PIPE).stdout
+        self.assertIn(b" t Deep_grad_part_1\n", symbols)
+        weights = {}
+        for name, inputs in (("a", 3), ("b", 9)):
+            for gate in "ifgo":
+                for part, width in (("W", inputs), ("U", 9)):
+                    weights["%s.%s%s" % (name, part, gate)] = ((9, width), [((7 * k + len(weights)) % 23 - 11) / 16
+                                                                        for k in range(9 * width)])
+                weights["%s.b%s" % (name, gate)] = ((9,), [0.1] * 9)
+        self.write("w.safetensors", safetensors_bytes(weights))
+        for shape in ((5, 3), (5, 10, 3)):
+            count = shape[0] * shape[-1] * (shape[1] if len(shape) == 3 else 1)
+            self.npy("x.npy", shape, [(5 * k % 17 - 8) / 8 for k in range(count)])
+            for backend in ("c", "llvm"):
+                self.rnnc("grad", "deep.rnn", "--weights", "w.safetensors", "--in", "x=x.npy", "--loss", backend + ".npy",
+                          "--grads", backend + ".safetensors", "--backend=" + backend, env={"CC": "cc -O0"})
+            self.assertEqual(self.read("c.npy"), self.read("llvm.npy"))
+            self.assertEqual(self.read("c.safetensors"), self.read("llvm.safetensors"))
+
     def test_no_linker(self):
         self.fails(3, "cannot start a linker", "m.rnn", "--emit=so", env={"PATH": self.folder})
         self.assertEqual(sorted(os.listdir(self.folder)), ["m.rnn", "main.c"])
