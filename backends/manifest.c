@@ -158,7 +158,6 @@ static void print_port(const Graph *graph, const GraphPort *port, Text *out) {
 
 /* What a size is made of: each term a product of the batch and of steps. */
 static void print_bytes(const Graph *graph, const InterfaceFunction *entry, Text *out) {
-    if (!entry->bytes.count) return;
     text_puts(out, ", \"bytes\": [");
     for (int i = 0; i < entry->bytes.count; i++) {
         const InterfaceTerm *term = &entry->bytes.at[i];
@@ -202,7 +201,7 @@ static void print_function(const Interface *in, const InterfaceFunction *entry, 
                     arg->nullable ? "true" : "false");
     }
     text_puts(out, "]");
-    print_bytes(in->graph, entry, out);
+    if (f->result == LT_I64) print_bytes(in->graph, entry, out); /* a size, that may be 0 */
     text_puts(out, "}");
 }
 
