@@ -37,9 +37,9 @@ static bool may_lie(const Fn *fn, const Value *value) {
     if (!value->live || value->storage != STORE_HISTORY || !by_family(value)) return false;
     const Family *family = schedule->families.at[value->family];
     return value->type.dtype == DT_FLOAT && value->batched && value->domain_count == 1 &&
-           !value->pre[0] && !value->post[0] && value->boundary < 0 &&
-           value->count >= fn->lower->lanes && fn->lower->lanes > 1 &&
-           family->count == value->count && fn->places[value->id].buffer < 0;
+           !value->pre[0] && !value->post[0] && value->count >= fn->lower->lanes &&
+           fn->lower->lanes > 1 && family->count == value->count &&
+           fn->places[value->id].buffer < 0;
 }
 
 void lower_find_panels(Fn *fn) {
