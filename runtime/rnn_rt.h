@@ -523,7 +523,8 @@ RtRange rt_text_window(size_t tokens, size_t batch, size_t steps, size_t window,
  *
  * Code that `rnnc --threads=N` emits takes a pool and runs its regions on it. The caller is
  * thread 0; the others spin for a fifth of a millisecond when there is nothing to do, and then
- * sleep, so an idle pool costs nothing. NULL is a pool of one thread: the caller.
+ * sleep, so an idle pool costs nothing, but the next region has to wake them (some 70 microseconds).
+ * NULL is a pool of one thread: the caller.
  *
  * A pool belongs to one caller at a time: neither two calls at once, nor a call from inside of a
  * region. Threads made here block no signal that the caller does not. */
