@@ -117,8 +117,8 @@ static void evaluate(FuzzCase *c, const LoopModule *module) {
         LoopValue *args = ARENA_ARRAY(c->arena, function->args.count + 1, LoopValue);
         void **blocks = ARENA_ARRAY(c->arena, function->args.count + 1, void *);
         for (int k = 0; k < function->args.count; k++) {
-            if (!function->args.at[k].pointer) {
-                args[k].integer = (int64_t)(c->hash >> (k & 7)) & 7;
+            if (!function->args.at[k].pointer || function->args.at[k].pool) {
+                args[k].integer = (int64_t)(c->hash >> (k & 7)) & 7; /* of a pool, threads */
                 continue;
             }
             blocks[k] = aligned_alloc(64, BYTES);

@@ -188,14 +188,14 @@ const char *const fuzz_words_loop[] = {
 #define SCALAR_OP(id, text, count, kind) text,
 #include "loop/scalar_ops.def"
 #undef SCALAR_OP
-    NUMBERS,    SIGNS,      "module",  "target", "lanes", "fma",     "registers", "l2",
-    "function", "exported", "ptr",     "void",   "f32",   "f64",     "i32",       "i64",
-    "m32",      "m64",      "u8",      "f32x8",  "i32x8", "m32x8",   "written",   "nullable",
-    "buffer",   "in",       "local",   "table",  "at",    "align",   "alias",     "layout",
-    "comment",  "let",      "mutable", "set",    "store", "load",    "aligned",   "for",
-    "to",       "step",     "rolled", "place",  "if",     "else",  "break",   "return",    "parallel",
-    "of",       "barrier",  "call",    "splat",  "lane",  "bitcast", "convert",   "select",
-    NULL};
+    NUMBERS,    SIGNS,      "module",  "target", "lanes", "fma",   "registers", "l2",
+    "function", "exported", "ptr",     "void",   "f32",   "f64",   "i32",       "i64",
+    "m32",      "m64",      "u8",      "f32x8",  "i32x8", "m32x8", "written",   "nullable",
+    "buffer",   "in",       "local",   "table",  "at",    "align", "alias",     "layout",
+    "comment",  "let",      "mutable", "set",    "store", "load",  "aligned",   "for",
+    "to",       "step",     "rolled",  "place",  "if",    "else",  "break",     "return",
+    "parallel", "of",       "barrier", "pool",   "call",  "splat", "lane",      "bitcast",
+    "convert",  "select",   NULL};
 
 const char *const fuzz_words_line[] = {NUMBERS,
                                        "-o",
