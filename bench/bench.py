@@ -158,6 +158,14 @@ def measure(case, contenders, machine, threads, rounds, budget):
             c.peaks.append(answer["peak"])
             c.lost += answer["lost"]
             c.calls += answer["calls"]
+    found = limits(probes)
+    if threads > 1: # a peer may leave the others idle where meeting them costs more
+        found["one"] = limits([machine.ask(op="machine", sizes=table.weight_bytes(case), threads=1)
+                               for _ in range(3)])
+    return found
+
+
+def limits(probes):
     return {"peak": statistics.median(p["peak"] for p in probes),
             "tanh": statistics.median(p["tanh"] for p in probes),
             "barrier": min(p["barrier"] for p in probes),

@@ -143,6 +143,8 @@ def limit_ns(case, machine, threads):
             total += case["T"] * machine["barrier"]
         if case["training"]:
             total += (2 * hoisted + products) * positions / rate + case["T"] * step
+    if "one" in machine and threads > 1:
+        total = min(total, limit_ns(case, machine["one"], 1))
     return total
 
 

@@ -45,8 +45,7 @@ def measure(case, worker, machine, threads):
         probes.append(machine.ask(op="machine", sizes=table.weight_bytes(case), threads=threads))
         times.append(worker.ask(op="time", id=0, ns=int(SLICE))["ns"])
     worker.ask(op="close")
-    found = {k: statistics.median(p[k] for p in probes) for k in ("peak", "tanh", "barrier")}
-    found["read"] = {n: max(p["read"][n] for p in probes) for n in probes[0]["read"]}
+    found = bench.limits(probes)
     return statistics.median(times), table.limit_ns(case, found, threads)
 
 
