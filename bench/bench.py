@@ -199,6 +199,7 @@ def one_case(case, workers, machine, threads, args, folder, say, wrong):
 
 def main():
     args = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)) # workers end with us
     if args.quick and not args.peers:
         args.peers = "oneDNN =,ONNX Runtime,JAX"
     args.rounds = args.rounds or (5 if args.quick else 11)
