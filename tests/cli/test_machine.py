@@ -1,10 +1,12 @@
 """Machine code from the command line: objects, libraries, code in memory; without LLVM, too."""
+import glob
+import json
 import os
 import shutil
 import subprocess
 import unittest
 
-from files import RNNC, Case
+from files import RNNC, ROOT, Case, count, safetensors_bytes
 
 LIBRARY = os.path.join(os.path.dirname(RNNC), "rnnc-llvm.so")
 CC = os.environ.get("CC", "cc").split()
@@ -164,12 +166,10 @@ class Machine(Case):
 
     @staticmethod
     def weights():
-        from files import safetensors_bytes
         return safetensors_bytes({"W": ((2, 3), [.1, .2, .3, .4, .5, .6]), "b": ((2,), [1, -1])})
 
     def test_large_functions(self):
         """A gradient that goes in parts has the bits of C."""
-        from files import safetensors_bytes
         self.write("deep.rnn", """model Deep(x[t]: [3]) -> y[t]: [9] {
     use a = LSTM[9]
     use b = LSTM[9]
@@ -197,6 +197,44 @@ class Machine(Case):
                           "--grads", backend + ".safetensors", "--backend=" + backend, env={"CC": "cc -O0"})
             self.assertEqual(self.read("c.npy"), self.read("llvm.npy"))
             self.assertEqual(self.read("c.safetensors"), self.read("llvm.safetensors"))
+
+    def test_examples(self):
+        """Outputs and gradients of every example have the bits of C."""
+        compared = 0
+        for path in sorted(glob.glob(os.path.join(ROOT, "examples", "*", "*.rnn"))):
+            about = json.loads(self.rnnc(path, "--emit=manifest")[0])
+            weights = {p["name"]: (p["shape"], [((5 * k + i) % 29 - 14) / 64 for k in range(count(p["shape"]))])
+                       for i, p in enumerate(about["params"])}
+            self.write("w.safetensors", safetensors_bytes(weights))
+            args = ["--weights", "w.safetensors"]
+            for axis in about["axes"]:
+                args += ["--lengths", "%s=5" % axis["name"]]
+            for port in about["inputs"]:
+                shape = [5 for _ in port["axes"]] + [2] + port["shape"]
+                values = [(3 * k + len(args)) % 13 for k in range(count(shape))]
+                if port["type"] == "float":
+                    self.npy("in.%s.npy" % port["name"], shape, [v / 8 - 0.7 for v in values])
+                else:
+                    dtype = "|b1" if port["type"] == "bool" else "<i4"
+                    bound = 2 if port["type"] == "bool" else port.get("bound") or 3
+                    self.npy("in.%s.npy" % port["name"], shape, [v % bound for v in values], dtype)
+                args += ["--in", "%s=in.%s.npy" % (port["name"], port["name"])]
+            outs = [port["name"] for port in about["outputs"]]
+            loss = "loss" in [f["name"] for f in json.loads(
+                self.rnnc(path, "--emit=manifest", "--mode=train")[0])["functions"]]
+            for backend in ("c", "llvm"):
+                env = {"CC": "cc -O0"}
+                wanted = [w for o in outs for w in ("--out", "%s=%s.%s.npy" % (o, backend, o))]
+                self.rnnc("run", path, *args, *wanted, "--backend=" + backend, env=env)
+                if loss:
+                    self.rnnc("grad", path, *args, "--grads", backend + ".safetensors", "--loss", backend + ".loss.npy",
+                              "--backend=" + backend, env=env)
+            for name in [o + ".npy" for o in outs] + (["loss.npy"] if loss else []):
+                self.assertEqual(self.read("c." + name), self.read("llvm." + name), (path, name))
+            if loss:
+                self.assertEqual(self.read("c.safetensors"), self.read("llvm.safetensors"), path)
+            compared += 1 + loss
+        self.assertGreaterEqual(compared, 12)
 
     def test_no_linker(self):
         self.fails(3, "cannot start a linker", "m.rnn", "--emit=so", env={"PATH": self.folder})
