@@ -15,7 +15,7 @@ static Row row_at(Fn *fn, const Family *family, bool flat, int flat_index, LExpr
 }
 
 /* One group of blocks: all rows. */
-static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_index,
+static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_index, LExpr *row_begin,
                   LExpr *row_count) {
     Fn *fn = tile->fn;
     Lower *lower = fn->lower;
@@ -36,7 +36,8 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
         return;
     }
     int rows = accs ? tile_rows(lower, tile->block, family, nb) : 1;
-    LStmt *over = loop_for(m, fn->fn, out, "r", loop_int(m, 0), row_count, rows);
+    if (flat) lower_share_rows(fn, out, rows, &row_begin, &row_count);
+    LStmt *over = loop_for(m, fn->fn, out, "r", row_begin, row_count, rows);
     LBlock *body = &over->body;
     LExpr *r0 = loop_var(m, fn->fn, over->var);
     if (rows == 1) {
@@ -71,8 +72,9 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
     LExpr *again =
         loop_op(m, SOP_MAND, loop_op(m, SOP_GT, loop_int(m, rows), left, NULL),
                 loop_op(m, SOP_GT, loop_add(m, left, left), loop_int(m, rows), NULL), NULL);
-    again =
-        loop_op(m, SOP_MAND, again, loop_op(m, SOP_GE, row_count, loop_int(m, rows), NULL), NULL);
+    again = loop_op(m, SOP_MAND, again,
+                    loop_op(m, SOP_GE, row_count, loop_add(m, row_begin, loop_int(m, rows)), NULL),
+                    NULL);
     LExpr *start =
         lower_let(fn, body, "start",
                   lower_select(lower, again, loop_sub(m, row_count, loop_int(m, rows)), r0));
@@ -138,9 +140,22 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
     if (in_panels) fn->map_position[flat_index] = NULL;
 }
 
+/* Blocks of units one after the other, those of this thread; *out: the body. */
+static LExpr *all_units(Tile *tile, LBlock **out, int64_t blocks) {
+    Fn *fn = tile->fn;
+    LoopModule *m = fn->lower->module;
+    if (blocks == 1 && !fn->part) return loop_int(m, 0);
+    LExpr *low, *high, *lanes = loop_int(m, tile->lanes);
+    lower_share_groups(fn, *out, blocks, &low, &high);
+    LStmt *units = loop_for(m, fn->fn, *out, "u", loop_mul(m, low, lanes), loop_mul(m, high, lanes),
+                            tile->lanes);
+    *out = &units->body;
+    return loop_var(m, fn->fn, units->var);
+}
+
 /* Panels hold the rows of one block of units side by side: position, block, sequence. */
-static void elementwise_panels(Tile *tile, LBlock *out, bool flat, int flat_index, LExpr *row_count,
-                               int64_t blocks) {
+static void elementwise_panels(Tile *tile, LBlock *out, bool flat, int flat_index, LExpr *row_begin,
+                               LExpr *row_count, int64_t blocks) {
     Fn *fn = tile->fn;
     LoopModule *m = fn->lower->module;
     if (flat) {
@@ -149,40 +164,29 @@ static void elementwise_panels(Tile *tile, LBlock *out, bool flat, int flat_inde
         LStmt *steps = loop_for(m, fn->fn, out, name, loop_int(m, 0), fn->longest[axis], 1);
         fn->map_position[flat_index] = loop_var(m, fn->fn, steps->var);
         out = &steps->body;
+        row_begin = loop_int(m, 0);
         row_count = fn->batch;
     }
-    LExpr *unit = loop_int(m, 0);
-    if (blocks > 1) {
-        LStmt *units =
-            loop_for(m, fn->fn, out, "u", unit, loop_int(m, blocks * tile->lanes), tile->lanes);
-        unit = loop_var(m, fn->fn, units->var);
-        out = &units->body;
-    }
-    LStmt *over = loop_for(m, fn->fn, out, "b", loop_int(m, 0), row_count, 1);
+    LExpr *unit = all_units(tile, &out, blocks);
+    LStmt *over = loop_for(m, fn->fn, out, "b", row_begin, row_count, 1);
     Row row = {.b = loop_var(m, fn->fn, over->var)};
     tile_epilogue(tile, &over->body, &row, unit, NULL);
     if (flat) fn->map_position[flat_index] = NULL;
 }
 
 /* Without products there are no weights to hold: row after row, as they lie in memory. */
-static void elementwise_rows(Tile *tile, LBlock *out, bool flat, int flat_index, LExpr *row_count,
-                             int64_t blocks) {
+static void elementwise_rows(Tile *tile, LBlock *out, bool flat, int flat_index, LExpr *row_begin,
+                             LExpr *row_count, int64_t blocks) {
     Fn *fn = tile->fn;
     LoopModule *m = fn->lower->module;
     if (lower_panels_in(fn, tile->family)) {
-        elementwise_panels(tile, out, flat, flat_index, row_count, blocks);
+        elementwise_panels(tile, out, flat, flat_index, row_begin, row_count, blocks);
         return;
     }
-    LStmt *over = loop_for(m, fn->fn, out, "r", loop_int(m, 0), row_count, 1);
+    LStmt *over = loop_for(m, fn->fn, out, "r", row_begin, row_count, 1);
     Row row = row_at(fn, tile->family, flat, flat_index, loop_var(m, fn->fn, over->var));
     LBlock *body = &over->body;
-    LExpr *unit = loop_int(m, 0);
-    if (blocks > 1) {
-        LStmt *units =
-            loop_for(m, fn->fn, body, "u", unit, loop_int(m, blocks * tile->lanes), tile->lanes);
-        unit = loop_var(m, fn->fn, units->var);
-        body = &units->body;
-    }
+    LExpr *unit = all_units(tile, &body, blocks);
     tile_epilogue(tile, body, &row, unit, NULL);
 }
 
@@ -211,7 +215,11 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
     int flat_index = -1;
     bool flat = lower_flat(fn, family, &flat_index);
     bool batched = family_batched(fn, family);
-    LExpr *row_count = batched ? fn->batch : loop_int(m, 1);
+    LExpr *row_begin = loop_int(m, 0), *row_count = batched ? fn->batch : loop_int(m, 1);
+    if (fn->row_low && batched) {
+        row_begin = fn->row_low;
+        row_count = fn->row_high;
+    }
     if (flat) {
         int axis = lower->graph->indices.at[flat_index].axis;
         row_count = batched ? loop_mul(m, fn->longest[axis], fn->batch) : fn->longest[axis];
@@ -239,8 +247,13 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
     int nb = alone ? packed : tile_blocks(lower, family);
     if (nb % packed && packed % nb) nb = 1; /* a tile ends where a group of packed ones ends */
     if (!family->accs.count && !alone) {
-        elementwise_rows(&tile, out, flat, flat_index, row_count, blocks);
+        elementwise_rows(&tile, out, flat, flat_index, row_begin, row_count, blocks);
         blocks = 0;
+    }
+    bool region = false;
+    if (flat && family->accs.count && !fn->thread) {
+        out = lower_flat_region(fn, out, family, blocks / nb);
+        region = fn->thread != NULL;
     }
     /* Tiles of nb blocks; then of as many as are packed together; then what is packed alone. */
     int64_t together = packed ? blocks / packed * packed : 0, base = 0;
@@ -254,20 +267,24 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
         tile.packed = part == 2 ? 1 : packed;
         LBlock *into = out;
         tile.q = loop_int(m, begin);
-        if (count > 1) {
-            LStmt *loop = loop_for(m, fn->fn, out, "g", loop_int(m, 0), loop_int(m, count), 1);
+        if (count > 1 || fn->part) {
+            LExpr *low, *high;
+            lower_share_groups(fn, out, count, &low, &high);
+            LStmt *loop = loop_for(m, fn->fn, out, "g", low, high, 1);
             into = &loop->body;
             LExpr *g = loop_var(m, fn->fn, loop->var);
             if (turns(fn, block, family))
-                g = lower_let(fn, into, "turned",
-                              lower_select(lower,
-                                           loop_op(m, SOP_EQ, fn->parity, loop_int(m, 0), NULL), g,
-                                           loop_sub(m, loop_int(m, count - 1), g)));
+                g = lower_let(
+                    fn, into, "turned",
+                    lower_select(
+                        lower, loop_op(m, SOP_EQ, fn->parity, loop_int(m, 0), NULL), g,
+                        loop_sub(m, loop_add(m, low, loop_sub(m, high, loop_int(m, 1))), g)));
             tile.q = lower_let(fn, into, "first",
                                loop_add(m, loop_int(m, begin), loop_mul(m, g, loop_int(m, width))));
         }
-        group(&tile, into, alone, flat, flat_index, row_count);
+        group(&tile, into, alone, flat, flat_index, row_begin, row_count);
     }
+    if (region) lower_end_region(fn);
     for (int d = 0; d < family->domain_count; d++) fn->map_position[family->domain[d]] = NULL;
     lower_leave_window(fn, lower->schedule->values.at[family->values.at[0]]);
 }

@@ -311,7 +311,9 @@ void lower_hold_behind(Fn *fn, LBlock *out, const Value *value, int axis, LExpr 
         if (place->post[d] && fn->lower->graph->indices.at[place->dims[d]].axis == axis)
             behind = true;
     if (!behind || value->boundary < 0 || place->buffer < 0 || !place->batched) return;
-    LStmt *each = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+    LExpr *first = fn->own_low ? fn->own_low : loop_int(m, 0);
+    LExpr *last = fn->own_low ? fn->own_high : fn->batch;
+    LStmt *each = loop_for(m, fn->fn, out, "b", first, last, 1);
     Row row = {.b = loop_var(m, fn->fn, each->var)};
     LExpr *ended = loop_op(m, SOP_GE, at, lower_length(fn, NULL, axis, row.b), NULL);
     LBlock *body = &loop_if(m, &each->body, ended)->body;

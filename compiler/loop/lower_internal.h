@@ -159,7 +159,13 @@ typedef struct Fn {
     VEC(Panel) panels;     /* lower_panel.c */
     int *panel_of;         /* by value: 1 + its panel, 0 where it has none; or NULL */
     bool *summed;          /* by value: it was, together with another one */
-    int scratch;           /* LOCAL buffer for accumulators, -1 */
+    /* In a region (lower_threads.c); NULL: in none, or all of it. */
+    LExpr *thread, *threads;
+    LExpr *part, *parts;       /* of the groups of a family */
+    LExpr *row_low, *row_high; /* sequences that families compute */
+    LExpr *own_low, *own_high; /* sequences that row operations compute */
+    LExpr *meet;               /* do threads wait for each other after each stage? */
+    int scratch;               /* LOCAL buffer for accumulators, -1 */
     int64_t scratch_count;
 } Fn;
 
@@ -214,6 +220,22 @@ bool lower_in_panel(const Fn *fn, const Value *value);
 bool lower_panels_in(Fn *fn, const Family *family); /* does it read or write one? */
 /* From the start of a row to element `index`, the first of a vector; lower_place.c. */
 LExpr *lower_along(Fn *fn, const RowPlace *place, LExpr *index);
+
+/* --- lower_threads.c --- */
+/* Regions, where they pay: `out` itself where not. Over all positions, of a family in so many
+ * groups of tiles; over a loop of the schedule. */
+bool lower_may_thread(const Fn *fn);
+LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t groups);
+LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single);
+void lower_end_region(Fn *fn);
+/* The share of a thread: of rows, in tiles of `rows`, between *low and *high; of groups. Outside of
+ * a region, or where the other is split: all. */
+void lower_share_rows(Fn *fn, LBlock *out, int rows, LExpr **low, LExpr **high);
+void lower_share_groups(Fn *fn, LBlock *out, int64_t count, LExpr **low, LExpr **high);
+/* A barrier where threads have blocks of units of their own. */
+void lower_meet(Fn *fn, LBlock *out);
+/* What no thread may do twice. `begins`: behind a barrier. */
+LBlock *lower_first_thread(Fn *fn, LBlock *out, bool begins);
 
 /* --- lower_wanted.c --- */
 #define WANTED_ALWAYS UINT64_MAX

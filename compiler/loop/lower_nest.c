@@ -56,23 +56,42 @@ static uint64_t own_wanted(const Fn *fn, const Block *block, const int *values, 
     return block->loop_count ? WANTED_ALWAYS : lower_wanted(fn, values, count);
 }
 
+/* What was made for one thread, in its place. */
+static void serially(Fn *fn, LBlock *out, LBlock *piece) {
+    LBlock *into = piece->count ? lower_first_thread(fn, out, true) : out;
+    for (int i = 0; i < piece->count; i++) vec_push(fn->lower->arena, into, piece->at[i]);
+    if (piece->count && fn->thread) loop_barrier(fn->lower->module, out);
+}
+
+/* Row operations of one stage; threads have sequences of their own. */
+static bool prologues(Fn *fn, LBlock *out, const Block *block, int stage) {
+    const Schedule *schedule = fn->lower->schedule;
+    bool any = false;
+    if (fn->thread && !fn->own_low) out = lower_first_thread(fn, out, false);
+    for (int i = 0; i < block->prologues.count; i++) {
+        const Value *value = schedule->values.at[block->prologues.at[i]];
+        if (value->stage != stage) continue;
+        any = true;
+        LBlock *into = lower_if_wanted(fn, out, own_wanted(fn, block, &value->id, 1));
+        lower_prologue(fn, step_block(fn, into, value), block, value);
+    }
+    return any;
+}
+
 static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
     const Schedule *schedule = fn->lower->schedule;
     LoopModule *m = fn->lower->module;
     for (int stage = 0; stage < block->stages; stage++) {
+        LBlock before = {0}, behind = {0};
         for (int i = 0; i < block->values.count; i++) {
             const Value *value = schedule->values.at[block->values.at[i]];
             if (!schedule_is_leaf(value) && value->stage == stage)
-                lower_fill_uses(fn, out, value, block->number + 1, NULL);
+                lower_fill_uses(fn, &before, value, block->number + 1, NULL);
             if (fn->step && !schedule_is_leaf(value) && value->stage == stage)
-                lower_keep_first(fn, out, value);
+                lower_keep_first(fn, &before, value);
         }
-        for (int i = 0; i < block->prologues.count; i++) {
-            const Value *value = schedule->values.at[block->prologues.at[i]];
-            if (value->stage != stage) continue;
-            LBlock *into = lower_if_wanted(fn, out, own_wanted(fn, block, &value->id, 1));
-            lower_prologue(fn, step_block(fn, into, value), block, value);
-        }
+        serially(fn, out, &before);
+        if (prologues(fn, out, block, stage)) lower_meet(fn, out);
         for (int i = 0; i < block->families.count; i++) {
             const Family *family = schedule->families.at[block->families.at[i]];
             if (family->stage != stage) continue;
@@ -94,9 +113,11 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
         for (int i = 0; i < block->values.count && block->loop_count && !fn->step; i++) {
             const Value *value = schedule->values.at[block->values.at[i]];
             if (schedule_is_leaf(value) || value->stage != stage) continue;
-            lower_fill_again(fn, out, value);
-            lower_fill_late(fn, out, value);
+            lower_fill_again(fn, &behind, value);
+            lower_fill_late(fn, &behind, value);
         }
+        lower_meet(fn, out);
+        serially(fn, out, &behind);
         lower_hold_outside(fn, out, block->number, stage);
         stops_after(fn, out, block, stage);
     }
@@ -214,7 +235,9 @@ static void clocked_block(Fn *fn, LBlock *out, const SNest *nest, const Block *i
     out = step_block(fn, out, held);
     LStmt *test = loop_if(m, out, loop_op(m, SOP_EQ, rest, loop_int(m, 0), NULL));
     block(fn, &test->body, inner, single);
-    hold_rows(fn, &test->otherwise, inner);
+    LBlock held_rows = {0};
+    hold_rows(fn, &held_rows, inner);
+    serially(fn, &test->otherwise, &held_rows);
     for (int stage = 0; stage < inner->stages; stage++)
         lower_hold_outside(fn, &test->otherwise, inner->number, stage);
 }
@@ -264,6 +287,7 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
             if (schedule_is_leaf(value)) continue;
             if (nest->backward && !single) lower_hold_behind(fn, body, value, nest->axis, at);
         }
+        if (nest->backward && !single) lower_meet(fn, body);
         stop_inside(fn, body, nest, at);
         fn->loop_position[nest->axis] = NULL;
     }
@@ -301,10 +325,12 @@ void lower_nests(Fn *fn, LBlock *out) {
             LStmt *test = loop_if(m, into, one);
             unsigned char *pre = arena_copy(fn->lower->arena, fn->filled_pre, (size_t)count);
             unsigned char *post = arena_copy(fn->lower->arena, fn->filled_post, (size_t)count);
-            loop(fn, &test->body, nest, true);
+            loop(fn, lower_loop_region(fn, &test->body, nest, true), nest, true);
+            lower_end_region(fn);
             memcpy(fn->filled_pre, pre, (size_t)count);
             memcpy(fn->filled_post, post, (size_t)count);
-            loop(fn, &test->otherwise, nest, false);
+            loop(fn, lower_loop_region(fn, &test->otherwise, nest, false), nest, false);
+            lower_end_region(fn);
             if (into != out) { /* what it has filled may not be there */
                 fn->filled_pre = pre;
                 fn->filled_post = post;

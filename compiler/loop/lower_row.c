@@ -20,7 +20,9 @@ LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row) {
     }
     *row = (Row){.b = loop_int(m, 0)};
     if (lower_batched(fn, value)) {
-        LStmt *loop = loop_for(m, fn->fn, out, "b", loop_int(m, 0), fn->batch, 1);
+        LExpr *low = fn->own_low ? fn->own_low : loop_int(m, 0);
+        LExpr *high = fn->own_low ? fn->own_high : fn->batch;
+        LStmt *loop = loop_for(m, fn->fn, out, "b", low, high, 1);
         row->b = loop_var(m, fn->fn, loop->var);
         out = &loop->body;
     }
