@@ -252,7 +252,7 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
     }
     bool region = false;
     if (flat && family->accs.count && !fn->thread) {
-        out = lower_flat_region(fn, out, family, blocks / nb);
+        out = lower_flat_region(fn, out, family, blocks / nb, row_count);
         region = fn->thread != NULL;
     }
     /* Tiles of nb blocks; then of as many as are packed together; then what is packed alone. */

@@ -225,13 +225,15 @@ LExpr *lower_along(Fn *fn, const RowPlace *place, LExpr *index);
 /* Regions, where they pay: `out` itself where not. Over all positions, of a family in so many
  * groups of tiles; over a loop of the schedule. */
 bool lower_may_thread(const Fn *fn);
-LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t groups);
+LBlock *lower_region(Fn *fn, LBlock *out); /* whose body splits itself */
+LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t groups, LExpr *rows);
 LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single);
 void lower_end_region(Fn *fn);
 /* The share of a thread: of rows, in tiles of `rows`, between *low and *high; of groups. Outside of
  * a region, or where the other is split: all. */
 void lower_share_rows(Fn *fn, LBlock *out, int rows, LExpr **low, LExpr **high);
 void lower_share_groups(Fn *fn, LBlock *out, int64_t count, LExpr **low, LExpr **high);
+void lower_share(Fn *fn, LBlock *out, int64_t count, LExpr **low, LExpr **high); /* of anything */
 /* A barrier where threads have blocks of units of their own. */
 void lower_meet(Fn *fn, LBlock *out);
 /* What no thread may do twice. `begins`: behind a barrier. */

@@ -16,9 +16,10 @@ typedef struct Outer {
     const Value *first; /* whose columns and positions all have */
     VEC(const Value *) values;
     const Row *row;
-    int vectors, lanes; /* of a panel */
-    int count;          /* rows of the block: a variable */
-    int local;          /* for what is left of a vector, or -1 */
+    int vectors, lanes;  /* of a panel */
+    int count;           /* rows of the block: a variable */
+    int local;           /* for what is left of a vector, or -1 */
+    LExpr *panel, *list; /* where those of this thread begin */
 } Outer;
 
 static bool is_outer(const Value *value) {
@@ -53,9 +54,10 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
     for (int i = 0; i < lower->schedule->values.count && !fn->step; i++)
         any = any || is_outer(lower->schedule->values.at[i]);
     if (!any) return;
-    /* At most BLOCK_ROWS, or one position of the batch. */
+    /* At most BLOCK_ROWS, or one position of the batch, for each thread. */
     Size rows = size_plus(size_symbol(0), size_constant(BLOCK_ROWS));
-    Size floats = size_times(rows, size_constant(panel_width(lower)));
+    int64_t threads = lower->options.threads > 1 ? lower->options.threads : 1;
+    Size floats = size_times(rows, size_constant(panel_width(lower) * threads));
     fn->panel = loop_buffer(m, fn->fn,
                             (LBuffer){.name = name_of(lower->names, "panel"),
                                       .type = lower->real,
@@ -68,8 +70,9 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
                                       .layout = "[row][vectors]"});
     *bytes = size_plus(*bytes, size_times(floats, size_constant(loop_type_size(lower->real))));
     /* A line for each sequence, so that lines stay whole. */
-    Size listed =
-        size_plus(size_times(size_symbol(0), size_constant(8)), size_constant(BLOCK_ROWS));
+    Size listed = size_times(
+        size_plus(size_times(size_symbol(0), size_constant(8)), size_constant(BLOCK_ROWS)),
+        size_constant(threads));
     fn->panel_rows = loop_buffer(m, fn->fn,
                                  (LBuffer){.name = name_of(lower->names, "row"),
                                            .type = LT_I64,
@@ -91,7 +94,7 @@ static LExpr *element(Outer *o, LBlock *out, const Value *value, int use, const 
 /* The row of number k in the list. */
 static Row listed(Outer *o, LBlock *out, LExpr *k) {
     LoopModule *m = o->fn->lower->module;
-    LExpr *flat = loop_load(m, o->fn->fn, o->fn->panel_rows, k, 1, false);
+    LExpr *flat = loop_load(m, o->fn->fn, o->fn->panel_rows, loop_add(m, o->list, k), 1, false);
     return (Row){.b = loop_int(m, 0),
                  .flat = lower_let(o->fn, out, "row", flat),
                  .flat_index = o->first->attr->index};
@@ -115,8 +118,8 @@ static void list_rows(Outer *o, LBlock *out, LExpr *begin, LExpr *end) {
     if (o->first->attr->mirrored)
         position = loop_sub(m, loop_sub(m, loop_add(m, low, high), loop_int(m, 1)), t);
     LExpr *count = loop_var(m, fn->fn, o->count);
-    loop_store(m, body, fn->panel_rows, count, loop_add(m, loop_mul(m, position, fn->batch), row.b),
-               false);
+    loop_store(m, body, fn->panel_rows, loop_add(m, o->list, count),
+               loop_add(m, loop_mul(m, position, fn->batch), row.b), false);
     loop_set(m, body, o->count, loop_add(m, count, loop_int(m, 1)));
 }
 
@@ -128,7 +131,7 @@ static void pack_panel(Outer *o, LBlock *out, LExpr *column, int vectors, int ta
     LStmt *rows = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_var(m, fn->fn, o->count), 1);
     LExpr *k = loop_var(m, fn->fn, rows->var);
     Row row = listed(o, &rows->body, k);
-    LExpr *to = loop_mul(m, k, loop_int(m, panel_width(fn->lower)));
+    LExpr *to = loop_add(m, o->panel, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
     to = lower_let(fn, &rows->body, "to", to);
     for (int v = 0; v < vectors && !tail; v++) {
         LExpr *shift = loop_int(m, (int64_t)v * o->lanes);
@@ -189,7 +192,7 @@ static void tile(Outer *o, LBlock *out, const Value *value, LExpr *first, int ro
     LStmt *over = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_var(m, fn->fn, o->count), 1);
     LExpr *k = loop_var(m, fn->fn, over->var), *x[MOST_VECTORS];
     Row row = listed(o, &over->body, k);
-    LExpr *from = loop_mul(m, k, loop_int(m, panel_width(fn->lower)));
+    LExpr *from = loop_add(m, o->panel, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
     for (int v = 0; v < vectors; v++)
         x[v] = lower_let(fn, &over->body, "x",
                          loop_load(m, fn->fn, fn->panel,
@@ -216,16 +219,20 @@ static void tiles(Outer *o, LBlock *out, LExpr *column, int vectors, int tail) {
     pack_panel(o, out, column, vectors, tail);
     for (int i = 0; i < o->values.count; i++) {
         const Value *value = o->values.at[i];
-        int64_t rows = value->type.shape.dim[0], whole = rows / TILE_ROWS * TILE_ROWS;
+        int64_t rows = value->type.shape.dim[0], count = rows / TILE_ROWS;
+        int64_t whole = count * TILE_ROWS;
         lower_at(o->fn->lower, value->span);
         if (whole) {
-            LStmt *over =
-                loop_for(m, o->fn->fn, out, "r", loop_int(m, 0), loop_int(m, whole), TILE_ROWS);
+            LExpr *low, *high, *each = loop_int(m, TILE_ROWS);
+            lower_share(o->fn, out, count, &low, &high);
+            LStmt *over = loop_for(m, o->fn->fn, out, "r", loop_mul(m, low, each),
+                                   loop_mul(m, high, each), TILE_ROWS);
             tile(o, &over->body, value, loop_var(m, o->fn->fn, over->var), TILE_ROWS, column,
                  vectors, tail);
         }
         if (rows > whole)
-            tile(o, out, value, loop_int(m, whole), (int)(rows - whole), column, vectors, tail);
+            tile(o, lower_first_thread(o->fn, out, false), value, loop_int(m, whole),
+                 (int)(rows - whole), column, vectors, tail);
     }
 }
 
@@ -262,6 +269,24 @@ static bool together(const Fn *fn, const Value *a, const Value *b) {
            memcmp(&x->high, &y->high, sizeof x->high) == 0;
 }
 
+/* Each thread has rows of the results, and a panel and a list of its own; so there are no more than
+ * panels. */
+static LBlock *threads_of_panels(Outer *o, LBlock *out) {
+    Fn *fn = o->fn;
+    LoopModule *m = fn->lower->module;
+    out = lower_region(fn, out);
+    LExpr *most = loop_int(m, fn->lower->options.threads);
+    fn->threads = lower_let(fn, out, "busy", loop_min(m, fn->threads, most));
+    out = &loop_if(m, out, loop_op(m, SOP_LT, fn->thread, fn->threads, NULL))->body;
+    Size rows = size_plus(size_symbol(0), size_constant(BLOCK_ROWS));
+    LExpr *floats = size_expr(fn, size_times(rows, size_constant(panel_width(fn->lower))));
+    LExpr *listed = size_expr(
+        fn, size_plus(size_times(size_symbol(0), size_constant(8)), size_constant(BLOCK_ROWS)));
+    o->panel = lower_let(fn, out, "own", loop_mul(m, fn->thread, floats));
+    o->list = lower_let(fn, out, "list", loop_mul(m, fn->thread, listed));
+    return out;
+}
+
 bool row_outer(RowOp *op, const Block *block) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
@@ -292,16 +317,21 @@ bool row_outer(RowOp *op, const Block *block) {
     int axis = lower->graph->indices.at[o.first->attr->index].axis;
     LExpr *longest = fn->longest[axis];
     clear(&o, op->out);
+    bool region = lower_may_thread(fn);
+    LBlock *out = op->out;
+    o.panel = o.list = loop_int(m, 0);
+    if (region) out = threads_of_panels(&o, out);
     LExpr *most = loop_op(m, SOP_DIV, loop_int(m, BLOCK_ROWS), fn->batch, NULL);
-    most = lower_let(fn, op->out, "most", lower_op(lower, SOP_MAX, most, loop_int(m, 1)));
+    most = lower_let(fn, out, "most", lower_op(lower, SOP_MAX, most, loop_int(m, 1)));
     LExpr *blocks =
         loop_op(m, SOP_DIV, loop_add(m, longest, loop_sub(m, most, loop_int(m, 1))), most, NULL);
-    LStmt *over = loop_for(m, fn->fn, op->out, "n", loop_int(m, 0), blocks, 1);
+    LStmt *over = loop_for(m, fn->fn, out, "n", loop_int(m, 0), blocks, 1);
     LExpr *begin = loop_mul(m, loop_var(m, fn->fn, over->var), most);
     begin = lower_let(fn, &over->body, "begin", begin);
     LExpr *end = loop_min(m, loop_add(m, begin, most), longest);
     o.count = loop_mutable(m, fn->fn, &over->body, "count", loop_int(m, 0));
     list_rows(&o, &over->body, begin, lower_let(fn, &over->body, "end", end));
     panels(&o, &over->body);
+    if (region) lower_end_region(fn);
     return true;
 }

@@ -2,6 +2,8 @@
  * the code that puts them there. */
 #include "loop/lower_internal.h"
 
+enum { SPLIT_NUMBERS = 64 << 10 }; /* from so many weights on threads pack them together */
+
 /* --- packed weights
  * --------------------------------------------------------------------------------------------- */
 
@@ -63,7 +65,9 @@ static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, 
     lower_at(lower, product->span);
     int lanes = lower_family_lanes(lower, family);
     int64_t base = lower->interface_->param_offsets.at[view->param] + view->offset;
-    LStmt *over = loop_for(m, fn->fn, out, "q", loop_int(m, 0), loop_int(m, blocks), 1);
+    LExpr *low, *high;
+    lower_share(fn, out, blocks, &low, &high);
+    LStmt *over = loop_for(m, fn->fn, out, "q", low, high, 1);
     LExpr *q = loop_var(m, fn->fn, over->var);
     LBlock *body = &over->body;
     LExpr *group = nb > 1 ? loop_op(m, SOP_DIV, q, loop_int(m, nb), NULL) : q;
@@ -77,6 +81,18 @@ static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, 
     start = lower_let(fn, body, "start", start);
     LStmt *ks = loop_for(m, fn->fn, body, "k", loop_int(m, 0), loop_int(m, view->dim[1]), 1);
     LExpr *k = loop_var(m, fn->fn, ks->var);
+    bool minus = subtracted(lower->schedule, product);
+    if (view->stride[0] == 1 && (first_block + blocks) * lanes <= family->count) {
+        /* The units of a block lie side by side: a transposed matrix. */
+        LExpr *unit = loop_mul(m, loop_add(m, q, loop_int(m, first_block)), loop_int(m, lanes));
+        LExpr *from = loop_add(m, loop_int(m, base),
+                               loop_add(m, unit, loop_mul(m, k, loop_int(m, view->stride[1]))));
+        LExpr *w = loop_load(m, fn->fn, params, from, lanes, false);
+        if (minus) w = loop_op(m, SOP_NEG, w, NULL, NULL);
+        LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, (int64_t)nb * width * lanes)));
+        loop_store(m, &ks->body, fn->weights, to, w, lanes > 1);
+        return;
+    }
     LStmt *ls = loop_for(m, fn->fn, &ks->body, "l", loop_int(m, 0), loop_int(m, lanes), 1);
     LExpr *l = loop_var(m, fn->fn, ls->var);
     LExpr *unit = lower_let(
@@ -90,7 +106,7 @@ static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, 
                            loop_add(m, loop_mul(m, unit, loop_int(m, view->stride[0])),
                                     loop_mul(m, k, loop_int(m, view->stride[1]))));
     LExpr *w = loop_load(m, fn->fn, params, from, 1, false);
-    if (subtracted(lower->schedule, product)) w = loop_op(m, SOP_NEG, w, NULL, NULL);
+    if (minus) w = loop_op(m, SOP_NEG, w, NULL, NULL);
     LBlock *store = &ls->body;
     if ((first_block + blocks) * lanes > family->count) {
         LStmt *test = loop_if(m, store, loop_op(m, SOP_LT, unit, loop_int(m, family->count), NULL));
@@ -181,10 +197,15 @@ void lower_weights_in_work(Fn *fn, int work_argument) {
 
 void lower_pack_into(Fn *fn, LBlock *out, int params) {
     const Schedule *schedule = fn->lower->schedule;
+    bool region = lower_may_thread(fn) && fn->lower->weight_count >= SPLIT_NUMBERS;
+    LBlock *whole = out;
+    if (region) out = lower_region(fn, out);
     for (int b = 0; b < schedule->blocks.count; b++)
         for (int f = 0; f < schedule->blocks.at[b]->families.count; f++)
             pack_family(fn, out, params, schedule->blocks.at[b],
                         schedule->families.at[schedule->blocks.at[b]->families.at[f]]);
+    if (region) lower_end_region(fn);
+    out = whole;
     for (int i = 0; i < schedule->values.count; i++)
         if (fn->lower->plain_offset[i] >= 0) pack_plain(fn, out, params, schedule->values.at[i]);
 }

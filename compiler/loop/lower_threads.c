@@ -9,7 +9,7 @@
 
 enum {
     UNIT_BYTES = 512 << 10, /* weights of a step from which a barrier a stage pays */
-    FLAT_WEIGHTS = 4 << 10, /* of a family over all positions: numbers */
+    FLAT_WORK = 4 << 20,    /* multiply-adds of a family over all positions, the same */
     ROWS_EACH = 4           /* sequences a thread from which none need to meet */
 };
 
@@ -24,7 +24,7 @@ static LExpr *share(Fn *fn, LBlock *out, const char *name, LExpr *number, LExpr 
     return lower_let(fn, out, name, loop_op(m, SOP_DIV, loop_mul(m, count, number), parts, NULL));
 }
 
-static LBlock *begin(Fn *fn, LBlock *out) {
+LBlock *lower_region(Fn *fn, LBlock *out) {
     LoopModule *m = fn->lower->module;
     LStmt *region = loop_parallel(m, fn->fn, out);
     fn->thread = loop_var(m, fn->fn, region->var);
@@ -37,9 +37,16 @@ void lower_end_region(Fn *fn) {
     fn->row_low = fn->row_high = fn->own_low = fn->own_high = fn->meet = NULL;
 }
 
-LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t groups) {
-    if (!lower_may_thread(fn) || lower_family_weights(fn->lower, family) < FLAT_WEIGHTS) return out;
-    out = begin(fn, out);
+LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t groups, LExpr *rows) {
+    LoopModule *m = fn->lower->module;
+    if (!lower_may_thread(fn)) return out;
+    LExpr *least = loop_int(m, FLAT_WORK / (lower_family_weights(fn->lower, family) + 1) + 1);
+    out = lower_region(fn, out);
+    LExpr *much = loop_op(m, SOP_GE, rows, least, NULL);
+    LExpr *threads =
+        lower_let(fn, out, "busy", lower_select(fn->lower, much, fn->threads, loop_int(m, 1)));
+    out = &loop_if(m, out, loop_op(m, SOP_LT, fn->thread, threads, NULL))->body;
+    fn->threads = threads;
     if (groups >= 4 * fn->lower->options.threads) {
         fn->part = fn->thread;
         fn->parts = fn->threads;
@@ -60,6 +67,16 @@ void lower_share_rows(Fn *fn, LBlock *out, int rows, LExpr **low, LExpr **high) 
     LExpr *end = loop_min(m, *high, loop_add(m, *low, loop_mul(m, to, loop_int(m, rows))));
     *low = lower_let(fn, out, "low", loop_add(m, *low, loop_mul(m, from, loop_int(m, rows))));
     *high = lower_let(fn, out, "high", end);
+}
+
+void lower_share(Fn *fn, LBlock *out, int64_t count, LExpr **low, LExpr **high) {
+    LoopModule *m = fn->lower->module;
+    *low = loop_int(m, 0);
+    *high = loop_int(m, count);
+    if (!fn->thread) return;
+    LExpr *all = *high;
+    *low = share(fn, out, "low", fn->thread, fn->threads, all);
+    *high = share(fn, out, "high", loop_add(m, fn->thread, loop_int(m, 1)), fn->threads, all);
 }
 
 void lower_share_groups(Fn *fn, LBlock *out, int64_t count, LExpr **low, LExpr **high) {
@@ -114,7 +131,7 @@ LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single) {
         return out;
     bool units = step_bytes(fn, nest) >= UNIT_BYTES;
     if (single && !units) return out;
-    out = begin(fn, out);
+    out = lower_region(fn, out);
     LExpr *next = loop_add(m, fn->thread, loop_int(m, 1)), *zero = loop_int(m, 0);
     if (single) {
         fn->part = fn->thread;
