@@ -213,7 +213,8 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     int flat_index = -1;
-    bool flat = lower_flat(fn, family, &flat_index);
+    /* Threads with sequences of their own walk over them, not over rows of all. */
+    bool flat = lower_flat(fn, family, &flat_index) && !fn->own_low;
     bool batched = family_batched(fn, family);
     LExpr *row_begin = loop_int(m, 0), *row_count = batched ? fn->batch : loop_int(m, 1);
     if (fn->row_low && batched) {

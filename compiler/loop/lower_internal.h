@@ -225,6 +225,7 @@ LExpr *lower_along(Fn *fn, const RowPlace *place, LExpr *index);
 /* Regions, where they pay: `out` itself where not. Over all positions, of a family in so many
  * groups of tiles; over a loop of the schedule. */
 bool lower_may_thread(const Fn *fn);
+bool lower_pack_on_threads(const Fn *fn);
 LBlock *lower_region(Fn *fn, LBlock *out); /* whose body splits itself */
 LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t groups, LExpr *rows);
 LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single);

@@ -83,6 +83,8 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
     LoopModule *m = fn->lower->module;
     for (int stage = 0; stage < block->stages; stage++) {
         LBlock before = {0}, behind = {0};
+        LExpr *own = fn->own_low;
+        fn->own_low = NULL; /* what one thread does, it does for all sequences */
         for (int i = 0; i < block->values.count; i++) {
             const Value *value = schedule->values.at[block->values.at[i]];
             if (!schedule_is_leaf(value) && value->stage == stage)
@@ -90,6 +92,7 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             if (fn->step && !schedule_is_leaf(value) && value->stage == stage)
                 lower_keep_first(fn, &before, value);
         }
+        fn->own_low = own;
         serially(fn, out, &before);
         if (prologues(fn, out, block, stage)) lower_meet(fn, out);
         for (int i = 0; i < block->families.count; i++) {
@@ -109,6 +112,7 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             lower_family(fn, step_block(fn, into, schedule->values.at[family->values.at[0]]), block,
                          family, single);
         }
+        fn->own_low = NULL;
         /* As does a loop inside of another one, see there. */
         for (int i = 0; i < block->values.count && block->loop_count && !fn->step; i++) {
             const Value *value = schedule->values.at[block->values.at[i]];
@@ -116,6 +120,7 @@ static void block(Fn *fn, LBlock *out, const Block *block, bool single) {
             lower_fill_again(fn, &behind, value);
             lower_fill_late(fn, &behind, value);
         }
+        fn->own_low = own;
         lower_meet(fn, out);
         serially(fn, out, &behind);
         lower_hold_outside(fn, out, block->number, stage);
@@ -235,9 +240,10 @@ static void clocked_block(Fn *fn, LBlock *out, const SNest *nest, const Block *i
     out = step_block(fn, out, held);
     LStmt *test = loop_if(m, out, loop_op(m, SOP_EQ, rest, loop_int(m, 0), NULL));
     block(fn, &test->body, inner, single);
-    LBlock held_rows = {0};
-    hold_rows(fn, &held_rows, inner);
-    serially(fn, &test->otherwise, &held_rows);
+    LBlock *held_rows = &test->otherwise;
+    if (fn->thread && !fn->own_low) held_rows = lower_first_thread(fn, held_rows, false);
+    hold_rows(fn, held_rows, inner);
+    lower_meet(fn, &test->otherwise);
     for (int stage = 0; stage < inner->stages; stage++)
         lower_hold_outside(fn, &test->otherwise, inner->number, stage);
 }

@@ -2,8 +2,6 @@
  * the code that puts them there. */
 #include "loop/lower_internal.h"
 
-enum { SPLIT_NUMBERS = 64 << 10 }; /* from so many weights on threads pack them together */
-
 /* --- packed weights
  * --------------------------------------------------------------------------------------------- */
 
@@ -197,7 +195,7 @@ void lower_weights_in_work(Fn *fn, int work_argument) {
 
 void lower_pack_into(Fn *fn, LBlock *out, int params) {
     const Schedule *schedule = fn->lower->schedule;
-    bool region = lower_may_thread(fn) && fn->lower->weight_count >= SPLIT_NUMBERS;
+    bool region = lower_pack_on_threads(fn);
     LBlock *whole = out;
     if (region) out = lower_region(fn, out);
     for (int b = 0; b < schedule->blocks.count; b++)

@@ -8,10 +8,16 @@
 #include "loop/lower_internal.h"
 
 enum {
-    UNIT_BYTES = 512 << 10, /* weights of a step from which a barrier a stage pays */
-    FLAT_WORK = 4 << 20,    /* multiply-adds of a family over all positions, the same */
-    ROWS_EACH = 4           /* sequences a thread from which none need to meet */
+    UNIT_BYTES = 512 << 10,    /* weights of a step from which a barrier a stage pays */
+    FLAT_WORK = 4 << 20,       /* multiply-adds of a family over all positions, the same */
+    PACKED_NUMBERS = 64 << 10, /* weights that threads pack together */
+    ROWS_EACH = 4              /* sequences a thread from which none need to meet */
 };
+
+bool lower_pack_on_threads(const Fn *fn) {
+    bool many = fn->lower->weight_count >= PACKED_NUMBERS || fn->lower->options.eager;
+    return lower_may_thread(fn) && many;
+}
 
 bool lower_may_thread(const Fn *fn) {
     return fn->lower->options.threads > 1 && !fn->step && !fn->thread && loop_pool(fn->fn) >= 0;
@@ -129,7 +135,7 @@ LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     if (!lower_may_thread(fn) || !one_level(nest) || stops_in(fn->lower->schedule, nest) ||
         !all_batched(fn, nest))
         return out;
-    bool units = step_bytes(fn, nest) >= UNIT_BYTES;
+    bool units = step_bytes(fn, nest) >= UNIT_BYTES || fn->lower->options.eager;
     if (single && !units) return out;
     out = lower_region(fn, out);
     LExpr *next = loop_add(m, fn->thread, loop_int(m, 1)), *zero = loop_int(m, 0);

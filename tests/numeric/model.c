@@ -59,6 +59,7 @@ Built *model_build(Arena *arena, const Spec *spec) {
     options->reduce_sum = spec->reduce_sum;
     const char *threads = getenv("NUMERIC_THREADS");
     options->threads = spec->threads ? spec->threads : threads ? atoi(threads) : 1;
+    options->eager = true; /* small models, too */
     for (int i = 0; i < spec->define_count; i++)
         vec_push(arena, &options->defines,
                  (SemaDefine){spec->defines[i].name, spec->defines[i].value, false});
