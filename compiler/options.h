@@ -94,8 +94,9 @@ typedef struct Options {
     const char *grads, *in_grads; /* grad */
     NamedList upstream;
     bool batch_first, reduce_sum;
-    bool training;         /* the functions of training, too */
-    int threads;           /* 1, or more: emitted functions take a pool */
+    bool training; /* the functions of training, too */
+    int threads;   /* 1, or more: emitted functions take a pool */
+    bool eager;    /* threads wherever there can be some, however little they do: for tests */
     int64_t memory_budget; /* bytes of workspace of a gradient; 0: none */
     uint64_t seed;
 

@@ -261,6 +261,7 @@ static Interface *lower_for(Compilation *c, const Target *target, double *since)
                           .places = c->options->places,
                           .home = sema_model_span(c->program, c->model),
                           .threads = c->options->threads,
+                          .eager = c->options->eager,
                           .init = c->options->init,
                           .reduce_sum = c->options->reduce_sum,
                           .axes_needed = axes_needed};
