@@ -3,56 +3,103 @@
 
 #include <string.h>
 
-typedef enum Arch { ARCH_NONE, ARCH_X86_64, ARCH_ARM64 } Arch;
-
 typedef struct TargetRow {
     Target target;
-    Arch arch;
+    const char *arch;     /* first parts of its triples, blanks between; NULL: any processor */
+    bool usual;           /* what its architecture gets unless another is asked for */
+    bool (*runs)(void);   /* can this processor, and its system, run it? */
     const char *flags[8]; /* NULL-terminated */
     MachineTarget machine;
     const char *about;
 } TargetRow;
 
+#define ARCH_X86_64 "x86_64"
+#define ARCH_ARM64 "aarch64 arm64"
 #define X86_64 "x86_64-unknown-linux-gnu"
+#define ARM64 "aarch64-unknown-linux-gnu"
+
+static bool runs_always(void) {
+    return true;
+}
+
 #if defined(__x86_64__)
+#define HOST_ARCH ARCH_X86_64
 #define HOST_TRIPLE X86_64
-#elif defined(__aarch64__)
-#define HOST_TRIPLE "aarch64-unknown-linux-gnu"
+
+static bool runs_v2(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+}
+
+static bool runs_v3(void) {
+    return runs_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static bool runs_v4(void) {
+    return runs_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+}
+#define RUNS_X86_64(test) test
 #else
+#define RUNS_X86_64(test) NULL
+#endif
+
+#if defined(__aarch64__)
+#define HOST_ARCH ARCH_ARM64
+#define HOST_TRIPLE ARM64
+#define RUNS_ARM64(test) test
+#else
+#define RUNS_ARM64(test) NULL
+#endif
+
+#if !defined(HOST_ARCH)
+#define HOST_ARCH NULL
 #define HOST_TRIPLE NULL
 #endif
 
-/* From weak to strong within an architecture. */
+/* One row a target: everything else follows from it. From weak to strong within an architecture. */
 static const TargetRow rows[] = {
     {{"generic", 1, false, 16, 256 << 10},
-     ARCH_NONE,
+     NULL,
+     true,
+     runs_always,
      {NULL},
      {HOST_TRIPLE, "", "", 0},
      "any C99 compiler: one lane, no fma"},
     {{"x86-64", 4, false, 16, 256 << 10},
      ARCH_X86_64,
+     false,
+     RUNS_X86_64(runs_always),
      {"-msse2", NULL},
      {X86_64, "x86-64", "", 1},
      "SSE2: 4 lanes, no fma"},
     {{"x86-64-v2", 4, false, 16, 256 << 10},
      ARCH_X86_64,
+     false,
+     RUNS_X86_64(runs_v2),
      {"-msse4.2", "-mpopcnt", NULL},
      {X86_64, "x86-64", "+sse4.2,+popcnt", 2},
      "SSE4.2: 4 lanes, no fma"},
     {{"x86-64-v3", 8, true, 16, 512 << 10},
      ARCH_X86_64,
+     true,
+     RUNS_X86_64(runs_v3),
      {"-mavx2", "-mfma", NULL},
      {X86_64, "x86-64", "+avx2,+fma", 3},
      "AVX2: 8 lanes, fma; the default on x86-64"},
     {{"x86-64-v4", 16, true, 32, 1 << 20},
      ARCH_X86_64,
+     false,
+     RUNS_X86_64(runs_v4),
      {"-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL},
      {X86_64, "x86-64", "+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq", 4},
      "AVX-512: 16 lanes, fma, 32 registers"},
     {{"armv8-a", 4, true, 32, 512 << 10},
      ARCH_ARM64,
+     true,
+     RUNS_ARM64(runs_always),
      {NULL},
-     {"aarch64-unknown-linux-gnu", "generic", "+neon", 0},
+     {ARM64, "generic", "+neon", 0},
      "NEON: 4 lanes, fma, 32 registers; the default on 64-bit ARM"},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
@@ -63,57 +110,35 @@ static const TargetRow *row_named(const char *name) {
     return NULL;
 }
 
-static const TargetRow *row_default(Arch arch) {
-    switch (arch) {
-    case ARCH_X86_64: return row_named("x86-64-v3");
-    case ARCH_ARM64: return row_named("armv8-a");
-    case ARCH_NONE: break;
-    }
-    return row_named("generic");
+static bool same_arch(const char *a, const char *b) {
+    return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static Arch host_arch(void) {
-#if defined(__x86_64__)
-    return ARCH_X86_64;
-#elif defined(__aarch64__)
-    return ARCH_ARM64;
-#else
-    return ARCH_NONE;
-#endif
+static const TargetRow *row_default(const char *arch) {
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (rows[i].usual && same_arch(rows[i].arch, arch)) return &rows[i];
+    return &rows[0];
 }
 
 /* The strongest row that this processor (and its system) can run. */
 static const TargetRow *row_native(void) {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("fma"))
-        return row_named("x86-64-v4");
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return row_named("x86-64-v3");
-    if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))
-        return row_named("x86-64-v2");
-    return row_named("x86-64");
-#elif defined(__aarch64__)
-    return row_named("armv8-a");
-#else
-    return row_named("generic");
-#endif
+    const TargetRow *row = &rows[0];
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (rows[i].runs && rows[i].runs()) row = &rows[i];
+    return row;
 }
 
-/* The first part of a triple: `x86_64-linux-gnu`. */
-static bool arch_of_triple(const char *triple, Arch *arch) {
+/* Whose triples begin as this one does: `x86_64-linux-gnu`. */
+static bool arch_of_triple(const char *triple, const char **arch) {
     size_t length = strcspn(triple, "-");
-    if (length == 6 && strncmp(triple, "x86_64", 6) == 0)
-        *arch = ARCH_X86_64;
-    else if (length == 7 && strncmp(triple, "aarch64", 7) == 0)
-        *arch = ARCH_ARM64;
-    else if (length == 5 && strncmp(triple, "arm64", 5) == 0)
-        *arch = ARCH_ARM64;
-    else
-        return false;
-    return true;
+    for (int i = 0; i < ROW_COUNT; i++) {
+        *arch = rows[i].arch;
+        for (const char *word = *arch; word; word = strchr(word, ' ')) {
+            if (*word == ' ') word++;
+            if (strcspn(word, " ") == length && strncmp(triple, word, length) == 0) return true;
+        }
+    }
+    return false;
 }
 
 static const char *suggestion(Arena *arena, const char *name) {
@@ -148,7 +173,7 @@ static bool apply_features(Arena *arena, const char *features, Target *target, c
 
 bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choice,
                    const char **why) {
-    Arch arch = host_arch();
+    const char *arch = HOST_ARCH;
     const TargetRow *row = NULL;
     if (wish->triple) {
         row = row_named(wish->triple);
@@ -168,7 +193,7 @@ bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoi
                                 suggestion(arena, wish->cpu));
             return false;
         }
-        if (wish->triple && (cpu->arch != arch || (row && row != cpu))) {
+        if (wish->triple && (!same_arch(cpu->arch, arch) || (row && row != cpu))) {
             *why = arena_printf(arena, "--cpu=%s is not of --target=%s", wish->cpu, wish->triple);
             return false;
         }
