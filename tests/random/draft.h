@@ -118,6 +118,7 @@ Piece gen_product(Draft *draft, Shape shape, Piece operand, int64_t k);
 
 void policy_linear(Draft *draft);
 void policy_gated(Draft *draft);
+void policy_pushed(Draft *draft);
 void policy_system(Draft *draft);
 void policy_backward(Draft *draft);
 void policy_clock(Draft *draft);

@@ -71,6 +71,27 @@ void policy_linear(Draft *draft) {
     draft_settle(draft);
 }
 
+/* A product that is read a step later: it moves to its reader. */
+void policy_pushed(Draft *draft) {
+    Gen *gen = draft->gen;
+    Shape shape = gen_vector(gen_size(gen));
+    int64_t k;
+    Piece x = some_vector(draft, "t", &k);
+    int sign = direction(draft);
+    int h = draft_state(draft, "t", gen_float(shape), -1, 1, sign, NULL);
+    int p = draft_state(draft, "t", gen_float(shape), -64, 64, sign, "0");
+    Piece old = gen_read(draft, &draft->values.at[h], "t");
+    Piece leak = {arena_printf(gen->arena, "0.25 * %s", old.text), -0.25, 0.25};
+    Piece sum = plus(draft, gen_product(draft, shape, x, k), leak);
+    sum = plus(draft, sum, gen_read(draft, &draft->values.at[p], "t"));
+    draft_close(draft, h, wrapped(draft, "tanh", sum), 0);
+    Piece now = {arena_printf(gen->arena, "%s[t]", draft->values.at[h].name), -1, 1};
+    Piece product = gen_product(draft, shape, now, shape.dim[0]);
+    if (gen_chance(gen, 40)) product = plus(draft, product, leak); /* which stays */
+    draft_close(draft, p, product, 0);
+    draft_settle(draft);
+}
+
 void policy_gated(Draft *draft) {
     Gen *gen = draft->gen;
     Shape shape = gen_vector(gen_size(gen));
