@@ -90,6 +90,10 @@ void policy_pushed(Draft *draft) {
     if (gen_chance(gen, 40)) product = plus(draft, product, leak); /* which stays */
     draft_close(draft, p, product, 0);
     draft_settle(draft);
+    /* Nobody else reads it: it would have to be there, then. */
+    for (int i = p; i + 1 < draft->values.count; i++)
+        draft->values.at[i] = draft->values.at[i + 1];
+    draft->values.count--;
 }
 
 void policy_gated(Draft *draft) {
