@@ -402,6 +402,22 @@ static bool refuse_order(const Schedule *schedule, const DepResult *result, cons
     return false;
 }
 
+/* Finds the loops anew, once uses have changed: in which one each value is, and `last` of set_nest,
+ * which is the caller's array. */
+static bool find_again(Schedule *schedule, DepResult *result, int **global, int *last,
+                       Diags *diags) {
+    for (int i = 0; i < schedule->values.count; i++) schedule->values.at[i]->nest = -1;
+    *result = analyse(schedule, global);
+    if (result->failure != DEP_OK) {
+        lost_order(diags);
+        return false;
+    }
+    int number = 0;
+    for (int i = 0; i < result->nests.count; i++)
+        set_nest(schedule, result->nests.at[i], *global, &number, last);
+    return true;
+}
+
 bool normal_nests(Schedule *schedule, Diags *diags) {
     int *global;
     DepResult result = analyse(schedule, &global);
@@ -421,16 +437,8 @@ bool normal_nests(Schedule *schedule, Diags *diags) {
         schedule_liveness(schedule);
         normal_boundaries(schedule);
         schedule_liveness(schedule);
-        for (int i = 0; i < schedule->values.count; i++) schedule->values.at[i]->nest = -1;
-        result = analyse(schedule, &global);
-        if (result.failure != DEP_OK) {
-            lost_order(diags);
-            return false;
-        }
-        number = 0;
         last = ARENA_ARRAY(schedule->arena, (int64_t)schedule->values.count * depth + 1, int);
-        for (int i = 0; i < result.nests.count; i++)
-            set_nest(schedule, result.nests.at[i], global, &number, last);
+        if (!find_again(schedule, &result, &global, last, diags)) return false;
     }
     int count = schedule->values.count;
     for (int i = 0; i < count; i++) {
@@ -440,15 +448,7 @@ bool normal_nests(Schedule *schedule, Diags *diags) {
             split_outside(schedule, last, value);
     }
     schedule_liveness(schedule);
-    for (int i = 0; i < schedule->values.count; i++) schedule->values.at[i]->nest = -1;
-    result = analyse(schedule, &global);
-    if (result.failure != DEP_OK) {
-        lost_order(diags);
-        return false;
-    }
-    number = 0;
-    for (int i = 0; i < result.nests.count; i++)
-        set_nest(schedule, result.nests.at[i], global, &number, last);
+    if (!find_again(schedule, &result, &global, last, diags)) return false;
     int loops[MAX_DOMAIN + 1];
     number = 0;
     for (int i = 0; i < result.nests.count; i++)
