@@ -46,7 +46,8 @@ void lower_end_region(Fn *fn) {
 LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t groups, LExpr *rows) {
     LoopModule *m = fn->lower->module;
     if (!lower_may_thread(fn)) return out;
-    LExpr *least = loop_int(m, FLAT_WORK / (lower_family_weights(fn->lower, family) + 1) + 1);
+    int64_t work = fn->lower->options.eager ? 0 : FLAT_WORK;
+    LExpr *least = loop_int(m, work / (lower_family_weights(fn->lower, family) + 1) + 1);
     out = lower_region(fn, out);
     LExpr *much = loop_op(m, SOP_GE, rows, least, NULL);
     LExpr *threads =
