@@ -5,8 +5,9 @@
 #include "machine.h"
 
 typedef struct BackendOptions {
-    const char *header_name;       /* what the emitted file includes: "m.h" */
-    const char *version;           /* of rnnc, for the first comment */
+    const char *header_name; /* what the emitted file includes: "m.h" */
+    const char *version;     /* of rnnc, for the first comment */
+    const char *flags; /* a C compiler needs for the target: "-mavx2 -mfma"; NULL or "": none */
     const MachineOptions *machine; /* for llvm, asm, obj; NULL elsewhere */
 } BackendOptions;
 

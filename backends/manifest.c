@@ -222,6 +222,8 @@ static bool emit(const Interface *in, const BackendOptions *options, Text *out, 
     print_string(out, loop_type_text(in->module->real));
     print_key(out, ",\n  ", "target");
     print_string(out, in->module->target.name);
+    print_key(out, ",\n  ", "cflags");
+    print_string(out, options->flags ? options->flags : "");
     text_printf(out,
                 ",\n  \"lanes\": %d,\n  \"fma\": %s,\n  \"param_count\": %" PRId64
                 ",\n  \"weight_bytes\": %" PRId64,

@@ -337,6 +337,13 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
         return EXIT_USAGE;
     }
     c->target = c->targets[0];
+    const char *lacks =
+        native && options->backend != RUN_INTERP ? target_missing(&c->target) : NULL;
+    if (lacks) {
+        fprintf(stderr, "rnnc: error: %s: this processor has no %s\n", c->target.target.name,
+                lacks);
+        return EXIT_USAGE;
+    }
     switch (options->command) {
     case COMMAND_COMPILE: return compile(c);
     case COMMAND_CHECK: compilation_check(c); return report(c);

@@ -358,8 +358,13 @@ MachineOptions compilation_machine(Compilation *c, bool calls) {
 bool compilation_emit(Compilation *c, const char *backend, const char *header_name, Text *out) {
     double since = seconds(NULL);
     MachineOptions machine = compilation_machine(c, false);
-    BackendOptions options = {
-        .header_name = header_name, .version = RNNC_VERSION, .machine = &machine};
+    Text flags = text_new(c->arena);
+    for (int i = 0; c->target_count == 1 && c->target.flags[i]; i++)
+        text_printf(&flags, "%s%s", i ? " " : "", c->target.flags[i]);
+    BackendOptions options = {.header_name = header_name,
+                              .version = RNNC_VERSION,
+                              .flags = text_string(&flags),
+                              .machine = &machine};
     return backend_find(backend)->emit(c->interface_, &options, out, c->diags) &&
            done(c, "emit", &since);
 }

@@ -4,109 +4,49 @@
 #include <string.h>
 
 typedef struct TargetRow {
-    Target target;
+    const char *name;
     const char *arch;     /* first parts of its triples, blanks between; NULL: any processor */
     bool usual;           /* what its architecture gets unless another is asked for */
-    bool (*runs)(void);   /* can this processor, and its system, run it? */
-    const char *flags[8]; /* NULL-terminated */
-    MachineTarget machine;
+    const char *features; /* rows of target_features.c, beyond those of all its architecture */
+    int64_t l2_bytes;
+    const char *triple, *cpu; /* LLVM's; NULL: no machine code for this one */
+    int level;                /* see MachineTarget */
     const char *about;
 } TargetRow;
 
-#define ARCH_X86_64 "x86_64"
-#define ARCH_ARM64 "aarch64 arm64"
 #define X86_64 "x86_64-unknown-linux-gnu"
 #define ARM64 "aarch64-unknown-linux-gnu"
-
-static bool runs_always(void) {
-    return true;
-}
 
 #if defined(__x86_64__)
 #define HOST_ARCH ARCH_X86_64
 #define HOST_TRIPLE X86_64
-
-static bool runs_v2(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-}
-
-static bool runs_v3(void) {
-    return runs_v2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
-static bool runs_v4(void) {
-    return runs_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-}
-#define RUNS_X86_64(test) test
-#else
-#define RUNS_X86_64(test) NULL
-#endif
-
-#if defined(__aarch64__)
+#elif defined(__aarch64__)
 #define HOST_ARCH ARCH_ARM64
 #define HOST_TRIPLE ARM64
-#define RUNS_ARM64(test) test
 #else
-#define RUNS_ARM64(test) NULL
-#endif
-
-#if !defined(HOST_ARCH)
 #define HOST_ARCH NULL
 #define HOST_TRIPLE NULL
 #endif
 
 /* One row a target: everything else follows from it. From weak to strong within an architecture. */
 static const TargetRow rows[] = {
-    {{"generic", 1, false, 16, 256 << 10},
-     NULL,
-     true,
-     runs_always,
-     {NULL},
-     {HOST_TRIPLE, "", "", 0},
+    {"generic", NULL, true, NULL, 256 << 10, HOST_TRIPLE, "", 0,
      "any C99 compiler: one lane, no fma"},
-    {{"x86-64", 4, false, 16, 256 << 10},
-     ARCH_X86_64,
-     false,
-     RUNS_X86_64(runs_always),
-     {"-msse2", NULL},
-     {X86_64, "x86-64", "", 1},
-     "SSE2: 4 lanes, no fma"},
-    {{"x86-64-v2", 4, false, 16, 256 << 10},
-     ARCH_X86_64,
-     false,
-     RUNS_X86_64(runs_v2),
-     {"-msse4.2", "-mpopcnt", NULL},
-     {X86_64, "x86-64", "+sse4.2,+popcnt", 2},
+    {"x86-64", ARCH_X86_64, false, NULL, 256 << 10, X86_64, "x86-64", 1, "SSE2: 4 lanes, no fma"},
+    {"x86-64-v2", ARCH_X86_64, false, "sse4.2 popcnt", 256 << 10, X86_64, "x86-64", 2,
      "SSE4.2: 4 lanes, no fma"},
-    {{"x86-64-v3", 8, true, 16, 512 << 10},
-     ARCH_X86_64,
-     true,
-     RUNS_X86_64(runs_v3),
-     {"-mavx2", "-mfma", NULL},
-     {X86_64, "x86-64", "+avx2,+fma", 3},
+    {"x86-64-v3", ARCH_X86_64, true, "avx2 fma", 512 << 10, X86_64, "x86-64", 3,
      "AVX2: 8 lanes, fma; the default on x86-64"},
-    {{"x86-64-v4", 16, true, 32, 1 << 20},
-     ARCH_X86_64,
-     false,
-     RUNS_X86_64(runs_v4),
-     {"-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", NULL},
-     {X86_64, "x86-64", "+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq", 4},
+    {"x86-64-v4", ARCH_X86_64, false, "avx512vl avx512bw avx512dq", 1 << 20, X86_64, "x86-64", 4,
      "AVX-512: 16 lanes, fma, 32 registers"},
-    {{"armv8-a", 4, true, 32, 512 << 10},
-     ARCH_ARM64,
-     true,
-     RUNS_ARM64(runs_always),
-     {NULL},
-     {ARM64, "generic", "+neon", 0},
+    {"armv8-a", ARCH_ARM64, true, "fma", 512 << 10, ARM64, "generic", 0,
      "NEON: 4 lanes, fma, 32 registers; the default on 64-bit ARM"},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
 static const TargetRow *row_named(const char *name) {
     for (int i = 0; i < ROW_COUNT; i++)
-        if (strcmp(rows[i].target.name, name) == 0) return &rows[i];
+        if (strcmp(rows[i].name, name) == 0) return &rows[i];
     return NULL;
 }
 
@@ -124,7 +64,9 @@ static const TargetRow *row_default(const char *arch) {
 static const TargetRow *row_native(void) {
     const TargetRow *row = &rows[0];
     for (int i = 0; i < ROW_COUNT; i++)
-        if (rows[i].runs && rows[i].runs()) row = &rows[i];
+        if ((!rows[i].arch || same_arch(rows[i].arch, HOST_ARCH)) &&
+            !features_missing(features_of(rows[i].arch, rows[i].features)))
+            row = &rows[i];
     return row;
 }
 
@@ -143,32 +85,21 @@ static bool arch_of_triple(const char *triple, const char **arch) {
 
 static const char *suggestion(Arena *arena, const char *name) {
     const char *names[ROW_COUNT];
-    for (int i = 0; i < ROW_COUNT; i++) names[i] = rows[i].target.name;
+    for (int i = 0; i < ROW_COUNT; i++) names[i] = rows[i].name;
     const char *near = name_nearest(name, names, ROW_COUNT);
     return near ? arena_printf(arena, ", did you mean '%s'?", near) : " (see --list-targets)";
 }
 
-/* `+fma,-fma`: the one feature that can be told apart from the processor's level. */
-static bool apply_features(Arena *arena, const char *features, Target *target, const char **why) {
-    for (const char *at = features; *at;) {
-        size_t length = strcspn(at, ",");
-        if (length == 4 && (strncmp(at, "+fma", 4) == 0 || strncmp(at, "-fma", 4) == 0)) {
-            bool fma = *at == '+';
-            if (fma && !target->fma) {
-                *why = arena_printf(arena, "--features: %s has no fma", target->name);
-                return false;
-            }
-            if (!fma && target->fma) target->name = arena_printf(arena, "%s,-fma", target->name);
-            target->fma = fma;
-        } else {
-            *why = arena_printf(arena, "--features: '%.*s' is not known; '-fma' and '+fma' are",
-                                (int)length, at);
-            return false;
-        }
-        at += length;
-        if (*at == ',') at++;
-    }
-    return true;
+/* The row as it is, or with other features. */
+static TargetChoice choice_of(Arena *arena, const TargetRow *row, FeatureSet set) {
+    TargetChoice choice = {.features = set, .row = (int)(row - rows)};
+    FeatureSet own = features_of(row->arch, row->features);
+    choice.target =
+        (Target){.name = features_name(arena, row->name, own, set), .l2_bytes = row->l2_bytes};
+    features_describe(set, &choice.target);
+    choice.flags = features_flags(arena, set);
+    choice.machine = (MachineTarget){row->triple, row->cpu, features_llvm(arena, set), row->level};
+    return choice;
 }
 
 bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoice *choice,
@@ -200,11 +131,11 @@ bool target_choose(Arena *arena, const TargetWish *wish, bool native, TargetChoi
         row = cpu;
     }
     if (!row) row = native && !wish->triple ? row_native() : row_default(arch);
-    choice->target = row->target;
-    choice->flags = row->flags;
-    choice->machine = row->machine;
-    choice->row = (int)(row - rows);
-    return !wish->features || apply_features(arena, wish->features, &choice->target, why);
+    FeatureSet set = features_of(row->arch, row->features);
+    if (wish->features && !features_change(arena, row->arch, row->name, wish->features, &set, why))
+        return false;
+    *choice = choice_of(arena, row, set);
+    return true;
 }
 
 /* Puts a processor at its place in the list. */
@@ -217,6 +148,9 @@ static bool add_choice(Arena *arena, const TargetChoice *choice, TargetChoice *c
         *why = arena_printf(arena, "--cpu: %s cannot be one of several", choice->target.name);
     else if (at > 0 && choices[at - 1].row == choice->row)
         *why = arena_printf(arena, "--cpu: %s is given twice", choice->target.name);
+    else if (choice->features & ~features_of(rows[choice->row].arch, rows[choice->row].features))
+        *why = "--features: of several processors, which are told apart by their levels, features "
+               "can only be taken away";
     else
         return true;
     return false;
@@ -244,13 +178,22 @@ bool target_choose_all(Arena *arena, const TargetWish *wish, bool native, Target
     return true;
 }
 
-const MachineTarget *target_machine(const char *name) {
+const MachineTarget *target_machine(Arena *arena, const char *name) {
     const TargetRow *row = row_named(name);
-    return row ? &row->machine : NULL;
+    if (!row) return NULL;
+    MachineTarget *machine = ARENA_NEW(arena, MachineTarget);
+    *machine = choice_of(arena, row, features_of(row->arch, row->features)).machine;
+    return machine;
+}
+
+const char *target_missing(const TargetChoice *choice) {
+    const TargetRow *row = &rows[choice->row];
+    if (row->arch && !same_arch(row->arch, HOST_ARCH)) return row->name;
+    return features_missing(choice->features);
 }
 
 void target_list(Text *out) {
-    for (int i = 0; i < ROW_COUNT; i++)
-        text_printf(out, "%-10s %s\n", rows[i].target.name, rows[i].about);
-    text_printf(out, "--cpu=native is %s here\n", row_native()->target.name);
+    for (int i = 0; i < ROW_COUNT; i++) text_printf(out, "%-10s %s\n", rows[i].name, rows[i].about);
+    text_printf(out, "--cpu=native is %s here\n", row_native()->name);
+    features_list(out);
 }

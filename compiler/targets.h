@@ -3,6 +3,7 @@
 #define RNNC_TARGETS_H
 
 #include "backends/machine.h"
+#include "target_features.h"
 #include "loop/loop.h"
 #include "support/text.h"
 
@@ -15,7 +16,8 @@ typedef struct TargetChoice {
     Target target;
     const char *const *flags; /* what a C compiler must be told to use it; NULL-terminated */
     MachineTarget machine;    /* the same for LLVM */
-    int row;                  /* of the table; stronger ones of an architecture stand behind */
+    FeatureSet features;
+    int row; /* of the table; stronger ones of an architecture stand behind */
 } TargetChoice;
 
 enum { TARGET_MOST = 8 }; /* processors of one object */
@@ -30,9 +32,12 @@ bool target_choose_all(Arena *arena, const TargetWish *wish, bool native, Target
                        int *count, const char **why);
 
 /* A row by its name, as tests have it; NULL: there is none. */
-const MachineTarget *target_machine(const char *name);
+const MachineTarget *target_machine(Arena *arena, const char *name);
 
-/* One line a target, for --list-targets. */
+/* What this very processor lacks to run it; NULL: nothing. */
+const char *target_missing(const TargetChoice *choice);
+
+/* One line a target, then one a feature, for --list-targets. */
 void target_list(Text *out);
 
 #endif

@@ -89,12 +89,11 @@ static void print_top(const Interface *interface_, const BackendOptions *options
     Text top = text_new(out->arena);
     text_printf(&top, "%s, compiled by rnnc %s for %s. The header says how to use it.",
                 interface_->model, options->version, target->name);
-    if (target->lanes > 1)
-        text_printf(
-            &top,
-            "\nCompile it with -O2 and for that target (gcc and clang: -march=%s): without, "
-            "the same numbers, slower.",
-            target->name);
+    if (options->flags && *options->flags)
+        text_printf(&top,
+                    "\nCompile it with -O2 and for that target (gcc and clang: %s): without, the "
+                    "same numbers, slower.",
+                    options->flags);
     identifier_comment(out, text_string(&top), 0);
 }
 

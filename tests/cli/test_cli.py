@@ -7,6 +7,7 @@ sys.dont_write_bytecode = True
 
 from test_bench import *  # noqa: F401,F403,E402
 from test_compile import *  # noqa: F401,F403,E402
+from test_features import *  # noqa: F401,F403,E402
 from test_grad import *  # noqa: F401,F403,E402
 from test_machine import *  # noqa: F401,F403,E402
 from test_places import *  # noqa: F401,F403,E402

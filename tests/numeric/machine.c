@@ -52,7 +52,7 @@ Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *mod
     *engine = (Engine){"llvm", call_machine, close_machine, code};
     for (int m = 0; m < count && !*error; m++) {
         const Built *built = code->models[m] = models[m];
-        const MachineTarget *target = target_machine(built->in->module->target.name);
+        const MachineTarget *target = target_machine(arena, built->in->module->target.name);
         assert_non_null(target);
         MachineSymbol *symbols = ARENA_ARRAY(arena, 3, MachineSymbol);
         symbols[0] = (MachineSymbol){"rnn_rt_pool_run", (uintptr_t)rnn_rt_pool_run};

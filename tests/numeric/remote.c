@@ -108,7 +108,7 @@ static void add_file(Build *b, const char *name, const Text *text, bool compiled
 
 static void add_object(Build *b, const Built *built, const Machine *machine, int level) {
     const char *prefix = built->in->module->prefix;
-    MachineOptions options = {.target = *target_machine(built->in->module->target.name),
+    MachineOptions options = {.target = *target_machine(b->arena, built->in->module->target.name),
                               .level = level,
                               .calls = prefix,
                               .version = "test"};

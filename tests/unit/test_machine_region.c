@@ -15,7 +15,7 @@ static const MachineSymbol *symbols(Case *x) {
 static const Machine *find(Case *x, MachineOptions *options, int level) {
     const char *why = "";
     const Machine *machine = machine_find(x->arena, &why);
-    const MachineTarget *target = target_machine("x86-64-v3");
+    const MachineTarget *target = target_machine(x->arena, "x86-64-v3");
     bool here = false;
 #if defined(__x86_64__)
     here = machine_has(1);
@@ -93,7 +93,7 @@ static void several_processors(void **state) {
     Case *x = parsed(program());
     MachineOptions options;
     const Machine *machine = find(x, &options, 2);
-    const MachineTarget *other = target_machine("x86-64-v4");
+    const MachineTarget *other = target_machine(x->arena, "x86-64-v4");
     Text out = text_new(x->arena), object = text_new(x->arena);
     if (machine && other) {
         const MachineVersion versions[] = {{"v3", x->interface_, options.target},
