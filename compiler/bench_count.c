@@ -196,9 +196,9 @@ static Known walk(BenchCounter *c, const LExpr *e) {
         if (e->op == SOP_SELECT) v.depends = b.depends | d.depends;
         if (v.known && (e->op == SOP_MAND || e->op == SOP_MOR)) return v;
         /* One side may decide alone. */
-        if (e->op == SOP_MAND && ((a.known && !a.number) || (b.known && !b.number)))
+        if (e->op == SOP_MAND && ((a.known && a.number == 0) || (b.known && b.number == 0)))
             return (Known){true, 0, v.depends};
-        if (e->op == SOP_MOR && ((a.known && a.number) || (b.known && b.number)))
+        if (e->op == SOP_MOR && ((a.known && a.number != 0) || (b.known && b.number != 0)))
             return (Known){true, 1, v.depends};
         return v;
     }
