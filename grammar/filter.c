@@ -64,7 +64,7 @@ static const Token *peek(Grammar *grammar, int distance) {
         token->kind = grammar_scan(&token->value, &token->span, grammar->scanner);
         if (token->kind <= 0) {
             uint32_t end = grammar->ast->source->length;
-            *token = (Token){.kind = TOK_YYEOF, .span = {grammar->ast->source, end, end}};
+            *token = (Token){.kind = TOK_YYEOF, .span = {grammar->ast->source, end, end, NULL}};
         }
         if (token->kind == TOK_NEWLINE && grammar->last_scanned == TOK_NEWLINE) continue;
         grammar->last_scanned = token->kind;

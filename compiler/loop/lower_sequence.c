@@ -123,8 +123,8 @@ static void store_found(Fn *fn, LBlock *out) {
 static const char *const names[] = {"forward", "loss", "grad"};
 static const char *const docs[] = {
     "Runs whole sequences.", "The loss of a batch, and the outputs that it is made from.",
-    "Gradients of parameters and inputs, added to what the arrays hold: of the loss, where the\n"
-    "model has one, and of what the upstream gradients of outputs say."};
+    ("Gradients of parameters and inputs, added to what the arrays hold: of the loss, where the\n"
+     "model has one, and of what the upstream gradients of outputs say.")};
 static const char *const size_names[] = {"forward_work_bytes", "loss_work_bytes",
                                          "grad_work_bytes"};
 
