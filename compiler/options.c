@@ -149,7 +149,7 @@ static const OptionRow rows[] = {
     {"--log", ID_TRAIN, FORM_VALUE, T},
     {"--curve", ID_TRAIN, FORM_VALUE, T},
     {"--resume", ID_TRAIN, FORM_FLAG, T},
-    {"-g", ID_PLACES, FORM_FLAG, C},
+    {"-g", ID_PLACES, FORM_FLAG, CODE | V},
     {"--unroll-time", ID_LATER, FORM_VALUE, CODE},
     {"--layout", ID_LATER, FORM_VALUE, CODE},
     {"--tile", ID_LATER, FORM_VALUE, CODE},

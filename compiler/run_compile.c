@@ -33,6 +33,7 @@ static bool compile_with(Compilation *c, Words words, const Scratch *scratch, in
     for (int i = 1; i < words.count; i++) level = level || strncmp(words.at[i], "-O", 2) == 0;
     for (int i = level; fixed[i]; i++)
         vec_push(c->arena, &words, arena_printf(c->arena, "%s", fixed[i]));
+    if (c->options->places) vec_push(c->arena, &words, arena_printf(c->arena, "-g"));
     for (int i = 0; c->target.flags[i]; i++)
         vec_push(c->arena, &words, arena_printf(c->arena, "%s", c->target.flags[i]));
     vec_push(c->arena, &words, arena_printf(c->arena, "-o"));

@@ -1,9 +1,13 @@
 /* Code in memory: each function becomes an object when it is first asked for, which ORC links into
  * this process. */
+#define _GNU_SOURCE
+
 #include "llvm.h"
 
+#include <dlfcn.h>
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
+#include <llvm-c/LLJITUtils.h>
 
 typedef struct Opened {
     LLVMOrcLLJITRef jit;
@@ -46,6 +50,16 @@ static LLVMErrorRef add_symbols(Opened *opened) {
                                  LLVMOrcAbsoluteSymbols(pairs, count));
 }
 
+/* With -g a debugger is told of what is loaded. LLVM looks for its own function that does so among
+ * what the whole process sees, and the loader was asked to keep its library to us. */
+static LLVMErrorRef tell_debugger(const Opened *opened) {
+    Dl_info library;
+    if (!opened->interface_->module->home.line) return NULL;
+    if (dladdr((void *)(uintptr_t)LLVMOrcLLJITEnableDebugSupport, &library))
+        dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
+    return LLVMOrcLLJITEnableDebugSupport(opened->jit);
+}
+
 void *llvm_open(Arena *arena, const Interface *interface_, const MachineOptions *options,
                 Diags *diags, const char **why) {
     Opened *opened = ARENA_NEW(arena, Opened);
@@ -73,7 +87,7 @@ void *llvm_open(Arena *arena, const Interface *interface_, const MachineOptions 
         return NULL;
     }
     LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(opened->jit), process);
-    if (failed(add_symbols(opened), arena, why)) {
+    if (failed(add_symbols(opened), arena, why) || failed(tell_debugger(opened), arena, why)) {
         llvm_close(opened);
         return NULL;
     }

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import unittest
 
-from files import Case
+from files import RNNC, Case
 from test_machine import CC, LIBRARY
 
 LINES = ["import \"cell.rnn\"",
@@ -133,3 +133,27 @@ class Places(Case):
                     texts.append(f.read())
             self.assertEqual(texts[0], texts[1], kind)
             self.assertNotIn(os.fsencode(self.folder), texts[0])
+
+    def stops(self, *backend):
+        """gdb stops in the code that `rnnc run` has made, and names the functions."""
+        if not shutil.which("gdb"):
+            self.skipTest("gdb is not installed")
+        self.write("run.rnn", "model Net(x[t]: [3]) -> y[t]: [3] {\n    state y[t] = 0\n"
+                              "    y[t] = tanh(x[t] + 0.5 * y[t-1])\n}\n")
+        self.npy("x.npy", (2, 3), [0.5] * 6)
+        command = (RNNC, "run", "run.rnn", *backend, "--in", "x=x.npy", "--out", "y=y.npy")
+        self.call(*command)
+        plain = self.read("y.npy")
+        said = self.call("gdb", "-batch", "-nx", "-ex", "set breakpoint pending on",
+                         "-ex", "set debuginfod enabled off", "-ex", "break run.rnn:3", "-ex", "run",
+                         "-ex", "delete", "-ex", "continue", "--args", *command, "-g")
+        self.assertRegex(said, r"Net_forward \(.*\) at (.*/)?run\.rnn:3\n3\s+y\[t\] = tanh")
+        self.assertIn("exited normally", said)
+        self.assertEqual(self.read("y.npy"), plain)
+
+    @unittest.skipUnless(os.path.exists(LIBRARY), "LLVM is not built in")
+    def test_in_memory(self):
+        self.stops()
+
+    def test_in_memory_by_c(self):
+        self.stops("--backend=c")
