@@ -173,32 +173,38 @@ $(BUILD)/check: tests/check.c $(BUILD)/flags
 	@echo '  TEST  $@'
 	$(Q)$(CC) $(C11) $(WARN) -MF $@.d -o $@ $< -lcmocka
 
-# tests/check.c runs each part as one test, NAME=COMMAND, and ends with the summary of all.
+# tests/check.c runs each part as one test, NAME=COMMAND, as many at a time as there are processors
+# (JOBS=N: so many), and ends with the summary of all. Parts start in this order: what takes minutes
+# first, then what takes ten seconds and more, so that no processor waits for the last one.
 MODELS = python3 tests/models/run.py --rnnc=$(BUILD)/rnnc
 GRADIENTS = python3 tests/reference/run_grads.py --rnnc=$(BUILD)/rnnc
+DEAR := test_numeric_compilers test_numeric_training test_numeric_evaluate test_verify_each \
+    test_backend_c test_numeric_arguments test_expand_accuracy
+parts = $(foreach test,$(3),'$(1)$(test:test_%=%)=$(BUILD)/$(2)/$(test)')
 check: $(BUILD)/rnnc $(MACHINE) $(TESTS) $(BUILD)/check
-	$(BUILD)/check \
-	    $(foreach test,$(UNIT),'unit $(test:test_%=%)=$(BUILD)/unit/$(test)') \
-	    $(foreach test,$(NUMERIC),'$(test:test_%=%)=$(BUILD)/numeric/$(test)') \
-	    $(foreach test,$(SAID),'$(test:test_%=%)=$(BUILD)/said/$(test)') \
-	    $(foreach test,$(DIAGNOSTICS),'$(test:test_%=%)=$(BUILD)/diagnostics/$(test)') \
-	    'failing resources=$(BUILD)/failing/test_failing' \
+	$(BUILD)/check $(or $(JOBS),$$(nproc)) \
 	    'random programs=$(RANDOM_TEST)' \
-	    'random gradients=$(GRADIENT_TEST)' \
 	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
-	    'models by the interpreter=python3 tests/models/convert.py $(BUILD)/models && \
-	        $(MODELS) --backend=interp $(BUILD)/models tests/reference' \
-	    'models by C=python3 tests/models/convert.py $(BUILD)/models && \
-	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models tests/reference' \
-	    'gradients by the interpreter=$(GRADIENTS) --dtype=f64 && $(GRADIENTS) --dtype=f32' \
+	    'what is emitted=$(EMITTED)' \
+	    $(call parts,,numeric,$(filter $(NUMERIC),$(DEAR))) \
 	    'gradients by C=CC="$(CC) $(SANFLAGS) -O0"; export CC; \
 	        $(GRADIENTS) --backend=c --dtype=f64 && $(GRADIENTS) --backend=c --dtype=f32' \
+	    'models by C=python3 tests/models/convert.py $(BUILD)/models/c && \
+	        CC="$(CC) $(SANFLAGS)" $(MODELS) --backend=c $(BUILD)/models/c tests/reference' \
+	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
+	    'failing resources=$(BUILD)/failing/test_failing' \
+	    $(call parts,unit ,unit,$(filter $(UNIT),$(DEAR)) $(filter-out $(DEAR),$(UNIT))) \
+	    $(call parts,,numeric,$(filter-out $(DEAR),$(NUMERIC))) \
+	    $(call parts,,said,$(SAID)) \
+	    $(call parts,,diagnostics,$(DIAGNOSTICS)) \
+	    'random gradients=$(GRADIENT_TEST)' \
+	    'models by the interpreter=python3 tests/models/convert.py $(BUILD)/models/interp && \
+	        $(MODELS) --backend=interp $(BUILD)/models/interp tests/reference' \
+	    'gradients by the interpreter=$(GRADIENTS) --dtype=f64 && $(GRADIENTS) --dtype=f32' \
 	    'embedding=RNNC=$(abspath $(BUILD))/rnnc CC="$(CC)" examples/embed/build.sh' \
 	    'installed=$(MAKE) --no-print-directory install DESTDIR= PREFIX=$(abspath $(BUILD))/installed >/dev/null && \
 	        RNNC_PREFIX=$(BUILD)/installed CC="$(strip $(CC) $(SANFLAGS))" python3 tests/install/test_install.py' \
 	    'hostile input=$(BUILD)/fuzz-replay tests/fuzz/corpus' \
-	    'valgrind=tests/cli/valgrind.sh $(BUILD)/rnnc' \
-	    'what is emitted=$(EMITTED)' \
 	    'index of errors=python3 docs/check_errors.py $(BUILD)/rnnc' \
 	    'messages of command lines=python3 tests/diagnostics/check_commands.py $(BUILD)/rnnc' \
 	    'codes of errors=python3 tests/diagnostics/check_codes.py' \
