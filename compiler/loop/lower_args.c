@@ -63,6 +63,7 @@ Fn lower_part(Lower *lower, LFunction *function) {
     fn.inputs = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, RowPlace);
     fn.given = ARENA_ARRAY(lower->arena, lower->graph->inputs.count + 1, LExpr *);
     fn.summed = ARENA_ARRAY(lower->arena, values + 1, bool);
+    fn.added = ARENA_ARRAY(lower->arena, values + 1, int64_t);
     fn.filled_pre = ARENA_ARRAY(lower->arena, values + 1, unsigned char);
     fn.filled_post = ARENA_ARRAY(lower->arena, values + 1, unsigned char);
     for (int v = 0; v < values; v++)

@@ -159,6 +159,7 @@ typedef struct Fn {
     VEC(Panel) panels;     /* lower_panel.c */
     int *panel_of;         /* by value: 1 + its panel, 0 where it has none; or NULL */
     bool *summed;          /* by value: it was, together with another one */
+    int64_t *added;        /* by value: 1 + where in the gradients the sum itself adds it; 0: not */
     /* In a region (lower_threads.c); NULL: in none, or all of it. */
     LExpr *thread, *threads;
     LExpr *part, *parts;       /* of the groups of a family */
@@ -435,6 +436,7 @@ void lower_collect_kept(Lower *lower, bool step);
 
 /* Loss of the batch, checked and stored; then gradients, added to what the caller has. */
 void lower_store_loss(Fn *fn, LBlock *out);
+int lower_gradients_buffer(Fn *fn); /* of the caller, all parameters */
 void lower_add_gradients(Fn *fn, LBlock *out);
 
 /* --- lower_pack.c --- */

@@ -2,24 +2,33 @@
  * product of matrices for all that read the same vectors as columns:
  *
  *   blocks of positions, their rows listed (sequences may be shorter than others)
- *     panels of columns, packed once: [row][vectors]
- *       each matrix: tiles of rows × vectors, which stay in registers while the rows go by
+ *     groups of panels of columns, packed once, that the second cache holds: [panel][row][vectors]
+ *       each matrix: rows of a tile, whose lines stay in the first cache
+ *         each panel: a tile of rows × vectors stays in registers while the positions go by
  *
- * One chain for each element, in the order of the list; the length of a block depends on the batch
- * alone. So tiles, lanes and what is grouped decide no bits. */
+ * One chain for each element, in the order of the list, that goes on from block to block. So
+ * blocks, tiles, lanes and what is grouped decide no bits. What nobody reads but the caller starts
+ * from zero with the first block, and is added to the caller's array with the last. */
 #include "loop/lower_row.h"
 
-enum { TILE_ROWS = 6, MOST_VECTORS = 4, BLOCK_ROWS = 256, LINE = 16 };
+enum { TILE_ROWS = 6, MOST_VECTORS = 4, BLOCK_ROWS = 256, LINE = 16, GROUP_BYTES = 512 << 10 };
+
+/* A panel from `column` on: whole vectors, or with `tail` one that has so many elements. */
+typedef struct Columns {
+    LExpr *column, *slot; /* slot: of the group */
+    int vectors, tail;
+} Columns;
 
 typedef struct Outer {
     Fn *fn;
     const Value *first; /* whose columns and positions all have */
     VEC(const Value *) values;
     const Row *row;
-    int vectors, lanes;  /* of a panel */
-    int count;           /* rows of the block: a variable */
-    int local;           /* for what is left of a vector, or -1 */
-    LExpr *panel, *list; /* where those of this thread begin */
+    int vectors, lanes;    /* of a panel */
+    int count;             /* rows of the block: a variable */
+    LExpr *goes_on, *ends; /* masks: were there blocks before this one, is it the last? */
+    int local;             /* for what is left of a vector, or -1 */
+    LExpr *panel, *list;   /* where those of this thread begin */
 } Outer;
 
 static bool is_outer(const Value *value) {
@@ -32,19 +41,89 @@ static bool can_list(Fn *fn, const Value *value) {
            lower_flat_use(fn, &value->uses.at[1], value->attr->index);
 }
 
+typedef struct ReaderScan {
+    const Value *value;
+    bool read;
+} ReaderScan;
+
+static void note_read(void *user, const Use *use, bool boundary) {
+    ReaderScan *scan = user;
+    (void)boundary;
+    scan->read = scan->read || use->value == scan->value->id;
+}
+
+/* The parameter whose gradient a value is, where nobody else reads it; or -1. */
+static int only_gradient(const Fn *fn, const Value *value) {
+    const Schedule *schedule = fn->lower->schedule;
+    int param = -1, ports = 0;
+    for (int o = 0; o < schedule->outputs.count; o++) {
+        if (schedule->outputs.at[o] != value->id) continue;
+        const GraphPort *port = &fn->lower->graph->outputs.at[o];
+        ports++;
+        if (port->kind == PORT_PARAM_GRAD) param = port->of;
+    }
+    ReaderScan scan = {value, false};
+    for (int i = 0; i < schedule->values.count && !scan.read; i++)
+        if (schedule->values.at[i]->live)
+            schedule_uses(schedule, schedule->values.at[i], note_read, &scan);
+    for (int s = 0; s < schedule->stops.count; s++)
+        scan.read = scan.read || schedule->stops.at[s] == value->id;
+    return ports == 1 && !scan.read ? param : -1;
+}
+
+/* Sums that are nothing but gradients. */
+static void find_added(Fn *fn) {
+    const Lower *lower = fn->lower;
+    if (lower->kind != SEQUENCE_GRAD || !fn->sequence) return;
+    for (int i = 0; i < lower->schedule->values.count; i++) {
+        const Value *value = lower->schedule->values.at[i];
+        int param = can_list(fn, value) ? only_gradient(fn, value) : -1;
+        if (param >= 0) fn->added[i] = 1 + lower->interface_->param_offsets.at[param];
+    }
+}
+
 static int vectors_of(const Lower *lower) {
     return lower->module->target.registers >= 32 ? MOST_VECTORS : 2;
 }
 
 /* Numbers of a row of a panel: whole lines, and no more than the widest sum has columns. */
-static int64_t panel_width(const Lower *lower) {
-    int64_t width = (int64_t)vectors_of(lower) * lower->lanes, most = 0;
+static int64_t most_columns(const Lower *lower) {
+    int64_t most = 0;
     for (int i = 0; i < lower->schedule->values.count; i++) {
         const Value *value = lower->schedule->values.at[i];
         if (is_outer(value) && value->type.shape.dim[1] > most) most = value->type.shape.dim[1];
     }
+    return most;
+}
+
+static int64_t panel_width(const Lower *lower) {
+    int64_t width = (int64_t)vectors_of(lower) * lower->lanes, most = most_columns(lower);
     if (most < width) width = most;
     return (width + LINE - 1) / LINE * LINE;
+}
+
+/* Tests of small models have several blocks, too, and several groups of panels. */
+static int64_t block_rows(const Lower *lower) {
+    return lower->options.eager ? LINE : BLOCK_ROWS;
+}
+
+/* Panels of a group: what is left of whole ones, and of whole vectors, has panels of its own. */
+static int64_t group_panels(const Lower *lower) {
+    int64_t width = panel_width(lower), panels = most_columns(lower) / width + 2;
+    int64_t fit = GROUP_BYTES / (BLOCK_ROWS * width * loop_type_size(lower->real));
+    if (lower->options.eager) fit = 2;
+    return panels < fit ? panels : fit;
+}
+
+static Size panel_floats(const Lower *lower) {
+    Size rows = size_plus(size_symbol(0), size_constant(block_rows(lower)));
+    return size_times(rows, size_constant(panel_width(lower)));
+}
+
+/* A line for each sequence, so that lines stay whole. */
+static Size list_length(const Lower *lower) {
+    Size rows = size_constant(block_rows(lower));
+    return size_plus(size_times(size_symbol(0), size_constant(8)), rows);
 }
 
 void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
@@ -54,10 +133,10 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
     for (int i = 0; i < lower->schedule->values.count && !fn->step; i++)
         any = any || is_outer(lower->schedule->values.at[i]);
     if (!any) return;
-    /* At most BLOCK_ROWS, or one position of the batch, for each thread. */
-    Size rows = size_plus(size_symbol(0), size_constant(BLOCK_ROWS));
-    int64_t threads = lower->options.threads > 1 ? lower->options.threads : 1;
-    Size floats = size_times(rows, size_constant(panel_width(lower) * threads));
+    /* As many rows as a block has, or one position of the batch, for each thread. */
+    Size threads = size_constant(lower->options.threads > 1 ? lower->options.threads : 1);
+    Size floats =
+        size_times(size_times(panel_floats(lower), threads), size_constant(group_panels(lower)));
     fn->panel = loop_buffer(m, fn->fn,
                             (LBuffer){.name = name_of(lower->names, "panel"),
                                       .type = lower->real,
@@ -67,12 +146,9 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
                                       .count = size_expr(fn, floats),
                                       .align = 64,
                                       .written = true,
-                                      .layout = "[row][vectors]"});
+                                      .layout = "[panel][row][vectors]"});
     *bytes = size_plus(*bytes, size_times(floats, size_constant(loop_type_size(lower->real))));
-    /* A line for each sequence, so that lines stay whole. */
-    Size listed = size_times(
-        size_plus(size_times(size_symbol(0), size_constant(8)), size_constant(BLOCK_ROWS)),
-        size_constant(threads));
+    Size listed = size_times(list_length(lower), threads);
     fn->panel_rows = loop_buffer(m, fn->fn,
                                  (LBuffer){.name = name_of(lower->names, "row"),
                                            .type = LT_I64,
@@ -84,6 +160,7 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
                                            .written = true,
                                            .layout = "position * batch + sequence"});
     *bytes = size_plus(*bytes, size_times(listed, size_constant(8)));
+    find_added(fn);
 }
 
 static LExpr *element(Outer *o, LBlock *out, const Value *value, int use, const Row *row,
@@ -123,100 +200,204 @@ static void list_rows(Outer *o, LBlock *out, LExpr *begin, LExpr *end) {
     loop_set(m, body, o->count, loop_add(m, count, loop_int(m, 1)));
 }
 
-/* `vectors` whole ones from `column` on, or with `tail` one that has so many elements, and zeros.
- */
-static void pack_panel(Outer *o, LBlock *out, LExpr *column, int vectors, int tail) {
+/* Where a panel of the group begins. */
+static LExpr *panel_start(Outer *o, LBlock *out, const Columns *panel) {
+    LoopModule *m = o->fn->lower->module;
+    LExpr *room = size_expr(o->fn, panel_floats(o->fn->lower));
+    return lower_let(o->fn, out, "start", loop_add(m, o->panel, loop_mul(m, panel->slot, room)));
+}
+
+/* Behind the last element of a tail: zeros. */
+static void pack_panel(Outer *o, LBlock *out, const Columns *panel) {
     Fn *fn = o->fn;
     LoopModule *m = fn->lower->module;
+    LExpr *start = panel_start(o, out, panel);
     LStmt *rows = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_var(m, fn->fn, o->count), 1);
     LExpr *k = loop_var(m, fn->fn, rows->var);
     Row row = listed(o, &rows->body, k);
-    LExpr *to = loop_add(m, o->panel, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
+    LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
     to = lower_let(fn, &rows->body, "to", to);
-    for (int v = 0; v < vectors && !tail; v++) {
+    for (int v = 0; v < panel->vectors && !panel->tail; v++) {
         LExpr *shift = loop_int(m, (int64_t)v * o->lanes);
-        LExpr *x = element(o, &rows->body, o->first, 1, &row, loop_add(m, column, shift), o->lanes);
+        LExpr *x =
+            element(o, &rows->body, o->first, 1, &row, loop_add(m, panel->column, shift), o->lanes);
         loop_store(m, &rows->body, fn->panel, loop_add(m, to, shift), x, o->lanes > 1);
     }
-    if (!tail) return;
-    LStmt *all = loop_for(m, fn->fn, &rows->body, "l", loop_int(m, 0), loop_int(m, tail), 1);
+    if (!panel->tail) return;
+    LStmt *all = loop_for(m, fn->fn, &rows->body, "l", loop_int(m, 0), loop_int(m, panel->tail), 1);
     LExpr *l = loop_var(m, fn->fn, all->var);
-    LExpr *x = element(o, &all->body, o->first, 1, &row, loop_add(m, column, l), 1);
+    LExpr *x = element(o, &all->body, o->first, 1, &row, loop_add(m, panel->column, l), 1);
     loop_store(m, &all->body, fn->panel, loop_add(m, to, l), x, false);
     LStmt *rest =
-        loop_for(m, fn->fn, &rows->body, "l", loop_int(m, tail), loop_int(m, o->lanes), 1);
+        loop_for(m, fn->fn, &rows->body, "l", loop_int(m, panel->tail), loop_int(m, o->lanes), 1);
     loop_store(m, &rest->body, fn->panel, loop_add(m, to, loop_var(m, fn->fn, rest->var)),
                lower_real(fn->lower, 0, 1), false);
 }
 
-/* Between the result and a local vector a row. */
-static void move_tail(Outer *o, LBlock *out, const Value *value, LExpr *to, int rows, int tail,
-                      bool in) {
+typedef struct Tile {
+    const Value *value;
+    int rows, vectors, tail;
+    LExpr *own; /* where it begins in the value */
+    int sums[TILE_ROWS * MOST_VECTORS];
+} Tile;
+
+/* Element l of a tail in row r of a tile. */
+typedef struct TailAt {
+    LBlock *body;
+    LExpr *l, *local, *there; /* there: from the beginning of the tile */
+} TailAt;
+
+static TailAt each_of_tail(Outer *o, LBlock *out, const Tile *tile, int64_t count) {
     Fn *fn = o->fn;
     LoopModule *m = fn->lower->module;
-    int64_t columns = value->type.shape.dim[1];
-    int buffer = fn->places[value->id].buffer;
-    LStmt *each = loop_for(m, fn->fn, out, "r", loop_int(m, 0), loop_int(m, rows), 1);
+    int64_t columns = tile->value->type.shape.dim[1];
+    LStmt *each = loop_for(m, fn->fn, out, "r", loop_int(m, 0), loop_int(m, tile->rows), 1);
     LExpr *r = loop_var(m, fn->fn, each->var);
-    LStmt *all =
-        loop_for(m, fn->fn, &each->body, "l", loop_int(m, 0), loop_int(m, in ? o->lanes : tail), 1);
+    LStmt *all = loop_for(m, fn->fn, &each->body, "l", loop_int(m, 0), loop_int(m, count), 1);
     LExpr *l = loop_var(m, fn->fn, all->var);
-    LExpr *own = loop_add(m, loop_mul(m, r, loop_int(m, o->lanes)), l);
-    LExpr *there = loop_add(m, to, loop_add(m, loop_mul(m, r, loop_int(m, columns)), l));
-    if (!in) {
-        loop_store(m, &all->body, buffer, there, loop_load(m, fn->fn, o->local, own, 1, false),
-                   false);
-        return;
-    }
-    LStmt *test = loop_if(m, &all->body, loop_op(m, SOP_LT, l, loop_int(m, tail), NULL));
-    loop_store(m, &test->body, o->local, own, loop_load(m, fn->fn, buffer, there, 1, false), false);
-    loop_store(m, &test->otherwise, o->local, own, lower_real(fn->lower, 0, 1), false);
+    return (TailAt){&all->body, l, loop_add(m, loop_mul(m, r, loop_int(m, o->lanes)), l),
+                    loop_add(m, loop_mul(m, r, loop_int(m, columns)), l)};
 }
 
-static void tile(Outer *o, LBlock *out, const Value *value, LExpr *first, int rows, LExpr *column,
-                 int vectors, int tail) {
+/* What earlier blocks gave, into the sums. */
+static void load_tile(Outer *o, LBlock *out, Tile *tile) {
     Fn *fn = o->fn;
     LoopModule *m = fn->lower->module;
-    int64_t columns = value->type.shape.dim[1];
-    int buffer = fn->places[value->id].buffer, sums[TILE_ROWS * MOST_VECTORS];
-    LExpr *to = loop_add(m, loop_mul(m, first, loop_int(m, columns)), column);
-    to = lower_let(fn, out, "to", loop_add(m, lower_row(fn, value, value, -1, o->row), to));
-    if (tail) move_tail(o, out, value, to, rows, tail, true);
-    for (int i = 0; i < rows * vectors; i++) {
-        int64_t r = i / vectors, v = i % vectors;
-        LExpr *at = loop_add(m, to, loop_int(m, r * columns + v * o->lanes));
-        LExpr *e = tail ? loop_load(m, fn->fn, o->local, loop_int(m, r * o->lanes), o->lanes, true)
-                        : loop_load(m, fn->fn, buffer, at, o->lanes, false);
-        sums[i] = loop_mutable(m, fn->fn, out, "sum", e);
+    int64_t columns = tile->value->type.shape.dim[1];
+    int buffer = fn->places[tile->value->id].buffer;
+    if (tile->tail) {
+        TailAt at = each_of_tail(o, out, tile, o->lanes);
+        LStmt *test = loop_if(m, at.body, loop_op(m, SOP_LT, at.l, loop_int(m, tile->tail), NULL));
+        LExpr *e = loop_load(m, fn->fn, buffer, loop_add(m, tile->own, at.there), 1, false);
+        loop_store(m, &test->body, o->local, at.local, e, false);
+        loop_store(m, &test->otherwise, o->local, at.local, lower_real(fn->lower, 0, 1), false);
     }
+    for (int i = 0; i < tile->rows * tile->vectors; i++) {
+        int64_t r = i / tile->vectors, v = i % tile->vectors;
+        LExpr *at = loop_add(m, tile->own, loop_int(m, r * columns + v * o->lanes));
+        loop_set(m, out, tile->sums[i],
+                 tile->tail
+                     ? loop_load(m, fn->fn, o->local, loop_int(m, r * o->lanes), o->lanes, true)
+                     : loop_load(m, fn->fn, buffer, at, o->lanes, false));
+    }
+}
+
+/* buffer[start + …] := the sums, or with `add` what is there and the sums. */
+static void store_tile(Outer *o, LBlock *out, const Tile *tile, int buffer, LExpr *start,
+                       bool add) {
+    Fn *fn = o->fn;
+    LoopModule *m = fn->lower->module;
+    int64_t columns = tile->value->type.shape.dim[1];
+    for (int i = 0; i < tile->rows * tile->vectors; i++) {
+        int64_t r = i / tile->vectors, v = i % tile->vectors;
+        LExpr *sum = loop_var(m, fn->fn, tile->sums[i]);
+        if (tile->tail) {
+            loop_store(m, out, o->local, loop_int(m, r * o->lanes), sum, true);
+            continue;
+        }
+        LExpr *at = loop_add(m, start, loop_int(m, r * columns + v * o->lanes));
+        if (add)
+            sum = lower_op(fn->lower, SOP_ADD, loop_load(m, fn->fn, buffer, at, o->lanes, false),
+                           sum);
+        loop_store(m, out, buffer, at, sum, false);
+    }
+    if (!tile->tail) return;
+    TailAt at = each_of_tail(o, out, tile, tile->tail);
+    LExpr *to = lower_let(fn, at.body, "at", loop_add(m, start, at.there));
+    LExpr *sum = loop_load(m, fn->fn, o->local, at.local, 1, false);
+    if (add) sum = lower_op(fn->lower, SOP_ADD, loop_load(m, fn->fn, buffer, to, 1, false), sum);
+    loop_store(m, at.body, buffer, to, sum, false);
+}
+
+static void add_rows(Outer *o, LBlock *out, Tile *tile, const Columns *panel, LExpr *first) {
+    Fn *fn = o->fn;
+    LoopModule *m = fn->lower->module;
+    LExpr *start = panel_start(o, out, panel);
     LStmt *over = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_var(m, fn->fn, o->count), 1);
     LExpr *k = loop_var(m, fn->fn, over->var), *x[MOST_VECTORS];
     Row row = listed(o, &over->body, k);
-    LExpr *from = loop_add(m, o->panel, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
-    for (int v = 0; v < vectors; v++)
+    LExpr *from = loop_add(m, start, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
+    for (int v = 0; v < tile->vectors; v++)
         x[v] = lower_let(fn, &over->body, "x",
                          loop_load(m, fn->fn, fn->panel,
                                    loop_add(m, from, loop_int(m, (int64_t)v * o->lanes)), o->lanes,
                                    o->lanes > 1));
-    for (int r = 0; r < rows; r++) {
-        LExpr *f = element(o, &over->body, value, 0, &row, loop_add(m, first, loop_int(m, r)), 1);
+    for (int r = 0; r < tile->rows; r++) {
+        LExpr *f =
+            element(o, &over->body, tile->value, 0, &row, loop_add(m, first, loop_int(m, r)), 1);
         f = lower_let(fn, &over->body, "f", loop_splat(m, f, o->lanes));
-        for (int v = 0; v < vectors; v++)
-            loop_set(m, &over->body, sums[r * vectors + v],
-                     loop_op(m, SOP_FMA, f, x[v], loop_var(m, fn->fn, sums[r * vectors + v])));
+        for (int v = 0; v < tile->vectors; v++) {
+            int sum = tile->sums[r * tile->vectors + v];
+            loop_set(m, &over->body, sum, loop_op(m, SOP_FMA, f, x[v], loop_var(m, fn->fn, sum)));
+        }
     }
-    for (int i = 0; i < rows * vectors; i++) {
-        int64_t r = i / vectors, v = i % vectors;
-        LExpr *at = loop_add(m, to, loop_int(m, r * columns + v * o->lanes));
-        loop_store(m, out, tail ? o->local : buffer, tail ? loop_int(m, r * o->lanes) : at,
-                   loop_var(m, fn->fn, sums[i]), tail > 0);
-    }
-    if (tail) move_tail(o, out, value, to, rows, tail, false);
 }
 
-static void tiles(Outer *o, LBlock *out, LExpr *column, int vectors, int tail) {
+static void tile(Outer *o, LBlock *out, const Value *value, LExpr *first, int rows,
+                 const Columns *panel) {
+    Fn *fn = o->fn;
+    LoopModule *m = fn->lower->module;
+    int64_t added = fn->added[value->id];
+    int buffer = fn->places[value->id].buffer;
+    Tile t = {.value = value, .rows = rows, .vectors = panel->vectors, .tail = panel->tail};
+    LExpr *inside = loop_mul(m, first, loop_int(m, value->type.shape.dim[1]));
+    inside = loop_add(m, inside, panel->column);
+    t.own = loop_add(m, lower_row(fn, value, value, -1, o->row), inside);
+    t.own = lower_let(fn, out, "to", t.own);
+    for (int i = 0; i < rows * t.vectors; i++)
+        t.sums[i] = loop_mutable(m, fn->fn, out, "sum", lower_real(fn->lower, 0, o->lanes));
+    load_tile(o, added ? &loop_if(m, out, o->goes_on)->body : out, &t);
+    add_rows(o, out, &t, panel, first);
+    if (!added) {
+        store_tile(o, out, &t, buffer, t.own, false);
+        return;
+    }
+    LStmt *test = loop_if(m, out, o->ends);
+    LExpr *gradient = loop_add(m, loop_int(m, added - 1), inside);
+    gradient = lower_let(fn, &test->body, "gradient", gradient);
+    store_tile(o, &test->body, &t, lower_gradients_buffer(fn), gradient, true);
+    store_tile(o, &test->otherwise, &t, buffer, t.own, false);
+}
+
+/* The panels of a group: `whole` ones from `column` on, in a loop, and up to two others. */
+typedef struct Group {
+    LExpr *column, *count;
+    Columns rest[2];
+    int rests;
+} Group;
+
+/* In the body of a loop over the whole panels of a group: the one of this turn. */
+static LBlock *each_panel(Outer *o, LBlock *out, const Group *group, Columns *panel) {
     LoopModule *m = o->fn->lower->module;
-    pack_panel(o, out, column, vectors, tail);
+    LStmt *over = loop_for(m, o->fn->fn, out, "p", loop_int(m, 0), group->count, 1);
+    LExpr *p = loop_var(m, o->fn->fn, over->var);
+    LExpr *shift = loop_mul(m, p, loop_int(m, (int64_t)o->vectors * o->lanes));
+    *panel = (Columns){loop_add(m, group->column, shift), p, o->vectors, 0};
+    return &over->body;
+}
+
+static bool has_whole(const Group *group) {
+    return group->count->kind != LE_INT || group->count->integer > 0;
+}
+
+static void tile_row(Outer *o, LBlock *out, const Value *value, LExpr *first, int rows,
+                     const Group *group) {
+    Columns panel;
+    if (has_whole(group)) {
+        LBlock *body = each_panel(o, out, group, &panel);
+        tile(o, body, value, first, rows, &panel);
+    }
+    for (int i = 0; i < group->rests; i++) tile(o, out, value, first, rows, &group->rest[i]);
+}
+
+static void tiles(Outer *o, LBlock *out, const Group *group) {
+    LoopModule *m = o->fn->lower->module;
+    Columns panel;
+    if (has_whole(group)) {
+        LBlock *body = each_panel(o, out, group, &panel);
+        pack_panel(o, body, &panel);
+    }
+    for (int i = 0; i < group->rests; i++) pack_panel(o, out, &group->rest[i]);
     for (int i = 0; i < o->values.count; i++) {
         const Value *value = o->values.at[i];
         int64_t rows = value->type.shape.dim[0], count = rows / TILE_ROWS;
@@ -227,26 +408,33 @@ static void tiles(Outer *o, LBlock *out, LExpr *column, int vectors, int tail) {
             lower_share(o->fn, out, count, &low, &high);
             LStmt *over = loop_for(m, o->fn->fn, out, "r", loop_mul(m, low, each),
                                    loop_mul(m, high, each), TILE_ROWS);
-            tile(o, &over->body, value, loop_var(m, o->fn->fn, over->var), TILE_ROWS, column,
-                 vectors, tail);
+            tile_row(o, &over->body, value, loop_var(m, o->fn->fn, over->var), TILE_ROWS, group);
         }
         if (rows > whole)
-            tile(o, lower_first_thread(o->fn, out, false), value, loop_int(m, whole),
-                 (int)(rows - whole), column, vectors, tail);
+            tile_row(o, lower_first_thread(o->fn, out, false), value, loop_int(m, whole),
+                     (int)(rows - whole), group);
     }
 }
 
 static void panels(Outer *o, LBlock *out) {
     LoopModule *m = o->fn->lower->module;
     int64_t columns = o->first->type.shape.dim[1], width = (int64_t)o->vectors * o->lanes;
-    int64_t whole = columns / width * width;
-    if (whole) {
-        LStmt *over = loop_for(m, o->fn->fn, out, "i", loop_int(m, 0), loop_int(m, whole), width);
-        tiles(o, &over->body, loop_var(m, o->fn->fn, over->var), o->vectors, 0);
+    int64_t whole = columns / width, most = group_panels(o->fn->lower);
+    int rest = (int)((columns - whole * width) / o->lanes), tail = (int)(columns % o->lanes);
+    Group last = {.column = loop_int(m, 0), .count = loop_int(m, whole)};
+    if (rest) last.rest[last.rests++] = (Columns){loop_int(m, whole * width), NULL, rest, 0};
+    if (tail) last.rest[last.rests++] = (Columns){loop_int(m, columns - tail), NULL, 1, tail};
+    if (whole + last.rests > most) { /* all whole ones in groups, what is left of them alone */
+        LStmt *over = loop_for(m, o->fn->fn, out, "i", loop_int(m, 0), loop_int(m, whole), most);
+        LExpr *i = loop_var(m, o->fn->fn, over->var);
+        LExpr *count = loop_min(m, loop_int(m, most), loop_sub(m, loop_int(m, whole), i));
+        Group group = {.column = loop_mul(m, i, loop_int(m, width)),
+                       .count = lower_let(o->fn, &over->body, "panels", count)};
+        tiles(o, &over->body, &group);
+        last.count = loop_int(m, whole = 0);
     }
-    int rest = (int)((columns - whole) / o->lanes), tail = (int)(columns % o->lanes);
-    if (rest) tiles(o, out, loop_int(m, whole), rest, 0);
-    if (tail) tiles(o, out, loop_int(m, columns - tail), 1, tail);
+    for (int i = 0; i < last.rests; i++) last.rest[i].slot = loop_int(m, whole + i);
+    if (whole + last.rests > 0) tiles(o, out, &last);
 }
 
 static void clear(Outer *o, LBlock *out) {
@@ -254,6 +442,7 @@ static void clear(Outer *o, LBlock *out) {
     LoopModule *m = fn->lower->module;
     for (int i = 0; i < o->values.count; i++) {
         const Value *value = o->values.at[i];
+        if (fn->added[value->id]) continue;
         LStmt *all = loop_for(m, fn->fn, out, "i", loop_int(m, 0), loop_int(m, value->count), 1);
         lower_store(fn, &all->body, value, o->row, loop_var(m, fn->fn, all->var),
                     lower_real(fn->lower, 0, 1));
@@ -278,10 +467,8 @@ static LBlock *threads_of_panels(Outer *o, LBlock *out) {
     LExpr *most = loop_int(m, fn->lower->options.threads);
     fn->threads = lower_let(fn, out, "busy", loop_min(m, fn->threads, most));
     out = &loop_if(m, out, loop_op(m, SOP_LT, fn->thread, fn->threads, NULL))->body;
-    Size rows = size_plus(size_symbol(0), size_constant(BLOCK_ROWS));
-    LExpr *floats = size_expr(fn, size_times(rows, size_constant(panel_width(fn->lower))));
-    LExpr *listed = size_expr(
-        fn, size_plus(size_times(size_symbol(0), size_constant(8)), size_constant(BLOCK_ROWS)));
+    Size group = size_times(panel_floats(fn->lower), size_constant(group_panels(fn->lower)));
+    LExpr *floats = size_expr(fn, group), *listed = size_expr(fn, list_length(fn->lower));
     o->panel = lower_let(fn, out, "own", loop_mul(m, fn->thread, floats));
     o->list = lower_let(fn, out, "list", loop_mul(m, fn->thread, listed));
     return out;
@@ -321,7 +508,7 @@ bool row_outer(RowOp *op, const Block *block) {
     LBlock *out = op->out;
     o.panel = o.list = loop_int(m, 0);
     if (region) out = threads_of_panels(&o, out);
-    LExpr *most = loop_op(m, SOP_DIV, loop_int(m, BLOCK_ROWS), fn->batch, NULL);
+    LExpr *most = loop_op(m, SOP_DIV, loop_int(m, block_rows(lower)), fn->batch, NULL);
     most = lower_let(fn, out, "most", lower_op(lower, SOP_MAX, most, loop_int(m, 1)));
     LExpr *blocks =
         loop_op(m, SOP_DIV, loop_add(m, longest, loop_sub(m, most, loop_int(m, 1))), most, NULL);
@@ -329,8 +516,11 @@ bool row_outer(RowOp *op, const Block *block) {
     LExpr *begin = loop_mul(m, loop_var(m, fn->fn, over->var), most);
     begin = lower_let(fn, &over->body, "begin", begin);
     LExpr *end = loop_min(m, loop_add(m, begin, most), longest);
+    end = lower_let(fn, &over->body, "end", end);
+    o.goes_on = loop_op(m, SOP_NE, begin, loop_int(m, 0), NULL);
+    o.ends = loop_op(m, SOP_EQ, end, longest, NULL);
     o.count = loop_mutable(m, fn->fn, &over->body, "count", loop_int(m, 0));
-    list_rows(&o, &over->body, begin, lower_let(fn, &over->body, "end", end));
+    list_rows(&o, &over->body, begin, end);
     panels(&o, &over->body);
     if (region) lower_end_region(fn);
     return true;

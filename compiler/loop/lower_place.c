@@ -239,8 +239,10 @@ Size place_values(Fn *fn, int work_argument) {
     const Schedule *schedule = lower->schedule;
     bool *copied = copied_inputs(fn);
     Size bytes = fn->before;
-    lower_place_outer(fn, work_argument, &bytes);
     lower_find_panels(fn);
+    for (int i = 0; i < schedule->values.count; i++)
+        if (fn->places[i].buffer < 0) describe(fn, schedule->values.at[i], &fn->places[i]);
+    lower_place_outer(fn, work_argument, &bytes);
     /* Rows of whole vectors first: each is a multiple of 64 bytes, so everything stays aligned;
      * then 8-byte scalars, lengths among them, then the others. */
     for (int pass = 0; pass < 3; pass++) {
@@ -254,7 +256,6 @@ Size place_values(Fn *fn, int work_argument) {
         for (int i = 0; i < schedule->values.count; i++) {
             Value *value = schedule->values.at[i];
             RowPlace *place = &fn->places[i];
-            if (pass == 0 && place->buffer < 0) describe(fn, value, place);
             bool stored =
                 value->live && (schedule_is_leaf(value) ? copied[i] : value->storage != STORE_NONE);
             int turn = value->count > 1 ? 0 : loop_type_size(place->type) == 8 ? 1 : 2;

@@ -88,24 +88,30 @@ static void add_row(Fn *fn, LBlock *out, const Value *value, const Row *row, int
     loop_store(m, out, buffer, at, lower_op(lower, SOP_ADD, so_far, e), false);
 }
 
+int lower_gradients_buffer(Fn *fn) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    return lower_caller_buffer(fn, (LBuffer){.name = name_of(lower->names, "d_param"),
+                                             .type = lower->real,
+                                             .base = LB_ARG,
+                                             .arg = lower_arg(fn, ROLE_GRADS, 0),
+                                             .offset = loop_int(m, 0),
+                                             .count = loop_int(m, lower->interface_->param_count),
+                                             .written = true});
+}
+
 static void add_params(Fn *fn, LBlock *start) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const Interface *in = lower->interface_;
-    int arg = lower_arg(fn, ROLE_GRADS, 0);
-    int buffer = lower_caller_buffer(fn, (LBuffer){.name = name_of(lower->names, "d_param"),
-                                                   .type = lower->real,
-                                                   .base = LB_ARG,
-                                                   .arg = arg,
-                                                   .offset = loop_int(m, 0),
-                                                   .count = loop_int(m, in->param_count),
-                                                   .written = true});
+    int arg = lower_arg(fn, ROLE_GRADS, 0), buffer = lower_gradients_buffer(fn);
     LBlock *out = lower_if(fn, start, given(fn, arg));
     Row row = {.b = loop_int(m, 0)};
     for (int p = 0; p < lower->graph->params.count; p++) {
         const Value *value = port_value(fn, PORT_PARAM_GRAD, p);
-        if (value) lower_at(lower, value->span);
-        if (value) add_row(fn, out, value, &row, buffer, loop_int(m, in->param_offsets.at[p]));
+        if (!value || fn->added[value->id]) continue;
+        lower_at(lower, value->span);
+        add_row(fn, out, value, &row, buffer, loop_int(m, in->param_offsets.at[p]));
     }
 }
 
