@@ -205,7 +205,8 @@ static void print_upper_product(const CUses *uses, Text *out) {
                         "#define MUL_U64X%d(a, b) ((u64x%d)__builtin_ia32_pmuludq%d%s(",
                         needs[level - 2], half, half, 32 * lanes, lanes == 16 ? "_mask" : "");
             text_printf(out, "(i32x%d)(a), (i32x%d)(b)%s))\n#else\n", lanes, lanes,
-                        lanes == 16 ? ", (__attribute__((vector_size(64))) long long){0}, 255" : "");
+                        lanes == 16 ? ", (__attribute__((vector_size(64))) long long){0}, 255"
+                                    : "");
         }
         text_printf(out, "#define MUL_U64X%d(a, b) (((a) & 0xffffffffu) * ((b) & 0xffffffffu))\n",
                     half);
@@ -283,7 +284,7 @@ static void print_soft_lanes(Text *out, int element) {
                 "    typedef %s lane __attribute__((may_alias));\n"
                 "    const lane *x = (const lane *)a, *y = (const lane *)b, *z = (const lane *)c;\n"
                 "    lane *to = (lane *)sum;\n"
-                "    for (int i = 0; i < lanes; i++) to[i] = fma_%s(x[i], y[i], z[i]);\n}\n",
+                "    for (int i = 0; i < lanes; i++) { to[i] = fma_%s(x[i], y[i], z[i]); }\n}\n",
                 name, real, name);
 }
 

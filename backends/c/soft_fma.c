@@ -23,22 +23,24 @@ static const char single[] =
 
 /* In integers: 53 x 53 bits give 106; both terms are laid into 128 bits with the last one standing
  * for all that was shifted out, added, normalised and rounded to even. */
-static const char parts[] = "\n"
-                            "/* The significand of a finite number in bits 52 to 0, and the weight "
-                            "of its bit 0 as a power of 2. */\n"
-                            "static uint64_t fma_parts(double value, int *exponent)\n"
-                            "{\n"
-                            "    union { double value; uint64_t bits; } both;\n"
-                            "    both.value = value;\n"
-                            "    uint64_t digits = both.bits & 0xfffffffffffff;\n"
-                            "    int field = (int)(both.bits >> 52 & 0x7ff);\n"
-                            "    if (field == 0)\n"
-                            "        for (field = 1; digits >> 52 == 0; field--) digits <<= 1;\n"
-                            "    else\n"
-                            "        digits |= (uint64_t)1 << 52;\n"
-                            "    *exponent = field - 1075;\n"
-                            "    return digits;\n"
-                            "}\n";
+static const char parts[] =
+    "\n"
+    "/* The significand of a finite number in bits 52 to 0, and the weight "
+    "of its bit 0 as a power of 2. */\n"
+    "static uint64_t fma_parts(double value, int *exponent)\n"
+    "{\n"
+    "    union { double value; uint64_t bits; } both;\n"
+    "    both.value = value;\n"
+    "    uint64_t digits = both.bits & 0xfffffffffffff;\n"
+    "    int field = (int)(both.bits >> 52 & 0x7ff);\n"
+    "    if (field == 0) {\n"
+    "        for (field = 1; digits >> 52 == 0; field--) { digits <<= 1; }\n"
+    "    } else {\n"
+    "        digits |= (uint64_t)1 << 52;\n"
+    "    }\n"
+    "    *exponent = field - 1075;\n"
+    "    return digits;\n"
+    "}\n";
 
 /* Several strings: C promises room for 4095 characters in one. */
 static const char sum[] =
@@ -50,11 +52,12 @@ static const char sum[] =
     "    y.value = b;\n"
     "    z.value = c;\n"
     "    const uint64_t infinity = (uint64_t)0x7ff << 52, magnitude = ~(uint64_t)0 >> 1;\n"
-    "    if ((x.bits & magnitude) >= infinity || (y.bits & magnitude) >= infinity) return a * b + "
-    "c;\n"
-    "    if ((z.bits & magnitude) >= infinity) return c;\n"
-    "    if ((x.bits & magnitude) == 0 || (y.bits & magnitude) == 0) return a * b + c;\n"
-    "    if ((z.bits & magnitude) == 0) return a * b;\n"
+    "    if ((x.bits & magnitude) >= infinity || (y.bits & magnitude) >= infinity) {\n"
+    "        return a * b + c;\n"
+    "    }\n"
+    "    if ((z.bits & magnitude) >= infinity) { return c; }\n"
+    "    if ((x.bits & magnitude) == 0 || (y.bits & magnitude) == 0) { return a * b + c; }\n"
+    "    if ((z.bits & magnitude) == 0) { return a * b; }\n"
     "    int x_exponent, y_exponent, c_exponent;\n"
     "    const uint64_t xd = fma_parts(a, &x_exponent), yd = fma_parts(b, &y_exponent);\n"
     "    const uint64_t cd = fma_parts(c, &c_exponent);\n"
@@ -100,7 +103,7 @@ static const char sum[] =
     "        r1 = c1 - p1 - (uint64_t)(c0 < p0);\n"
     "        sign ^= ~magnitude;\n"
     "    }\n"
-    "    if ((r1 | r0) == 0) return 0.0;\n"
+    "    if ((r1 | r0) == 0) { return 0.0; }\n"
     "    if (r1 == 0) {\n"
     "        r1 = r0;\n"
     "        r0 = 0;\n"
@@ -109,7 +112,7 @@ static const char sum[] =
 
 static const char rounding[] =
     "    int up = 0;\n"
-    "    while (r1 << up >> 63 == 0) up++;\n"
+    "    while (r1 << up >> 63 == 0) { up++; }\n"
     "    if (up > 0) {\n"
     "        r1 = r1 << up | r0 >> (64 - up);\n"
     "        r0 <<= up;\n"
@@ -129,7 +132,7 @@ static const char rounding[] =
     "    }\n"
     "    const uint64_t rest = r1 << (64 - drop), half = (uint64_t)1 << 63;\n"
     "    result.bits = (r1 >> drop) + (field >= 1 ? (uint64_t)(field - 1) << 52 : 0);\n"
-    "    if (rest > half || (rest == half && (result.bits & 1) != 0)) result.bits++;\n"
+    "    if (rest > half || (rest == half && (result.bits & 1) != 0)) { result.bits++; }\n"
     "    result.bits |= sign;\n"
     "    return result.value;\n"
     "}\n";

@@ -5,9 +5,10 @@
                [--jobs=N] FOLDER
 
 FOLDER takes what is emitted: every model of the examples, tests and FOLDERs of programs, for two
-targets, some with the functions of training, too. `--other` names a second build of rnnc, whose output must have the same bytes. Without
-`--all` the slow parts take a sample of the files, always the same one. A program that is not
-installed is skipped with a line. Exit status 1 if a part has something to say.
+targets, some with the functions of training, too, some with a pool of threads. `--other` names a
+second build of rnnc, whose output must have the same bytes. Without `--all` the slow parts take a
+sample of the files, always the same one, with some that take a pool among them. A program that is
+not installed is skipped with a line. Exit status 1 if a part has something to say.
 """
 import glob
 import os
@@ -28,11 +29,16 @@ TARGETS = {"generic": ["--target=generic"], "v3": ["--cpu=x86-64-v3"]}
 STRICT = ("-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow "
           "-Wdouble-promotion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef "
           "-Werror").split()
+# clang looks for variables that are not set in a time that grows with the square of a function:
+# minutes for one of 50,000 lines. gcc looks at all files.
+LONG, CLANG_LONG = 1 << 20, ["-Wno-uninitialized", "-Wno-sometimes-uninitialized"]
 # What a freestanding compiler may call for a copy or a fill.
 ALLOWED = {"memcpy", "memset"}
+POOL = {"rnn_rt_pool_run", "rnn_rt_pool_barrier"}  # what code with threads calls, beside that
 # Answers that are no defect: what is not compiled yet, and sizes that a file leaves open.
 REFUSED = ("[E-LOWER]", "[E-SIZEARG]", "[E-GRAD]")
-TRAINED = "_trained"   # ends the prefix of a model in train mode, with loss and grad
+TRAINED = "_trained"   # in the prefix of a model in train mode, with loss and grad
+THREADED = "_threads"  # ends the prefix of one that takes a pool
 NATIVE = platform.machine() in ("x86_64", "AMD64")
 
 
@@ -91,10 +97,21 @@ class Emitted:
 
     def names(self, target, most):
         names = self.files[target]
-        return names if self.all else sample(names, most)
+        return names if self.all else self.some(names, most)
+
+    def some(self, names, most):
+        """At most so many of the names, a fifth of them with threads."""
+        threaded = sample([name for name in names if name.endswith(THREADED)], max(most // 5, 1))
+        rest = [name for name in names if not name.endswith(THREADED)]
+        return sample(rest, most - len(threaded)) + threaded
 
     def where(self, target):
         return os.path.join(self.folder, target)
+
+    def slow(self, compiler, target, name):
+        """Flags of a compiler for a file that is too long for a warning of it."""
+        size = os.path.getsize(os.path.join(self.where(target), name))
+        return CLANG_LONG if compiler == "clang" and size > LONG else []
 
     def c_files(self, target, most):
         return [name + ".c" for name in self.names(target, most)]
@@ -120,11 +137,14 @@ class Emitted:
         # Code for training is long; without --all one model in three.
         self.models += [(path, model, prefix + TRAINED)
                         for path, model, prefix in self.models[::1 if self.all else 3]]
+        self.models += [(path, model, prefix + THREADED)
+                        for path, model, prefix in self.models[::5 if self.all else 30]]
 
     def command(self, rnnc, model, kind, target, out):
         path, name, prefix = model
         return [rnnc, path, "--model=" + name, "--prefix=" + prefix, "--emit=" + kind,
-                "-o", out] + TARGETS[target] + (["--mode=train"] if prefix.endswith(TRAINED) else [])
+                "-o", out] + TARGETS[target] + (["--mode=train"] if TRAINED in prefix else []) + \
+            (["--threads=2"] if prefix.endswith(THREADED) else [])
 
     def emit(self):
         self.find()
@@ -169,8 +189,10 @@ class Emitted:
                 if march and self.all:
                     halves = [(files, march), (files, [])]
                 for half, flags in halves:
-                    jobs += [([compiler, "-fsyntax-only"] + STRICT + flags + some,
-                              self.where(target)) for some in chunks(half, 24)]
+                    for more in ([], CLANG_LONG):
+                        those = [name for name in half if self.slow(compiler, target, name) == more]
+                        jobs += [([compiler, "-fsyntax-only"] + STRICT + flags + more + some,
+                                  self.where(target)) for some in chunks(those, 24)]
                     count += len(half)
             self.each(lambda job: self.silent(*job), jobs)
         return count
@@ -209,8 +231,8 @@ class Emitted:
         return len(files)
 
     def part_symbols(self):
-        """Optimised, silent; calls nothing, and nothing in it can be written."""
-        jobs = []
+        """Optimised, silent; calls nothing but its pool, and nothing in it can be written."""
+        jobs, pooled = [], []
         for compiler in ("gcc", "clang"):
             if not self.have(compiler):
                 continue
@@ -223,13 +245,16 @@ class Emitted:
             compiler, march, target, name = job
             where = self.where(target)
             thing = "%s.%s.o" % (name[:-2], compiler)
-            text = self.silent([compiler, "-O2", "-c", "-o", thing] + STRICT + march + [name], where)
+            text = self.silent([compiler, "-O2", "-c", "-o", thing] + STRICT + march +
+                               self.slow(compiler, target, name) + [name], where)
             if text:
                 return text
-            told = []
+            told, threaded = [], name.endswith(THREADED + ".c")
             for line in run(["nm", thing], cwd=where).stdout.splitlines():
                 kind, symbol = line.split()[-2:]
-                if kind == "U" and symbol not in ALLOWED:
+                if kind == "U" and threaded and symbol in POOL:
+                    pooled.append(thing)
+                elif kind == "U" and symbol not in ALLOWED:
                     told.append("calls " + symbol)
                 if kind in "cC":
                     told.append("the common symbol " + symbol)
@@ -243,6 +268,8 @@ class Emitted:
                 return "%s of %s %s: %s" % (thing, compiler, " ".join(march), ", ".join(told))
             return None
         self.each(one, jobs)
+        if jobs and not pooled:
+            self.breach("no file with threads runs anything on its pool")
         return len(jobs)
 
     def part_tidy(self):
@@ -275,12 +302,12 @@ class Emitted:
                 if len(words) == 2 and not line.startswith("#"):
                     deviations[words[0]] = words[1].strip()
         jobs = []
-        for target, most in (("generic", 2), ("v3", 1)):
+        for target, most in (("generic", 2), ("v3", 2)):
             where = self.where(target)
             files = sorted(self.files[target],
                            key=lambda name: (os.path.getsize(os.path.join(where, name + ".c")), name))
             # What cppcheck takes grows faster than the file: small ones, and with --all the smaller half.
-            files = files[:len(files) // 2] if self.all else sample(files[:len(files) // 4], most)
+            files = files[:len(files) // 2] if self.all else self.some(files[:len(files) // 4], most)
             jobs += [(target, name + ".c") for name in files]
 
         def one(job):
