@@ -120,9 +120,9 @@ static void input_place(Fn *fn, int slot, int arg) {
 /* A port that is called as one of our own arguments gets a tail. */
 static const char *port_name(Fn *fn, const char *name, const char *tail) {
     Lower *lower = fn->lower;
-    static const char *const own[] = {"params",     "weights", "batch",    "state",
-                                      "first",      "count",   "seed",     "work",
-                                      "work_bytes", "ended",   "d_params", "loss", "pool"};
+    static const char *const own[] = {"params",   "weights", "batch", "state",      "first",
+                                      "count",    "seed",    "work",  "work_bytes", "ended",
+                                      "d_params", "loss",    "pool"};
     bool taken = false;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) taken = taken || !strcmp(name, own[i]);
     for (int a = 0; a < lower->graph->axes.count; a++) {
@@ -357,16 +357,13 @@ static LExpr *out_of_range(Fn *fn) {
 
 static int ended_buffer(Fn *fn) {
     int arg = lower_arg(fn, ROLE_ENDED, 0);
-    for (int i = 0; i < fn->fn->buffers.count; i++)
-        if (fn->fn->buffers.at[i].base == LB_ARG && fn->fn->buffers.at[i].arg == arg) return i;
-    return loop_buffer(fn->lower->module, fn->fn,
-                       (LBuffer){.name = fn->fn->args.at[arg].name,
-                                 .type = LT_I8,
-                                 .base = LB_ARG,
-                                 .arg = arg,
-                                 .offset = loop_int(fn->lower->module, 0),
-                                 .count = fn->batch,
-                                 .layout = "[batch]"});
+    return lower_caller_buffer(fn, (LBuffer){.name = fn->fn->args.at[arg].name,
+                                             .type = LT_I8,
+                                             .base = LB_ARG,
+                                             .arg = arg,
+                                             .offset = loop_int(fn->lower->module, 0),
+                                             .count = fn->batch,
+                                             .layout = "[batch]"});
 }
 
 /* For sequences that take inputs in this step. */
@@ -503,17 +500,12 @@ void lower_lengths(Fn *fn, LBlock *out) {
                 LStmt *test = loop_if(m, out, has);
                 into = &test->body;
                 otherwise = &test->otherwise;
-                for (int i = 0; i < fn->fn->buffers.count; i++)
-                    if (fn->fn->buffers.at[i].base == LB_ARG && fn->fn->buffers.at[i].arg == given)
-                        buffer = i;
-                if (buffer < 0)
-                    buffer = loop_buffer(m, fn->fn,
-                                         (LBuffer){.name = fn->fn->args.at[given].name,
-                                                   .type = LT_I32,
-                                                   .base = LB_ARG,
-                                                   .arg = given,
-                                                   .offset = loop_int(m, 0),
-                                                   .count = fn->batch});
+                buffer = lower_caller_buffer(fn, (LBuffer){.name = fn->fn->args.at[given].name,
+                                                           .type = LT_I32,
+                                                           .base = LB_ARG,
+                                                           .arg = given,
+                                                           .offset = loop_int(m, 0),
+                                                           .count = fn->batch});
             }
             for (int part = 0; part < 2; part++) {
                 LBlock *block = part ? otherwise : into;

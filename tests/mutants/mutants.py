@@ -48,7 +48,7 @@ ORDER = {
                           "unit/test_schedule_storage", "unit/test_schedule_verify",
                           "said/test_said_causal", "unit/test_schedule_text"],
     "compiler/loop/expand": ["unit/test_expand", "unit/test_expand_accuracy"],
-    "compiler/loop/lower": ["unit/test_schedule_finds"],
+    "compiler/loop/lower": ["unit/test_lower_tile", "unit/test_schedule_finds"],
 }
 ALL = ["unit/test_passes", "unit/test_schedule_depend", "unit/test_schedule_finds", "unit/test_sema_errors",
        "numeric/test_numeric_chunks", "said/test_said_causal", "numeric/test_numeric_stream",
