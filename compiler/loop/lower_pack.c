@@ -2,6 +2,8 @@
  * the code that puts them there. */
 #include "loop/lower_internal.h"
 
+enum { PACKED_ROWS = 8 }; /* of a matrix that are transposed together */
+
 /* --- packed weights
  * --------------------------------------------------------------------------------------------- */
 
@@ -52,66 +54,95 @@ static bool subtracted(const Schedule *schedule, const Value *product) {
     return false;
 }
 
-/* weights[to + …] of one product: for its blocks of units, k, and lanes. Lanes beyond the last unit
- * are zero. */
-static void pack_product(Fn *fn, LBlock *out, int params, const Family *family, int width,
-                         int number, int64_t before, const Value *product, int64_t first_block,
-                         int64_t blocks, int nb, int64_t per_block) {
+/* One product of a family in its packed weights: how many numbers lie before it. */
+typedef struct Packed {
+    const Value *product;
+    int params; /* buffer */
+    int width, nb, lanes;
+    int64_t before, per_block; /* per_block: numbers of a block of units */
+    bool minus;
+} Packed;
+
+/* A parameter, as its product takes it. */
+static void pack_number(Fn *fn, LBlock *out, const Packed *p, LExpr *to, LExpr *from, int lanes) {
+    LoopModule *m = fn->lower->module;
+    LExpr *w = loop_load(m, fn->fn, p->params, from, lanes, false);
+    if (p->minus) w = loop_op(m, SOP_NEG, w, NULL, NULL);
+    loop_store(m, out, fn->weights, to, w, lanes > 1);
+}
+
+/* The units of a block that does not have all: lanes beyond the last one are zero. */
+static void pack_last(Fn *fn, LBlock *out, const Packed *p, LExpr *to, LExpr *from, LExpr *unit,
+                      int64_t count) {
+    LoopModule *m = fn->lower->module;
+    LStmt *ls = loop_for(m, fn->fn, out, "l", loop_int(m, 0), loop_int(m, p->lanes), 1);
+    LExpr *l = loop_var(m, fn->fn, ls->var);
+    to = lower_let(fn, &ls->body, "to", loop_add(m, to, l));
+    LExpr *left = loop_op(m, SOP_LT, loop_add(m, unit, l), loop_int(m, count), NULL);
+    LStmt *test = loop_if(m, &ls->body, left);
+    LExpr *shift = loop_mul(m, l, loop_int(m, p->product->view.stride[0]));
+    pack_number(fn, &test->body, p, to, loop_add(m, from, shift), 1);
+    loop_store(m, &test->otherwise, fn->weights, to, lower_real(fn->lower, 0, 1), false);
+}
+
+/* Blocks of units `first` below `end`, counted from `origin`: for each of them k and lanes. */
+static void pack_blocks(Fn *fn, LBlock *out, const Packed *p, const Family *family, int64_t origin,
+                        int64_t first, int64_t end) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    const View *view = &product->view;
-    lower_at(lower, product->span);
-    int lanes = lower_family_lanes(lower, family);
-    int64_t base = lower->interface_->param_offsets.at[view->param] + view->offset;
+    const View *view = &p->product->view;
+    int64_t lanes = p->lanes, row = (int64_t)p->width * lanes;
     LExpr *low, *high;
-    lower_share(fn, out, blocks, &low, &high);
-    LStmt *over = loop_for(m, fn->fn, out, "q", low, high, 1);
+    lower_share(fn, out, end - first, &low, &high);
+    LStmt *over = loop_for(m, fn->fn, out, "q", loop_add(m, low, loop_int(m, first)),
+                           loop_add(m, high, loop_int(m, first)), 1);
     LExpr *q = loop_var(m, fn->fn, over->var);
     LBlock *body = &over->body;
-    LExpr *group = nb > 1 ? loop_op(m, SOP_DIV, q, loop_int(m, nb), NULL) : q;
-    LExpr *inside = nb > 1 ? loop_op(m, SOP_MOD, q, loop_int(m, nb), NULL) : loop_int(m, 0);
-    LExpr *start =
-        loop_add(m,
-                 loop_int(m, lower->family_offset[family->number] + first_block * per_block +
-                                 before * nb * lanes + number * lanes),
-                 loop_add(m, loop_mul(m, group, loop_int(m, per_block * nb)),
-                          loop_mul(m, inside, loop_int(m, (int64_t)width * lanes))));
+    LExpr *group = p->nb > 1 ? loop_op(m, SOP_DIV, q, loop_int(m, p->nb), NULL) : q;
+    LExpr *inside = p->nb > 1 ? loop_op(m, SOP_MOD, q, loop_int(m, p->nb), NULL) : loop_int(m, 0);
+    LExpr *start = loop_add(
+        m, loop_int(m, lower->family_offset[family->number] + origin * p->per_block + p->before),
+        loop_add(m, loop_mul(m, group, loop_int(m, p->per_block * p->nb)),
+                 loop_mul(m, inside, loop_int(m, row))));
     start = lower_let(fn, body, "start", start);
-    LStmt *ks = loop_for(m, fn->fn, body, "k", loop_int(m, 0), loop_int(m, view->dim[1]), 1);
-    LExpr *k = loop_var(m, fn->fn, ks->var);
-    bool minus = subtracted(lower->schedule, product);
-    if (view->stride[0] == 1 && (first_block + blocks) * lanes <= family->count) {
-        /* The units of a block lie side by side: a transposed matrix. */
-        LExpr *unit = loop_mul(m, loop_add(m, q, loop_int(m, first_block)), loop_int(m, lanes));
-        LExpr *from = loop_add(m, loop_int(m, base),
-                               loop_add(m, unit, loop_mul(m, k, loop_int(m, view->stride[1]))));
-        LExpr *w = loop_load(m, fn->fn, params, from, lanes, false);
-        if (minus) w = loop_op(m, SOP_NEG, w, NULL, NULL);
-        LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, (int64_t)nb * width * lanes)));
-        loop_store(m, &ks->body, fn->weights, to, w, lanes > 1);
-        return;
+    LExpr *unit = loop_mul(m, loop_add(m, q, loop_int(m, origin)), loop_int(m, lanes));
+    LExpr *from =
+        loop_add(m, loop_int(m, lower->interface_->param_offsets.at[view->param] + view->offset),
+                 loop_mul(m, unit, loop_int(m, view->stride[0])));
+    from = lower_let(fn, body, "from", from);
+    /* The units of a block lie side by side in a transposed matrix; else a few rows at a time, so
+     * that the lines of all stay in the cache whatever their stride. */
+    bool whole = (origin + end) * lanes <= family->count;
+    bool vectors = whole && view->stride[0] == 1;
+    int64_t rows = whole && !vectors && lanes > PACKED_ROWS ? PACKED_ROWS : lanes;
+    for (int64_t first_lane = 0; first_lane < lanes; first_lane += rows) {
+        LStmt *ks = loop_for(m, fn->fn, body, "k", loop_int(m, 0), loop_int(m, view->dim[1]), 1);
+        LExpr *k = loop_var(m, fn->fn, ks->var);
+        LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, p->nb * row)));
+        LExpr *at = loop_add(m, from, loop_mul(m, k, loop_int(m, view->stride[1])));
+        if (vectors) {
+            pack_number(fn, &ks->body, p, to, at, (int)lanes);
+        } else if (!whole) {
+            pack_last(fn, &ks->body, p, to, at, unit, family->count);
+        } else {
+            to = lower_let(fn, &ks->body, "to", to);
+            at = lower_let(fn, &ks->body, "at", at);
+            for (int64_t l = first_lane; l < first_lane + rows; l++)
+                pack_number(fn, &ks->body, p, loop_add(m, to, loop_int(m, l)),
+                            loop_add(m, at, loop_int(m, l * view->stride[0])), 1);
+        }
     }
-    LStmt *ls = loop_for(m, fn->fn, &ks->body, "l", loop_int(m, 0), loop_int(m, lanes), 1);
-    LExpr *l = loop_var(m, fn->fn, ls->var);
-    LExpr *unit = lower_let(
-        fn, &ls->body, "u",
-        loop_add(m, loop_mul(m, loop_add(m, q, loop_int(m, first_block)), loop_int(m, lanes)), l));
-    LExpr *to = lower_let(
-        fn, &ls->body, "to",
-        loop_add(m, start,
-                 loop_add(m, loop_mul(m, k, loop_int(m, (int64_t)nb * width * lanes)), l)));
-    LExpr *from = loop_add(m, loop_int(m, base),
-                           loop_add(m, loop_mul(m, unit, loop_int(m, view->stride[0])),
-                                    loop_mul(m, k, loop_int(m, view->stride[1]))));
-    LExpr *w = loop_load(m, fn->fn, params, from, 1, false);
-    if (minus) w = loop_op(m, SOP_NEG, w, NULL, NULL);
-    LBlock *store = &ls->body;
-    if ((first_block + blocks) * lanes > family->count) {
-        LStmt *test = loop_if(m, store, loop_op(m, SOP_LT, unit, loop_int(m, family->count), NULL));
-        loop_store(m, &test->otherwise, fn->weights, to, lower_real(lower, 0, 1), false);
-        store = &test->body;
-    }
-    loop_store(m, store, fn->weights, to, w, false);
+}
+
+/* Blocks `origin` and those behind it, which lie in groups of nb; the last one of the family may
+ * not have all units. */
+static void pack_product(Fn *fn, LBlock *out, const Packed *p, const Family *family, int64_t origin,
+                         int64_t blocks) {
+    lower_at(fn->lower, p->product->span);
+    int64_t whole = (origin + blocks) * p->lanes > family->count ? blocks - 1 : blocks;
+    if (whole) pack_blocks(fn, out, p, family, origin, 0, whole);
+    if (whole < blocks)
+        pack_blocks(fn, out, p, family, origin, whole, blocks);
 }
 
 static void pack_family(Fn *fn, LBlock *out, int params, const Block *block, const Family *family) {
@@ -127,11 +158,18 @@ static void pack_family(Fn *fn, LBlock *out, int params, const Block *block, con
         int width = segment->products.count;
         for (int p = 0; p < width; p++) {
             const Value *product = lower->schedule->values.at[segment->products.at[p]];
-            pack_product(fn, out, params, family, width, p, before, product, 0, whole, nb,
-                         per_block);
-            if (whole < blocks)
-                pack_product(fn, out, params, family, width, p, before, product, whole,
-                             blocks - whole, 1, per_block);
+            Packed packed = {.product = product,
+                             .params = params,
+                             .width = width,
+                             .nb = nb,
+                             .lanes = lanes,
+                             .before = before * nb * lanes + (int64_t)p * lanes,
+                             .per_block = per_block,
+                             .minus = subtracted(lower->schedule, product)};
+            if (whole) pack_product(fn, out, &packed, family, 0, whole);
+            packed.nb = 1;
+            packed.before = (before + p) * lanes;
+            if (whole < blocks) pack_product(fn, out, &packed, family, whole, blocks - whole);
         }
         before += segment->length * width;
     }
