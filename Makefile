@@ -152,7 +152,7 @@ $(BUILD)/said/%: tests/said/%.c $(SHARED_SAID) $(SAID_RANDOM) $(SHARED) $(LIBRAR
 # rnnc whose calls of the C library can fail, with an arena in which every object is an allocation.
 FAILING := $(call objects,$(wildcard tests/failing/*.c)) $(BUILD)/failing/arena.o
 FAILING_CALLS := malloc calloc realloc free open write close rename link fchmod realpath mkdtemp fopen \
-    fdopen open_memstream fread fwrite fflush ferror fclose posix_spawnp waitpid dlopen dlclose main
+    fdopen open_memstream fread fwrite fflush ferror fclose posix_spawnp waitpid dlopen dlclose pthread_create main
 
 $(BUILD)/failing/arena.o: compiler/support/arena.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -23,6 +23,6 @@ coverage:
 	    'RNNC=$(COVERAGE_RNNC) python3 tests/cli/test_cli.py' \
 	    'python3 tests/diagnostics/check_commands.py $(COVERAGE_RNNC)' \
 	    'python3 tests/emitted/emitted.py --rnnc=$(COVERAGE_RNNC) --only=bytes $(COVERAGE_BUILD)/emitted' \
-	    '$(COVERAGE_MODELS)' | \
+	    '$(COVERAGE_MODELS)' | NUMERIC_FEW=1 \
 	    xargs -P $(or $(JOBS),2) -I '{}' sh -c '{ {}; } >>$(BUILD)/coverage.log 2>&1 || echo "coverage: failed: {}"'
 	@python3 tests/coverage/coverage.py --bar=$(BAR) --files=20 $(COVERAGE_BUILD)

@@ -152,6 +152,24 @@ static int initialise(void) {
     return told(status, error);
 }
 
+static void add_up(void *context, int64_t thread, int64_t threads) {
+    (void)threads;
+    ((int64_t *)context)[thread] += thread + 1;
+}
+
+static int run_on_threads(void) {
+    RtPool *pool = NULL;
+    int64_t sums[3] = {0};
+    char error[256] = "";
+    if (rnn_rt_pool_create(&pool, 3, NULL, error, sizeof error) != RT_OK) {
+        fprintf(stderr, "runtime: error: %s\n", error);
+        return 3;
+    }
+    rnn_rt_pool_run(pool, add_up, sums);
+    rnn_rt_pool_destroy(pool);
+    return sums[0] + sums[1] * 10 + sums[2] * 100 == 321 ? 0 : 1;
+}
+
 /* ---- Command lines ---- */
 
 #define RUN                                                                                        \
@@ -201,5 +219,6 @@ const FailingCase failing_cases[] = {
     {"runtime: .safetensors", {NULL}, {"w.st"}, copy_set, 0, NULL},
     {"runtime: bytes", {NULL}, {"m.rnn"}, copy_bytes, 0, NULL},
     {"runtime: initialisers", {NULL}, {NULL}, initialise, 0, NULL},
+    {"runtime: threads", {NULL}, {NULL}, run_on_threads, 0, NULL},
 };
 const int failing_case_count = (int)(sizeof failing_cases / sizeof *failing_cases);

@@ -319,7 +319,7 @@ static void test_case(void **state) {
         {KIND_fflush, ENOSPC, 3},       {KIND_fclose, ENOSPC, 3},
         {KIND_posix_spawnp, EAGAIN, 3}, {KIND_posix_spawnp, ENOMEM, 3},
         {KIND_waitpid, ECHILD, 3},      {KIND_waitpid, EINTR, -1},
-        {KIND_dlopen, ENOENT, 3},
+        {KIND_dlopen, ENOENT, 3},       {KIND_pthread_create, EAGAIN, 3},
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         /* Progress that cannot be shown ends no training. */

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -51,6 +52,8 @@ WRAPPED(int, posix_spawnp,
 WRAPPED(pid_t, waitpid, (pid_t child, int *status, int options));
 WRAPPED(void *, dlopen, (const char *path, int flags));
 WRAPPED(int, dlclose, (void *object));
+WRAPPED(int, pthread_create,
+        (pthread_t * thread, const pthread_attr_t *attributes, void *(*start)(void *), void *with));
 
 enum { SLOTS = 1 << 16 }; /* few pages, since each run touches them all */
 
@@ -296,6 +299,12 @@ void *__wrap_dlopen(const char *path, int flags) {
     void *object = __real_dlopen(path, flags);
     if (now.active && object != NULL) now.account->objects++;
     return object;
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *with) {
+    return fails(KIND_pthread_create) ? errno
+                                      : __real_pthread_create(thread, attributes, start, with);
 }
 
 int __wrap_dlclose(void *object) {

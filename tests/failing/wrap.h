@@ -26,7 +26,8 @@
     X(fclose)                                                                                      \
     X(posix_spawnp)                                                                                \
     X(waitpid)                                                                                     \
-    X(dlopen)
+    X(dlopen)                                                                                      \
+    X(pthread_create)
 
 #define WRAP_ENUM(name) KIND_##name,
 typedef enum Kind { WRAP_KINDS(WRAP_ENUM) KIND_COUNT } Kind;
