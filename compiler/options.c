@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "options_force.h"
 #include "rnn_rt.h"
 
 typedef enum OptionId {
@@ -38,7 +39,6 @@ typedef enum OptionId {
     ID_HELP,
     ID_VERSION,
     ID_GEMM,
-    ID_THREADS,
     ID_REDUCE,
     ID_BACKEND,
     ID_WEIGHTS,
@@ -57,7 +57,7 @@ typedef enum OptionId {
     ID_TRAIN,
     ID_BUDGET,
     ID_PLACES,
-    ID_LATER
+    ID_FORCE
 } OptionId;
 
 enum { /* commands, as sets */
@@ -115,7 +115,7 @@ static const OptionRow rows[] = {
     {"-h", ID_HELP, FORM_FLAG, ALL},
     {"--version", ID_VERSION, FORM_FLAG, ALL},
     {"--gemm", ID_GEMM, FORM_VALUE, CODE},
-    {"--threads", ID_THREADS, FORM_VALUE, CODE | V},
+    {"--threads", ID_FORCE, FORM_VALUE, CODE | V},
     {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
     {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V | B},
     {"--weights", ID_WEIGHTS, FORM_VALUE, RUN | T},
@@ -150,9 +150,9 @@ static const OptionRow rows[] = {
     {"--curve", ID_TRAIN, FORM_VALUE, T},
     {"--resume", ID_TRAIN, FORM_FLAG, T},
     {"-g", ID_PLACES, FORM_FLAG, CODE | V},
-    {"--unroll-time", ID_LATER, FORM_VALUE, CODE},
-    {"--layout", ID_LATER, FORM_VALUE, CODE},
-    {"--tile", ID_LATER, FORM_VALUE, CODE},
+    {"--unroll-time", ID_FORCE, FORM_VALUE, CODE | V},
+    {"--layout", ID_FORCE, FORM_VALUE, CODE | V},
+    {"--tile", ID_FORCE, FORM_VALUE, CODE | V},
     {"--memory-budget", ID_BUDGET, FORM_VALUE, C | G | T},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
@@ -269,17 +269,6 @@ static bool take_seed(Parser *p, const char *value) {
     return true;
 }
 
-static bool take_threads(Parser *p, const char *value) {
-    char *end;
-    long threads = strtol(value, &end, 10);
-    if (!isdigit((unsigned char)*value) || *end || strlen(value) > 6 || threads < 1 ||
-        threads > RT_MOST_THREADS)
-        return fail(p, arena_printf(p->arena, "--threads=%s: a number from 1 to %d", value,
-                                    RT_MOST_THREADS));
-    p->options->threads = (int)threads;
-    return true;
-}
-
 /* Bytes, or with a letter thousands, millions, thousands of millions of them. */
 static bool take_budget(Parser *p, const char *value) {
     char *end;
@@ -361,7 +350,6 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_GEMM:
         if ((word = choose(p, row, value, gemms)) < 0) return false;
         return word == 0 || later(p, "--gemm=blas");
-    case ID_THREADS: return take_threads(p, value);
     case ID_REDUCE:
         if ((word = choose(p, row, value, reduces)) < 0) return false;
         o->reduce_sum = word == 1;
@@ -386,7 +374,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_TRAIN: return train_option(p->arena, &o->train, row->name, value, p->why);
     case ID_BUDGET: return take_budget(p, value);
     case ID_PLACES: o->places = true; return true;
-    case ID_LATER: return later(p, row->name);
+    case ID_FORCE: return force_option(p->arena, o, row->name, value, p->why);
     }
     return false;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "graph/graph.h"
+#include "loop/force.h"
 #include "loop/loop.h"
 #include "sema/sema.h"
 #include "targets.h"
@@ -96,6 +97,8 @@ typedef struct Options {
     bool batch_first, reduce_sum;
     bool training; /* the functions of training, too */
     int threads;   /* 1, or more: emitted functions take a pool */
+    Force force;   /* --tile, --layout, --unroll-time, what --threads splits */
+    int chains;    /* of --tile; 0: as the shape says */
     bool eager;    /* threads wherever there can be some, however little they do: for tests */
     int64_t memory_budget; /* bytes of workspace of a gradient; 0: none */
     uint64_t seed;

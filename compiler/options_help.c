@@ -28,6 +28,8 @@ const char *const options_help[] = {
     "pays;\n"
     "                       run, grad, train, verify and bench make one (1)\n"
     "  -O0 ... -O3          0 leaves out the passes that are optional\n"
+    "  --tile=ROWSxVECTORS[xCHAINS] --layout=rows|panels --unroll-time=N --threads=N:units|\n"
+    "  sequences|none       forced, instead of what the rules of the compiler choose\n"
     "  --passes=LIST --disable-pass=NAME --list-passes --print-after=PASS|all\n"
     "  --verify-each --time-passes\n"
     "  -g                   lines of the equations for gdb, perf, valgrind; #line in C\n"

@@ -155,6 +155,10 @@ static bool pass_options(Compilation *c, PassOptions *options) {
     for (int i = 0; i < count; i++)
         if (!o->optional_passes && table[i].switchable == PASS_FREE)
             vec_push(c->arena, &disabled, table[i].name);
+    c->choices.chains = o->chains;
+    if (o->chains)
+        diag_warning(c->diags, "W-BITS", (Span){0},
+                     "with the chains of --tile results differ in their last bits");
     static const char *const none[] = {NULL};
     *options =
         (PassOptions){.names = o->passes_given ? (o->passes.count ? o->passes.at : none) : NULL,
@@ -262,6 +266,8 @@ static Interface *lower_for(Compilation *c, const Target *target, double *since)
                           .home = sema_model_span(c->program, c->model),
                           .threads = c->options->threads,
                           .eager = c->options->eager,
+                          .force = c->options->force,
+                          .force_training = c->options->force,
                           .init = c->options->init,
                           .reduce_sum = c->options->reduce_sum,
                           .axes_needed = axes_needed};

@@ -284,6 +284,10 @@ bool loop_verify(const LoopModule *module, bool final, const char *after, Diags 
 void loop_print(const LoopModule *module, Text *out);
 LoopModule *loop_parse(Arena *arena, Names *names, const Source *source, Diags *diags);
 
+/* The last statement of `block`, a loop by single steps from 0, as one that takes `times` of them a
+ * turn, and another one for those that are left (unroll.c). Below 2: it stays. */
+void loop_unroll(LoopModule *module, LFunction *function, LBlock *block, int times);
+
 /* Replaces EXPANDED operations by polynomials (expand_math.c), then FMA by MUL and ADD where the
  * target has none. */
 void loop_expand_math(LoopModule *module);

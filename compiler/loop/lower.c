@@ -207,7 +207,9 @@ static LowerTape *new_tape(const Lower *of, const LowerChunks *chunks) {
 static bool lower_training(const Lower *main, const Schedule *schedule, SequenceKind kind,
                            const LowerChunks *chunks) {
     if (!schedule) return true;
-    Lower *lower = begin(main->arena, main->names, schedule, &main->options, main->diags);
+    LowerOptions options = main->options;
+    options.force = options.force_training;
+    Lower *lower = begin(main->arena, main->names, schedule, &options, main->diags);
     lower->kind = kind;
     lower->layout = main;
     lower->module = main->module;

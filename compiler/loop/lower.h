@@ -3,6 +3,7 @@
 #ifndef RNNC_LOOP_LOWER_H
 #define RNNC_LOOP_LOWER_H
 
+#include "loop/force.h"
 #include "loop/interface.h"
 #include "schedule/schedule.h"
 
@@ -13,9 +14,10 @@ typedef struct LowerOptions {
     bool places;        /* statements know their lines (-g) */
     Span home;          /* the model's name; with `places` */
     int threads;        /* above 1: functions take a pool, and have regions where that pays */
-    bool eager;      /* regions wherever there can be one, and blocks, however small: for tests */
-    bool init;       /* with the function that draws the parameters */
-    bool reduce_sum; /* the loss is the sum over the batch, not the mean */
+    bool eager;         /* regions wherever there can be one, and blocks, however small: for tests */
+    Force force, force_training; /* of what one may choose; of the functions of training */
+    bool init;                   /* with the function that draws the parameters */
+    bool reduce_sum;             /* the loss is the sum over the batch, not the mean */
     const bool
         *axes_needed; /* by axis: no length may be 0 (passes_axes_needed of the graph as written) */
 } LowerOptions;

@@ -248,6 +248,12 @@ static void clocked_block(Fn *fn, LBlock *out, const SNest *nest, const Block *i
         lower_hold_outside(fn, &test->otherwise, inner->number, stage);
 }
 
+static bool innermost(const SNest *nest) {
+    for (int i = 0; i < nest->children.count; i++)
+        if (nest->children.at[i]->kind == NEST_LOOP) return false;
+    return true;
+}
+
 static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
@@ -296,6 +302,7 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
         if (nest->backward && !single) lower_meet(fn, body);
         stop_inside(fn, body, nest, at);
         fn->loop_position[nest->axis] = NULL;
+        if (innermost(nest)) loop_unroll(m, fn->fn, out, lower->options.force.unroll);
     }
     fn->parity = saved_parity;
 }

@@ -50,7 +50,7 @@ void lower_find_panels(Fn *fn) {
                       .fits = ARENA_ARRAY(arena, count, bool),
                       .seen = ARENA_ARRAY(arena, count, uint64_t)};
     fn->panel_of = ARENA_ARRAY(arena, count + 1, int);
-    if (fn->step) return;
+    if (fn->step || fn->lower->options.force.layout == LAYOUT_ROWS) return;
     for (int i = 0; i < count; i++) scan.fits[i] = may_lie(fn, schedule->values.at[i]);
     for (int i = 0; i < schedule->outputs.count; i++) scan.fits[schedule->outputs.at[i]] = false;
     for (int i = 0; i < schedule->stops.count; i++) scan.fits[schedule->stops.at[i]] = false;

@@ -133,10 +133,12 @@ static int64_t step_bytes(const Fn *fn, const SNest *nest) {
 
 LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     LoopModule *m = fn->lower->module;
+    ForceSplit split = fn->lower->options.force.split;
     if (!lower_may_thread(fn) || !one_level(nest) || stops_in(fn->lower->schedule, nest) ||
-        !all_batched(fn, nest))
+        !all_batched(fn, nest) || split == SPLIT_NONE)
         return out;
     bool units = step_bytes(fn, nest) >= UNIT_BYTES || fn->lower->options.eager;
+    if (split != SPLIT_AUTO) units = split == SPLIT_UNITS;
     if (single && !units) return out;
     out = lower_region(fn, out);
     LExpr *next = loop_add(m, fn->thread, loop_int(m, 1)), *zero = loop_int(m, 0);
@@ -154,7 +156,9 @@ LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single) {
         return out;
     }
     LExpr *few =
-        loop_op(m, SOP_LT, fn->batch, loop_mul(m, fn->threads, loop_int(m, ROWS_EACH)), NULL);
+        split == SPLIT_UNITS
+            ? loop_op(m, SOP_EQ, zero, zero, NULL)
+            : loop_op(m, SOP_LT, fn->batch, loop_mul(m, fn->threads, loop_int(m, ROWS_EACH)), NULL);
     LExpr *one = loop_int(m, 1);
     fn->part = lower_let(fn, out, "part", lower_select(fn->lower, few, fn->thread, zero));
     fn->parts = lower_let(fn, out, "parts", lower_select(fn->lower, few, fn->threads, one));

@@ -40,13 +40,15 @@ int tile_blocks(const Lower *lower, const Family *family) {
     bool many = lower->options.target.registers >= 32;
     int accs = family->accs.count;
     if (!accs || family->count == 1) return 1;
+    if (lower->options.force.vectors) return lower->options.force.vectors;
     return accs == 1 ? (many ? 4 : 2) : accs == 2 && many ? 2 : 1;
 }
 
 int lower_blocks_of(const Lower *lower, const Block *block, const Family *family) {
     int accs = family->accs.count, w = widest(family);
     if (!accs || family->count == 1) return 1;
-    if (!block->loop_count || family->domain_count) return tile_blocks(lower, family);
+    if (!block->loop_count || family->domain_count || lower->options.force.vectors)
+        return tile_blocks(lower, family);
     int64_t bytes = 0;
     for (int i = 0; i < block->families.count; i++)
         bytes += lower_family_weights(lower, lower->schedule->families.at[block->families.at[i]]) *
@@ -67,6 +69,7 @@ int lower_blocks_of(const Lower *lower, const Block *block, const Family *family
 /* Rows of a tile beyond batch 1: as many as the registers hold. */
 int tile_rows(const Lower *lower, const Block *block, const Family *family, int nb) {
     int accs = family->accs.count * nb;
+    if (lower->options.force.rows) return lower->options.force.rows;
     int bound = (lower->options.target.registers >= 32 ? 24 : 12) / (accs ? accs : 1);
     if (bound > MOST_ROWS) bound = MOST_ROWS;
     if (bound < 1) bound = 1;

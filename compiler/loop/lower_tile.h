@@ -4,7 +4,7 @@
 
 #include "loop/lower_internal.h"
 
-enum { MOST_ROWS = 8 };
+enum { MOST_ROWS = FORCE_MOST_ROWS };
 
 typedef struct Tile {
     Fn *fn;

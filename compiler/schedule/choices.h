@@ -13,9 +13,12 @@ typedef enum Choice {
     CHOICE_COUNT
 } Choice;
 
-/* All false: everything is done. */
+enum { MOST_FORCED_CHAINS = 4 };
+
+/* All zero: everything is done, by the rules. */
 typedef struct Choices {
     bool off[CHOICE_COUNT];
+    int chains; /* over k at batch 1, of every product, instead of what its shape gives; 0: that */
 } Choices;
 
 const char *choice_name(Choice choice);

@@ -4,7 +4,7 @@
  * keeps readers of the arrays safe: every number refers to something. All else is for
  * schedule_verify.
  *
- *   schedule NAME [first | last | mixed] [without CHOICE …]          of the graph's model; choices.def
+ *   schedule NAME [first | last | mixed] [chains=N] [without CHOICE …]     of the graph's model
  *   VALUE                                     inputs, parameters, constants, positions: read where
  * they lie map | block                               outside of all loops | inside loop AXIS
  * forward|backward                or scan; what is indented deeper is inside stage N prologue VALUE
@@ -211,6 +211,13 @@ static void parse_head(ParseSchedule *p) {
         p->schedule->rule = INDEX_LAST;
     else if (reader_accept_word(r, "mixed"))
         p->schedule->rule = INDEX_MIXED;
+    if (reader_accept_word(r, "chains")) {
+        reader_expect(r, '=');
+        int chains = reader_small(r);
+        if (!r->failed && (chains < 1 || chains > MOST_FORCED_CHAINS))
+            reader_fail(r, "a number of chains from 1 to 4");
+        p->schedule->choices.chains = r->failed ? 0 : chains;
+    }
     if (r->failed || !reader_accept_word(r, "without")) return;
     do {
         name = reader_name(r);

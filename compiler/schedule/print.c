@@ -352,6 +352,7 @@ void schedule_print(const Schedule *schedule, Text *out) {
     if (schedule->rule == INDEX_FIRST) text_puts(out, " first");
     if (schedule->rule == INDEX_LAST) text_puts(out, " last");
     if (schedule->rule == INDEX_MIXED) text_puts(out, " mixed");
+    if (schedule->choices.chains) text_printf(out, " chains=%d", schedule->choices.chains);
     for (int i = 0, shown = 0; i < CHOICE_COUNT; i++)
         if (schedule->choices.off[i])
             text_printf(out, "%s %s", shown++ ? "" : " without", choice_name((Choice)i));

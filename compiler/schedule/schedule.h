@@ -186,8 +186,8 @@ DepEdge schedule_edge(const Schedule *schedule, const Value *reader, const Use *
 bool schedule_linear(const Schedule *schedule, const int *members, int count);
 
 /* The number of k chains of a segment with `width` products at batch 1 follows from the shape
- * alone: it decides bits. */
-int schedule_chains(const Block *block, const Family *family, int width);
+ * alone, where none is forced: it decides bits. */
+int schedule_chains(const Schedule *schedule, const Block *block, const Family *family, int width);
 
 /* Whether a use by `reader` is of an earlier turn of a loop around the reader's block. */
 bool schedule_carried(const Schedule *schedule, const Value *reader, const Use *use);
@@ -216,9 +216,9 @@ void normal_adopt(Schedule *schedule);
 bool schedule_small_product(const Value *value);
 /* nests.c: components, N3 to N5, blocks; false when it has reported why there is no order */
 bool normal_nests(Schedule *schedule, Diags *diags);
-void stage_blocks(Schedule *schedule);      /* stages.c: stages, partial sums, families, segments */
-void storage_decide(Schedule *schedule);    /* storage.c */
-void schedule_settle(Schedule *schedule);   /* schedule.c: the order of the text */
+void stage_blocks(Schedule *schedule);    /* stages.c: stages, partial sums, families, segments */
+void storage_decide(Schedule *schedule);  /* storage.c */
+void schedule_settle(Schedule *schedule); /* schedule.c: the order of the text */
 
 /* A new value in `schedule`, alive, undecided. */
 Value *schedule_value(Schedule *schedule, ValueKind kind, Op op, Type type);

@@ -215,8 +215,10 @@ static void find_accumulators(Schedule *schedule, const Block *block) {
     }
 }
 
-int schedule_chains(const Block *block, const Family *family, int width) {
+int schedule_chains(const Schedule *schedule, const Block *block, const Family *family, int width) {
     if (!block->loop_count || family->domain_count) return 1;
+    if (schedule->choices.off[CHOICE_chains]) return 1;
+    if (schedule->choices.chains) return schedule->choices.chains;
     int chains = width == 1 ? 4 : 2;
     while (chains > 1 && width * chains > 16) chains /= 2;
     return chains;
@@ -283,9 +285,7 @@ static void build_families(Schedule *schedule, Block *block, const bool *prologu
         Family *family = schedule->families.at[block->families.at[i]];
         for (int s = 0; s < family->segments.count; s++)
             family->segments.at[s].chains =
-                schedule->choices.off[CHOICE_chains]
-                    ? 1
-                    : schedule_chains(block, family, family->segments.at[s].products.count);
+                schedule_chains(schedule, block, family, family->segments.at[s].products.count);
         if (schedule->choices.off[CHOICE_fuse]) unstack(schedule, family);
     }
 }

@@ -171,10 +171,10 @@ static void check_segments(Verify *verify, const Block *block, const Family *fam
         if (!segment->products.count) verify_fail(verify, operand, "a segment without products");
         if (segment->length != operand->count)
             verify_fail(verify, operand, "the length of a segment is not its operand's");
-        /* A researcher may have unstacked the products, or forced one chain. */
+        /* A researcher may have unstacked the products. */
         const bool *off = schedule->choices.off;
         int width = off[CHOICE_fuse] ? stacked(schedule, family, segment) : segment->products.count;
-        int chains = off[CHOICE_chains] ? 1 : schedule_chains(block, family, width);
+        int chains = schedule_chains(schedule, block, family, width);
         if (segment->chains != chains)
             verify_fail(verify, operand,
                         "a segment with another number of chains than its shape gives");

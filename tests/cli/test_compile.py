@@ -49,8 +49,6 @@ class Usage(Case):
     def test_not_built_yet(self):
         for command in ("tune", "import"):
             self.fails(2, "'%s' is not built yet" % command, command, "m.rnn")
-        for option in ("--unroll-time=2", "--layout=x", "--tile=x"):
-            self.fails(2, "%s is not built yet" % option.split("=")[0], option, "m.rnn")
         for option in ("--gemm=blas", "--dtype=bf16"):
             self.fails(2, "%s is not built yet" % option, option, "m.rnn")
         self.fails(2, "say --emit=lib", "m.rnn", "-o", "libm.a")
@@ -65,6 +63,40 @@ class Usage(Case):
         self.rnnc("m.rnn", "--threads=4", "-o", "m.c")
         self.assertIn(b"struct rnn_rt_pool *pool);", self.read("m.h"))
         self.assertIn(b"struct rnn_rt_pool;", self.read("m.h"))
+
+    def test_forced_choices(self):
+        """What the rules decide can be forced; wrong values are refused with what is right."""
+        self.write("m.rnn", MODEL)
+        for bad in ("4", "4x", "0x1", "9x1", "1x9", "2x2x5", "2x2x2x2", "x2", "automatic", "2 x 2"):
+            self.fails(2, ["--tile=%s: ROWSxVECTORS or ROWSxVECTORSxCHAINS, rows from 1 to 8" % bad],
+                       "--tile=" + bad, "m.rnn")
+        for bad in ("0", "65", "two", ""):
+            self.fails(2, "--unroll-time=%s: a number of steps from 1 to 64" % bad,
+                       "--unroll-time=" + bad, "m.rnn")
+        self.fails(2, "--layout: 'column' is none of auto, rows, panels", "--layout=column", "m.rnn")
+        self.fails(2, "--threads=N:SPLIT: 'batch' is none of auto, units, sequences, none",
+                   "--threads=2:batch", "m.rnn")
+        self.fails(2, "--tile has no meaning for 'fmt'", "fmt", "--tile=2x2", "m.rnn")
+        size = ["-D", "H=40", "--emit=loop"]
+        plain, _ = self.rnnc("m.rnn", *size)
+        again, words = self.rnnc("m.rnn", "--tile=autoxauto", "--layout=auto", "--unroll-time=1", *size)
+        self.assertEqual((plain == again, words), (True, ""))
+        for option in ("--tile=2x2", "--tile=autox3", "--tile=5xauto", "--unroll-time=2"):
+            out, words = self.rnnc("m.rnn", option, *size)
+            self.assertTrue(plain != out, option)
+            self.assertEqual(words, "", option)
+        out, words = self.rnnc("m.rnn", "--tile=2x2x1", *size)
+        self.assertIn("with the chains of --tile results differ in their last bits [W-BITS]", words)
+        out, _ = self.rnnc("m.rnn", "--unroll-time=4", *size)
+        self.assertIn(b"let whole", out)
+        self.assertRegex(out, rb"for t\S* in 0 to whole\S* step 4 ")
+        self.write("b.rnn", MODEL.replace("    state", "    param b: [H] = 0\n    state").replace("tanh(", "tanh(b + "))
+        panels, rows = (self.rnnc("b.rnn", "-D", "I=8", how, *size)[0]
+                        for how in ("--layout=panels", "--layout=rows"))
+        self.assertEqual((b"panel" in panels, b"panel" in rows), (True, False))
+        split = [self.rnnc("m.rnn", "--threads=2" + how, "-D", "H=600", "--emit=loop")[0]
+                 for how in ("", ":units", ":sequences", ":none")]
+        self.assertEqual(len(set(split)), 4)
 
     def test_targets(self):
         self.write("m.rnn", MODEL)

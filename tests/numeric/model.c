@@ -44,6 +44,23 @@ static const Gradient *gradient_of(Arena *arena, Compilation *c) {
     return gradient_build(graph, &how, false, gradient, diags) ? gradient : NULL;
 }
 
+/* Shapes that no rule would take; as often as not none. */
+static Force forced(const Spec *spec) {
+    static const Force forces[] = {
+        {.rows = 3, .vectors = 2, .unroll = 2, .layout = LAYOUT_ROWS, .split = SPLIT_UNITS},
+        {.rows = 1, .vectors = 1, .unroll = 3, .split = SPLIT_SEQUENCES},
+        {.rows = 8, .vectors = 3, .unroll = 4, .layout = LAYOUT_PANELS},
+        {.vectors = 8, .unroll = 5, .split = SPLIT_NONE},
+        {.rows = 5, .layout = LAYOUT_ROWS, .unroll = 2, .split = SPLIT_UNITS}};
+    enum { FORCES = sizeof forces / sizeof *forces };
+    unsigned mark = (unsigned)spec->target.lanes + 7 * (unsigned)spec->real;
+    for (const char *at = spec->model; at && *at; at++) mark = mark * 33 + (unsigned char)*at;
+    for (int i = 0; i < spec->define_count; i++)
+        mark = mark * 33 + (unsigned)spec->defines[i].value;
+    mark = mark >> 4 ^ mark;
+    return mark % 2 ? forces[mark / 2 % FORCES] : (Force){0};
+}
+
 Built *model_build(Arena *arena, const Spec *spec) {
     Built *built = ARENA_NEW(arena, Built);
     Options *options = ARENA_NEW(arena, Options);
@@ -60,6 +77,8 @@ Built *model_build(Arena *arena, const Spec *spec) {
     const char *threads = getenv("NUMERIC_THREADS");
     options->threads = spec->threads ? spec->threads : threads ? atoi(threads) : 1;
     options->eager = true; /* small models, too */
+    if (spec->forced) options->force = forced(spec);
+    options->chains = spec->chains;
     for (int i = 0; i < spec->define_count; i++)
         vec_push(arena, &options->defines,
                  (SemaDefine){spec->defines[i].name, spec->defines[i].value, false});

@@ -36,8 +36,11 @@ typedef struct Spec {
     bool training;   /* with the functions of training */
     bool reduce_sum; /* the loss is the sum over the batch */
     int threads;     /* 0: $NUMERIC_THREADS, or one */
-    bool init;       /* with the function that draws the parameters */
-    bool verify;     /* every pass interpreted before and after, every text read back */
+    bool forced; /* perhaps other tiles, layouts … than the rules give: by the model's name and the
+                    target; decides no bit */
+    int chains;  /* over k at batch 1, which do; 0: as the rules say */
+    bool init;   /* with the function that draws the parameters */
+    bool verify; /* every pass interpreted before and after, every text read back */
 } Spec;
 
 /* Targets of the tests: generic, and 4, 8, 16 lanes with fma. */

@@ -39,6 +39,7 @@ static int all_models(Test *test, Target target, LoopType real, Built **to) {
                      .real = real,
                      .target = target,
                      .threads = i % 3 == 1 ? 3 : 0,
+                     .forced = true,
                      .prefix = arena_printf(test->arena, "m%d", i),
                      .defines = one->defines,
                      .define_count = one->define_count};

@@ -8,7 +8,7 @@
 
 static const int64_t whole[] = {7}, ragged[] = {6, 0, 3, 1, 7, 5, 2}, filled[] = {6, 1, 3, 7, 2, 5};
 
-typedef struct Shape_ {
+typedef struct Sizes {
     int64_t batch, steps;
     const int64_t *lengths;
     int count;
@@ -31,6 +31,7 @@ static Built *build(Test *test, const Case *entry, LoopType real, Target target,
                  .threads = target.lanes == 4                      ? 3
                             : real == LT_F64 && target.lanes == 16 ? 2
                                                                    : 0,
+                 .forced = target.lanes < 16,
                  .verify =
                      target.lanes == 8 && !getenv("NUMERIC_FEW"), /* the target decides no pass */
                  .defines = entry->defines,
@@ -194,8 +195,35 @@ static void golden(void **state) {
     folder("tests/golden/programs", true);
 }
 
+/* Chains that are forced decide bits, and stay within the bound. */
+static void chains(void **state) {
+    static const Sizes one[] = {{1, 7, NULL, 0}, {3, 4, NULL, 0}};
+    (void)state;
+    Test test;
+    TEST_OPEN(&test);
+    for (int n = 1; n <= MOST_FORCED_CHAINS; n++)
+        for (int i = 0; i < 2; i++) {
+            Spec spec = {.file = "tests/numeric/programs/prelude.rnn",
+                         .model = i ? "UseGRU" : "UseLSTM",
+                         .target = target_8,
+                         .chains = n};
+            Built *built = model_build(test.arena, &spec);
+            const char *what = arena_printf(test.arena, "%s, %d chains", spec.model, n);
+            if (!test_expect(&test, what, built->result == BUILT ? NULL : built->words)) continue;
+            for (int s = 0; s < 2; s++) {
+                double used = 0;
+                Data *data =
+                    data_new(test.arena, built->graph, one[s].batch, one[s].steps, NULL, 0, 5);
+                Outcome *want = run_bounded(test.arena, built, data, LT_F32);
+                Outcome *got = run_forward(&evaluator, test.arena, built, data, NULL);
+                test_expect(&test, what, compare_bound(test.arena, data, got, want, &used));
+            }
+        }
+    test_close(&test);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(small), cmocka_unit_test(carried),
-                                       cmocka_unit_test(golden)};
+                                       cmocka_unit_test(golden), cmocka_unit_test(chains)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,7 @@ static Built *build(Test *test, const Case *one, LoopType real, Target target, b
                  .target = target,
                  .threads = target.lanes == 16 ? 3 : 0, /* which decides no bit */
                  .training = true,
+                 .forced = target.lanes < 16,
                  .reduce_sum = sum,
                  .verify = target.lanes == 8 && real == LT_F32 && !getenv("NUMERIC_FEW"),
                  .defines = one->defines,
