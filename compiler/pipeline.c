@@ -189,8 +189,9 @@ static Graph *run_passes(Compilation *c, const Graph *graph, const char *from) {
 
 /* ---- Schedules ---- */
 
-static Schedule *run_schedule(Compilation *c, const Graph *graph) {
-    Schedule *schedule = schedule_build_with(c->arena, graph, &c->choices, c->diags);
+static Schedule *run_schedule(Compilation *c, const Graph *graph, const char *function) {
+    if (c->remarks) c->remarks->function = function;
+    Schedule *schedule = schedule_build_with(c->arena, graph, &c->choices, c->remarks, c->diags);
     if (!schedule || !schedule_verify(schedule, c->diags)) return NULL;
     if (c->options->verify_each && !verify_schedule_text(c->arena, schedule, c->diags)) return NULL;
     return schedule;
@@ -222,17 +223,17 @@ static const Graph *part_passes(void *user, const Graph *graph) {
 }
 
 static Schedule *part_schedule(void *user, const Graph *graph) {
-    return run_schedule(user, graph);
+    return run_schedule(user, graph, "grad, in chunks");
 }
 
 /* The functions of training have schedules of their own. A state goes through all of them: what a
  * loss alone reads of it, forward keeps, too. */
 static bool run_training(Compilation *c) {
     const Graph *losses = c->normal->losses.count ? gradient_with_losses(c->normal) : NULL;
-    if (losses && !(c->loss = run_schedule(c, losses))) return false;
+    if (losses && !(c->loss = run_schedule(c, losses, "loss"))) return false;
     if (losses && losses->carries.count) c->schedule = c->loss;
     const Graph *gradient = gradient_graph(c);
-    if (!gradient || !(c->grad = run_schedule(c, gradient))) return false;
+    if (!gradient || !(c->grad = run_schedule(c, gradient, "grad"))) return false;
     if (!c->options->memory_budget) return true;
     const ChunkMaker maker = {.user = c,
                               .passes = part_passes,
@@ -266,6 +267,7 @@ static Interface *lower_for(Compilation *c, const Target *target, double *since)
                           .home = sema_model_span(c->program, c->model),
                           .threads = c->options->threads,
                           .eager = c->options->eager,
+                          .remarks = c->remarks,
                           .force = c->options->force,
                           .force_training = c->options->force,
                           .init = c->options->init,
@@ -294,6 +296,7 @@ static bool lower_versions(Compilation *c, double *since) {
     LoopModule *module = ARENA_NEW(c->arena, LoopModule);
     for (int i = 0; i < c->target_count; i++) {
         const TargetChoice *choice = &c->targets[i];
+        if (c->remarks) c->remarks->target = i ? choice->target.name : NULL;
         const Interface *own = i ? lower_for(c, &choice->target, since) : c->interface_;
         if (!own) return false;
         c->versions[i] =
@@ -332,7 +335,8 @@ bool compilation_run(Compilation *c, Stage last) {
     if (!done(c, "passes", &since) || !c->normal) return false;
     if (last == STAGE_NORMAL) return true;
 
-    c->schedule = run_schedule(c, c->normal);
+    if (c->options->remarks || c->options->emit == EMIT_REMARKS) c->remarks = remarks_new(c->arena);
+    c->schedule = run_schedule(c, c->normal, "forward");
     if (!c->schedule || (c->options->training && !run_training(c))) return false;
     if (!done(c, "schedule", &since) || last == STAGE_SCHEDULE) return c->diags->errors == 0;
 

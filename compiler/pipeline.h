@@ -38,6 +38,7 @@ typedef struct Compilation {
     struct VerifyEach *verify; /* with --verify-each */
     PassOptions passes;        /* as the options ask for */
     Choices choices;           /* of the schedule, switched off by --disable-pass */
+    Remarks *remarks; /* of schedules and lowering, with -R; NULL: nobody asked */
     Schedule *schedule;
     Schedule *loss, *grad; /* of the functions of training, with options->training; NULL: none */
     struct LowerChunks *chunks; /* with a memory budget, of the gradient */

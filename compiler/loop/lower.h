@@ -18,6 +18,7 @@ typedef struct LowerOptions {
     Force force, force_training; /* of what one may choose; of the functions of training */
     bool init;                   /* with the function that draws the parameters */
     bool reduce_sum;             /* the loss is the sum over the batch, not the mean */
+    Remarks *remarks;            /* what is decided, in words; NULL: nobody asked */
     const bool
         *axes_needed; /* by axis: no length may be 0 (passes_axes_needed of the graph as written) */
 } LowerOptions;

@@ -199,14 +199,17 @@ static bool family_batched(Fn *fn, const Family *family) {
 /* Zig-zag: what the last step left in the caches is used first. Where the other families of the
  * step push it out anyway, turning round only costs. */
 static bool turns(Fn *fn, const Block *block, const Family *family) {
-    if (!fn->parity || fn->lower->schedule->choices.off[CHOICE_zigzag]) return false;
+    if (!fn->parity) return false;
     int64_t others = 0;
     for (int i = 0; i < block->families.count; i++)
         if (block->families.at[i] != family->number)
             others += lower_family_weights(fn->lower,
                                            fn->lower->schedule->families.at[block->families.at[i]]);
-    return family->accs.count &&
-           others * loop_type_size(fn->lower->real) * 4 <= fn->lower->options.target.l2_bytes * 3;
+    others *= loop_type_size(fn->lower->real);
+    bool off = fn->lower->schedule->choices.off[CHOICE_zigzag];
+    bool turning = !off && others * 4 <= fn->lower->options.target.l2_bytes * 3;
+    lower_remark_turn(fn, family, turning, off, others);
+    return turning;
 }
 
 void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family, bool single) {
@@ -251,6 +254,7 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
         elementwise_rows(&tile, out, flat, flat_index, row_begin, row_count, blocks);
         blocks = 0;
     }
+    lower_remark_tile(fn, block, family, alone, flat, nb);
     bool region = false;
     if (flat && family->accs.count && !fn->thread) {
         out = lower_flat_region(fn, out, family, blocks / nb, row_count);
@@ -274,7 +278,7 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
             LStmt *loop = loop_for(m, fn->fn, out, "g", low, high, 1);
             into = &loop->body;
             LExpr *g = loop_var(m, fn->fn, loop->var);
-            if (turns(fn, block, family))
+            if (family->accs.count && turns(fn, block, family))
                 g = lower_let(
                     fn, into, "turned",
                     lower_select(

@@ -241,6 +241,22 @@ void lower_meet(Fn *fn, LBlock *out);
 /* What no thread may do twice. `begins`: behind a barrier. */
 LBlock *lower_first_thread(Fn *fn, LBlock *out, bool begins);
 
+/* --- lower_remark.c: what was decided, where somebody asked --- */
+void lower_remark_packed(Lower *lower, const Family *family);
+void lower_remark_tile(Fn *fn, const Block *block, const Family *family, bool alone, bool flat,
+                       int nb);
+void lower_remark_turn(Fn *fn, const Family *family, bool turning, bool off, int64_t others);
+void lower_remark_panel(Fn *fn, int panel);
+void lower_remark_kept(Fn *fn);
+void lower_remark_unrolled(Fn *fn, const SNest *nest, bool innermost);
+void lower_remark_clock(Fn *fn, const Value *held, int64_t period);
+void lower_remark_outer(Fn *fn, const Value *const *values, int count, int rows, int vectors);
+/* Why a loop stays on one thread: NULL, it need not. Then what its threads share. */
+void lower_remark_alone(Fn *fn, const SNest *nest, const char *why);
+void lower_remark_loop(Fn *fn, const SNest *nest, bool single, bool units, int64_t bytes,
+                       int64_t least, int rows_each);
+void lower_remark_flat(Fn *fn, const Family *family, bool groups, int64_t least);
+
 /* --- lower_wanted.c --- */
 #define WANTED_ALWAYS UINT64_MAX
 /* Finds fn->wanted, once all arguments are there. */

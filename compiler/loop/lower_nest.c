@@ -236,6 +236,7 @@ static void clocked_block(Fn *fn, LBlock *out, const SNest *nest, const Block *i
     }
     Row first = {.b = loop_int(m, 0)};
     const Value *held = held_value(fn, inner);
+    lower_remark_clock(fn, held, period);
     LExpr *rest = lower_since_tick(fn, held, &first);
     out = step_block(fn, out, held);
     LStmt *test = loop_if(m, out, loop_op(m, SOP_EQ, rest, loop_int(m, 0), NULL));
@@ -303,6 +304,7 @@ static void loop(Fn *fn, LBlock *out, const SNest *nest, bool single) {
         stop_inside(fn, body, nest, at);
         fn->loop_position[nest->axis] = NULL;
         if (innermost(nest)) loop_unroll(m, fn->fn, out, lower->options.force.unroll);
+        lower_remark_unrolled(fn, nest, innermost(nest));
     }
     fn->parity = saved_parity;
 }

@@ -492,6 +492,7 @@ bool row_outer(RowOp *op, const Block *block) {
         vec_push(lower->arena, &o.values, value);
         fn->summed[value->id] = true;
     }
+    lower_remark_outer(fn, o.values.at, o.values.count, TILE_ROWS, o.vectors);
     if (o.first->type.shape.dim[1] % o.lanes)
         o.local = loop_buffer(m, fn->fn,
                               (LBuffer){.name = name_of(lower->names, "tail"),

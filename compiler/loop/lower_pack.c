@@ -32,6 +32,7 @@ void lower_layout_weights(Lower *lower) {
         lower->family_offset[i] = lower->weight_count;
         int64_t count = lower_family_weights(lower, schedule->families.at[i]);
         lower->weight_count += (count + line - 1) / line * line;
+        lower_remark_packed(lower, schedule->families.at[i]);
     }
     for (int i = 0; i < schedule->values.count; i++) lower->plain_offset[i] = -1;
     for (int i = 0; i < schedule->values.count; i++) {

@@ -50,7 +50,11 @@ void lower_find_panels(Fn *fn) {
                       .fits = ARENA_ARRAY(arena, count, bool),
                       .seen = ARENA_ARRAY(arena, count, uint64_t)};
     fn->panel_of = ARENA_ARRAY(arena, count + 1, int);
-    if (fn->step || fn->lower->options.force.layout == LAYOUT_ROWS) return;
+    if (fn->step) return;
+    if (fn->lower->options.force.layout == LAYOUT_ROWS) {
+        lower_remark_panel(fn, -1);
+        return;
+    }
     for (int i = 0; i < count; i++) scan.fits[i] = may_lie(fn, schedule->values.at[i]);
     for (int i = 0; i < schedule->outputs.count; i++) scan.fits[schedule->outputs.at[i]] = false;
     for (int i = 0; i < schedule->stops.count; i++) scan.fits[schedule->stops.at[i]] = false;
@@ -77,6 +81,7 @@ void lower_find_panels(Fn *fn) {
         fn->panel_of[i] = panel + 1;
         fn->places[i].slot = fn->panels.at[panel].count++;
     }
+    for (int panel = 0; panel < first.count; panel++) lower_remark_panel(fn, panel);
 }
 
 bool lower_in_panel(const Fn *fn, const Value *value) {

@@ -170,6 +170,7 @@ void lower_sequence(Lower *lower) {
     if (packs) lower_weights_in_work(&fn, work_arg);
     int chunks = lower->tape ? lower_tape_function(lower) : -1;
     Size work = place_values(&fn, work_arg);
+    lower_remark_kept(&fn);
     lower_find_wanted(&fn);
     LBlock *out = &fn.fn->body;
     lower_checks(&fn, out);

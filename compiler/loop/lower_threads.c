@@ -54,6 +54,7 @@ LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t gro
         lower_let(fn, out, "busy", lower_select(fn->lower, much, fn->threads, loop_int(m, 1)));
     out = &loop_if(m, out, loop_op(m, SOP_LT, fn->thread, threads, NULL))->body;
     fn->threads = threads;
+    lower_remark_flat(fn, family, groups >= 4 * fn->lower->options.threads, least->integer);
     if (groups >= 4 * fn->lower->options.threads) {
         fn->part = fn->thread;
         fn->parts = fn->threads;
@@ -134,11 +135,17 @@ static int64_t step_bytes(const Fn *fn, const SNest *nest) {
 LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single) {
     LoopModule *m = fn->lower->module;
     ForceSplit split = fn->lower->options.force.split;
-    if (!lower_may_thread(fn) || !one_level(nest) || stops_in(fn->lower->schedule, nest) ||
-        !all_batched(fn, nest) || split == SPLIT_NONE)
-        return out;
+    if (!lower_may_thread(fn)) return out;
+    const char *why = split == SPLIT_NONE                   ? "it is forced"
+                      : !one_level(nest)                    ? "there is a loop in the loop"
+                      : stops_in(fn->lower->schedule, nest) ? "a stop ends it"
+                      : !all_batched(fn, nest)              ? "all sequences share a value of it"
+                                                            : NULL;
+    lower_remark_alone(fn, nest, why);
+    if (why) return out;
     bool units = step_bytes(fn, nest) >= UNIT_BYTES || fn->lower->options.eager;
     if (split != SPLIT_AUTO) units = split == SPLIT_UNITS;
+    lower_remark_loop(fn, nest, single, units, step_bytes(fn, nest), UNIT_BYTES, ROWS_EACH);
     if (single && !units) return out;
     out = lower_region(fn, out);
     LExpr *next = loop_add(m, fn->thread, loop_int(m, 1)), *zero = loop_int(m, 0);

@@ -44,7 +44,9 @@ int tile_blocks(const Lower *lower, const Family *family) {
     return accs == 1 ? (many ? 4 : 2) : accs == 2 && many ? 2 : 1;
 }
 
-int lower_blocks_of(const Lower *lower, const Block *block, const Family *family) {
+int tile_blocks_why(const Lower *lower, const Block *block, const Family *family,
+                    const char **why) {
+    *why = lower->options.force.vectors ? "forced" : "as the registers allow";
     int accs = family->accs.count, w = widest(family);
     if (!accs || family->count == 1) return 1;
     if (!block->loop_count || family->domain_count || lower->options.force.vectors)
@@ -59,11 +61,19 @@ int lower_blocks_of(const Lower *lower, const Block *block, const Family *family
     int chains = 1;
     for (int i = 0; i < family->segments.count; i++)
         if (family->segments.at[i].chains > chains) chains = family->segments.at[i].chains;
+    *why = "the weights of a step fit the first cache: all units are one tile";
     if (bytes <= FIRST_CACHE && accs * blocks * chains <= (many ? 24 : 12)) return (int)blocks;
+    *why = "two blocks cover the latency of loads";
     if (many && accs <= 4 && w <= 3) return 2;
     if (many && accs <= 4 && w == 4 && bytes > 1 << 20) return 2;
     if (!many && accs == 1) return 2;
+    *why = "a block keeps enough loads in flight";
     return 1;
+}
+
+int lower_blocks_of(const Lower *lower, const Block *block, const Family *family) {
+    const char *why;
+    return tile_blocks_why(lower, block, family, &why);
 }
 
 /* Rows of a tile beyond batch 1: as many as the registers hold. */

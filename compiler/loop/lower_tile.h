@@ -19,6 +19,8 @@ typedef struct Tile {
 int64_t tile_blocks_in(const Lower *lower,
                        const Family *family);              /* of units, the last one padded */
 int tile_blocks(const Lower *lower, const Family *family); /* of a tile with several rows */
+/* Those of batch 1, which is how they are packed, and why. */
+int tile_blocks_why(const Lower *lower, const Block *block, const Family *family, const char **why);
 int tile_rows(const Lower *lower, const Block *block, const Family *family, int nb);
 /* tile->init of its family. */
 void tile_start(Tile *tile);

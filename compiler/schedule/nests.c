@@ -1,7 +1,7 @@
 /* From values to loops and blocks: the dependence analysis on values, and N4 of the normal form
  * (what a sum in a loop takes from outside of the loop becomes one outside sum, so that input
  * products leave the loop). */
-#include "schedule/schedule.h"
+#include "schedule/remark.h"
 
 /* --- edges --- */
 
@@ -283,18 +283,31 @@ static void add_use_domain(Schedule *schedule, Value *value, Use use) {
 }
 
 static void split_outside(Schedule *schedule, const int *last, Value *sum) {
-    int outside = 0, streams = 0, weighty = 0;
+    int outside = 0, streams = 0, weighty = 0, small = 0, single = -1;
     for (int i = 0; i < sum->terms.count; i++) {
         const Term *term = &sum->terms.at[i];
         if (inside(schedule, last, sum, term)) continue;
         outside++;
+        single = i;
         const Value *a = schedule->values.at[term->a.value];
         bool constant =
             is_constant(a) && (!term->pair || is_constant(schedule->values.at[term->b.value]));
-        if (!constant && !(schedule_small_product(a) && !term->pair)) streams++;
+        bool cheap = schedule_small_product(a) && !term->pair;
+        if (!constant && !cheap) streams++;
+        if (cheap) small++;
         if (term->pair) weighty++;
     }
-    if (!streams || outside == sum->terms.count || (outside == 1 && !weighty)) return;
+    if (!streams || outside == sum->terms.count) {
+        remark_outside(schedule, sum, NULL, streams ? 0 : small);
+        return;
+    }
+    if (outside == 1 && !weighty) {
+        Value alone = {.span = sum->span};
+        vec_push(schedule->arena, &alone.terms, sum->terms.at[single]);
+        if (schedule->values.at[sum->terms.at[single].a.value]->kind == VALUE_PRODUCT)
+            remark_outside(schedule, sum, &alone, 0);
+        return;
+    }
     Value *out = schedule_value(schedule, VALUE_SUM, OP_ADD, sum->type);
     out->span = sum->span;
     if (sum->name)
@@ -315,6 +328,7 @@ static void split_outside(Schedule *schedule, const int *last, Value *sum) {
     sum->terms.at = rest.at;
     sum->terms.count = rest.count;
     sum->terms.room = rest.room;
+    remark_outside(schedule, sum, out, 0);
     normal_merge(schedule, out); /* it may run over fewer indices than `sum` */
 }
 
@@ -443,8 +457,11 @@ bool normal_nests(Schedule *schedule, Diags *diags) {
     int count = schedule->values.count;
     for (int i = 0; i < count; i++) {
         Value *value = schedule->values.at[i];
-        if (!schedule->choices.off[CHOICE_hoist] && value->live && value->kind == VALUE_SUM &&
-            value->nest >= 0)
+        if (!value->live || value->kind != VALUE_SUM || value->nest < 0) continue;
+        if (schedule->choices.off[CHOICE_hoist])
+            remark_missed(schedule->remarks, REMARK_HOISTED, value->span,
+                          "%s: 'hoist' is switched off", remark_value(schedule, value));
+        else
             split_outside(schedule, last, value);
     }
     schedule_liveness(schedule);

@@ -6,7 +6,7 @@
  * N5  a cheap pointwise value outside of a loop, made from one stream, goes back into the loop that
  * alone reads it: an operation instead of a pass over memory. So does a product with a vector of a
  * few numbers, the input of a model of one signal. */
-#include "schedule/schedule.h"
+#include "schedule/remark.h"
 
 /* --- N3 --- */
 
@@ -47,6 +47,9 @@ static void shift_product(Schedule *schedule, Value *product, int access) {
     shifted.boundary = zero_like(schedule, operand);
     use->access = schedule->accesses.count;
     vec_push(schedule->arena, &schedule->accesses, shifted);
+    remark_done(schedule->remarks, REMARK_PUSHED, product->span,
+                "%s: computed where it is read, a stage less in each step",
+                remark_value(schedule, product));
 }
 
 static bool can_shift(const Schedule *schedule, const Value *sum, const Value *product,
@@ -97,6 +100,11 @@ static bool push_sum(Schedule *schedule, Value *sum) {
                     inner->nest == sum->nest && inner->count == sum->count &&
                     inner->batched == sum->batched && same_domain(inner, sum) &&
                     (inner->kind == VALUE_SUM || inner->kind == VALUE_PRODUCT);
+        if (!fits && !terms[i].pair && terms[i].a.access >= 0 && inner->kind == VALUE_PRODUCT &&
+            inner->nest == sum->nest && inner->readers > 1)
+            remark_missed(schedule->remarks, REMARK_PUSHED, inner->span,
+                          "%s: read at another position, and elsewhere, too",
+                          remark_value(schedule, inner));
         if (fits && take_products(schedule, sum, terms[i], inner))
             changed = true;
         else
@@ -169,8 +177,6 @@ static int only_block(const Adoption *a, const Value *value) {
     }
     return block >= 0 && a->loop[block] ? block : -1;
 }
-
-enum { SMALL_PRODUCT = 4 };
 
 bool schedule_small_product(const Value *value) {
     return value->kind == VALUE_PRODUCT && value->view.dim[1] <= SMALL_PRODUCT;
@@ -246,7 +252,17 @@ void normal_adopt(Schedule *schedule) {
             /* Whether a product starts a sum of its own decides bits: always. */
             if (!cheap && !schedule_small_product(value)) continue;
             int to = only_block(&a, value);
-            if (to >= 0 && to != b) adopt(schedule, value, to);
+            if (to >= 0 && to != b) {
+                adopt(schedule, value, to);
+                remark_done(
+                    schedule->remarks, REMARK_ADOPTED, value->span,
+                    "%s: computed in the loop that alone reads it, without a pass over memory",
+                    remark_value(schedule, value));
+            } else if (!a.loop[b] && !cheap && schedule->nests.count > 1) {
+                remark_missed(schedule->remarks, REMARK_ADOPTED, value->span,
+                              "%s: few columns, but no loop alone reads it element by element",
+                              remark_value(schedule, value));
+            }
         }
     }
 }

@@ -164,14 +164,15 @@ void schedule_settle(Schedule *schedule) {
 }
 
 Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags) {
-    return schedule_build_with(arena, graph, NULL, diags);
+    return schedule_build_with(arena, graph, NULL, NULL, diags);
 }
 
 Schedule *schedule_build_with(Arena *arena, const Graph *graph, const Choices *choices,
-                              Diags *diags) {
+                              Remarks *remarks, Diags *diags) {
     Schedule *schedule = ARENA_NEW(arena, Schedule);
     schedule->arena = arena;
     schedule->graph = graph;
+    schedule->remarks = remarks;
     if (choices) schedule->choices = *choices;
     if (!normal_values(schedule, diags)) return NULL;
     if (!normal_nests(schedule, diags)) return NULL;

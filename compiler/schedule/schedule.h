@@ -13,6 +13,7 @@
 #include "graph/graph.h"
 #include "schedule/choices.h"
 #include "schedule/depend.h"
+#include "support/remark.h"
 
 typedef enum ValueKind {
     VALUE_INPUT,   /* the caller's tensor: slot */
@@ -140,7 +141,8 @@ typedef struct Schedule {
     Arena *arena;
     const Graph *graph;
     Choices choices;
-    IndexRule rule; /* the first by which an order is found */
+    Remarks *remarks; /* what is decided, in words; NULL: nobody asked */
+    IndexRule rule;   /* the first by which an order is found */
     VEC(Value *) values;
     VEC(Access) accesses;
     VEC(int) outputs; /* value of each graph output */
@@ -154,9 +156,9 @@ typedef struct Schedule {
  * error: E-LOWER for an operation that is not lowered yet, with its place. */
 Schedule *schedule_build(Arena *arena, const Graph *graph, Diags *diags);
 
-/* The same with some choices switched off; NULL: none. */
+/* The same with some choices switched off (NULL: none), and remarks (NULL: none). */
 Schedule *schedule_build_with(Arena *arena, const Graph *graph, const Choices *choices,
-                              Diags *diags);
+                              Remarks *remarks, Diags *diags);
 
 /* Text form (--emit=schedule), and back: schedule_parse(schedule_print(s)) prints the same bytes.
  * What an operation needs beside its operands is the graph's; spans become those of the text's
@@ -213,6 +215,7 @@ void normal_boundaries(Schedule *schedule); /* boundaries.c: one boundary a valu
 bool normal_push(Schedule *schedule);
 void normal_adopt(Schedule *schedule);
 /* A product of a matrix of so few columns that a loop better computes it where it needs it. */
+enum { SMALL_PRODUCT = 4 };
 bool schedule_small_product(const Value *value);
 /* nests.c: components, N3 to N5, blocks; false when it has reported why there is no order */
 bool normal_nests(Schedule *schedule, Diags *diags);

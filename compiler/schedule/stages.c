@@ -5,6 +5,8 @@
  * stages of a block everything that was computed is complete. */
 #include "schedule/stages.h"
 
+#include "schedule/remark.h"
+
 static bool same_map(const Schedule *schedule, const Value *a, const Value *b) {
     int x[MAX_DOMAIN], y[MAX_DOMAIN];
     int n = schedule_map_domain(schedule, a, x), m = schedule_map_domain(schedule, b, y);
@@ -287,6 +289,7 @@ static void build_families(Schedule *schedule, Block *block, const bool *prologu
             family->segments.at[s].chains =
                 schedule_chains(schedule, block, family, family->segments.at[s].products.count);
         if (schedule->choices.off[CHOICE_fuse]) unstack(schedule, family);
+        remark_segments(schedule, block, family);
     }
 }
 

@@ -11,6 +11,7 @@ from test_features import *  # noqa: F401,F403,E402
 from test_grad import *  # noqa: F401,F403,E402
 from test_machine import *  # noqa: F401,F403,E402
 from test_places import *  # noqa: F401,F403,E402
+from test_remarks import *  # noqa: F401,F403,E402
 from test_run import *  # noqa: F401,F403,E402
 from test_train import *  # noqa: F401,F403,E402
 from test_verify import *  # noqa: F401,F403,E402

@@ -67,7 +67,7 @@ void count_firings(Arena *arena, const Built *built, Tally *tally) {
     for (int i = 0; i < CHOICE_COUNT; i++) {
         Choices choices = {0};
         choices.off[i] = true;
-        Schedule *other = schedule_build_with(arena, built->c->normal, &choices, diags);
+        Schedule *other = schedule_build_with(arena, built->c->normal, &choices, NULL, diags);
         if (!other) continue;
         fired.at[first + i] = strcmp(scheduled(arena, other), base) != 0;
         if (fired.at[first + i]) continue;

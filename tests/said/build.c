@@ -80,7 +80,7 @@ static Built *lower(Arena *arena, Names *names, const Graph *graph, const Said *
         .target = said->target, .real = said->real, .prefix = "said", .axes_needed = needed};
     const Graph *normal = passes_run(graph, &passes, diags);
     if (!normal || !graph_verify(normal, "passes", diags)) return built;
-    Schedule *schedule = schedule_build_with(arena, normal, &choices, diags);
+    Schedule *schedule = schedule_build_with(arena, normal, &choices, NULL, diags);
     if (!schedule || !schedule_verify(schedule, diags)) return built;
     Interface *in = lower_schedule(arena, names, schedule, &how, diags);
     if (!in || !loop_verify(in->module, false, "lower", diags)) return built;

@@ -90,7 +90,7 @@ static void test_table(void **state) {
             Choices choices = {{false}};
             choices.off[CHOICE_concat] = off;
             const Graph *graph = schedule_graph(&c, table[i].model, table[i].mode);
-            const Schedule *schedule = schedule_build_with(c.arena, graph, &choices, c.diags);
+            const Schedule *schedule = schedule_build_with(c.arena, graph, &choices, NULL, c.diags);
             if (!schedule || !schedule_verify(schedule, c.diags)) fail_msg("%s", case_diags(&c));
             const char *want = off || !table[i].split ? table[i].written : table[i].split;
             const char *is = found(schedule);

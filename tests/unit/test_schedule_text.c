@@ -96,7 +96,7 @@ static void test_cells_round_trip(void **state) {
             if (off >= 0) choices.off[off] = true;
             choices.chains = off > 0 ? off % (MOST_FORCED_CHAINS + 1) : 0;
             const Graph *graph = schedule_graph(&c, NULL, MODE_INFER);
-            const Schedule *schedule = schedule_build_with(c.arena, graph, &choices, c.diags);
+            const Schedule *schedule = schedule_build_with(c.arena, graph, &choices, NULL, c.diags);
             if (!schedule || !schedule_verify(schedule, c.diags)) fail_msg("%s", case_diags(&c));
             round_trip(&c, cells[i], schedule);
             case_close(&c);
