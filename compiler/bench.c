@@ -5,14 +5,9 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "run_compiled.h"
-#include "verify_each.h"
-
 enum { ROUNDS = 15, MOST_PARTS = 16 };
-static const double slice = 5e-4; /* seconds of a function in a round, or one call */
 
 /* Some statements of a function's body, one after the other. */
 typedef struct Part {
@@ -34,80 +29,13 @@ typedef struct Timed {
 typedef struct Bench {
     Compilation *c;
     Text *out;
-    int64_t batch;
-    int64_t steps;
+    BenchSizes sizes;
     RunData *data;
     Compiled *compiled;
     BenchProbes probes;
     BenchMachine machine;
     VEC(Timed) timed;
 } Bench;
-
-/* ---- Sizes ---- */
-
-/* --lengths AXIS=N; without it 100 steps. */
-static bool choose_sizes(Bench *b) {
-    const Options *o = b->c->options;
-    b->batch = o->train.batch;
-    b->steps = 100;
-    for (int i = 0; i < o->lengths.count; i++) {
-        const Named *named = &o->lengths.at[i];
-        char *end;
-        long long n = strtoll(named->value, &end, 10);
-        bool found = false;
-        for (int a = 0; a < b->c->graph->axes.count; a++)
-            found = found || strcmp(b->c->graph->axes.at[a].name, named->name) == 0;
-        if (!found || *end || n < 1 || n > 100000000) {
-            diag_error(b->c->diags, "E-RUN", (Span){0},
-                       "--lengths %s=%s: 'bench' wants an axis of the model and one number of "
-                       "steps, at least 1",
-                       named->name, named->value);
-            return false;
-        }
-        b->steps = n;
-    }
-    return true;
-}
-
-static bool draw(Bench *b, RunData *data) {
-    Compilation *c = b->c;
-    const Options *o = c->options;
-    const VerifySize size = {b->batch, {b->steps, b->steps, b->steps}};
-    VerifyCase drawn =
-        verify_draw_sized(c->arena, c->graph, &size, false, false, HUGE_VAL, o->seed);
-    if (drawn.large) {
-        diag_error(c->diags, "E-RUN", (Span){0}, "inputs of these sizes cannot be drawn");
-        return false;
-    }
-    *data = (RunData){.arena = c->arena,
-                      .c = c,
-                      .graph = c->graph,
-                      .batched = true,
-                      .batch = b->batch,
-                      .lengths = drawn.call.lengths,
-                      .inputs = (double **)(uintptr_t)drawn.call.inputs,
-                      .params = (double **)(uintptr_t)drawn.call.params,
-                      .kind = o->training ? RUN_GRAD : RUN_FORWARD,
-                      .all_in_grads = true};
-    data->extent = ARENA_ARRAY(c->arena, c->graph->axes.count + 1, int64_t);
-    for (int a = 0; a < c->graph->axes.count; a++)
-        data->extent[a] = c->graph->axes.at[a].fixed > 0 ? c->graph->axes.at[a].fixed : 0;
-    data->extent = run_longest(data, data->lengths);
-    for (int a = 0; a < c->graph->axes.count; a++) /* all sequences are as long as the arrays */
-        if (!c->graph->axes.at[a].generated) data->lengths[a] = NULL;
-    run_graph_states(data);
-    data->upstream = ARENA_ARRAY(c->arena, c->graph->outputs.count + 1, double *);
-    for (int i = 0; i <= c->graph->outputs.count; i++) data->upstream[i] = NULL;
-    for (int i = 0; data->kind == RUN_GRAD && i < c->graph->outputs.count; i++) {
-        const GraphPort *port = &c->graph->outputs.at[i];
-        if (port->type.dtype != DT_FLOAT) continue;
-        int64_t n =
-            run_count(data, port->index_count, port->indices, data->extent, port->type.shape);
-        data->upstream[i] = ARENA_ARRAY(c->arena, n + 1, double);
-        for (int64_t e = 0; e < n; e++) data->upstream[i][e] = 0.01;
-    }
-    return true;
-}
 
 /* ---- Parts of a function ---- */
 
@@ -199,7 +127,7 @@ static BenchCount *count_statements(Bench *b, int index, const LFunction *functi
     Arena *arena = b->c->arena;
     const LoopModule *module = b->c->interface_->module;
     BenchCounter *counter =
-        bench_counter_new(arena, module, function, scalars_of(b, index), b->steps);
+        bench_counter_new(arena, module, function, scalars_of(b, index), b->sizes.steps);
     BenchCount *counts = ARENA_ARRAY(arena, function->body.count + 1, BenchCount);
     for (int i = 0; i < function->body.count; i++) {
         counts[i] = (BenchCount){0};
@@ -295,31 +223,6 @@ static void add_timed(Bench *b, const char *name, int index) {
 
 /* ---- Time ---- */
 
-typedef int64_t (*Call)(void *const *args);
-
-typedef struct Clocked {
-    Call call;
-    void **args;
-    int turns;
-    double *to;
-} Clocked;
-
-static double clocked(const Clocked *what) {
-    double since = compilation_clock();
-    for (int i = 0; i < what->turns; i++) what->call(what->args);
-    return (compilation_clock() - since) / what->turns * 1e9;
-}
-
-static bool add_clocked(Bench *b, int symbol, int args, double *to, Clocked *at) {
-    void *found = compiled_symbol(b->compiled, symbol);
-    if (!found) return false;
-    *at = (Clocked){.args = compiled_args(b->compiled, args), .turns = 1, .to = to};
-    memcpy(&at->call, &found, sizeof at->call);
-    double once = clocked(at); /* compiled, and in the caches, from now on */
-    at->turns = once < slice * 1e9 ? (int)(slice * 1e9 / (once + 1)) + 1 : 1;
-    return true;
-}
-
 /* All functions in turn, ROUNDS times; the quickest of each, as whatever else runs on this machine
  * only adds to it, and differences of what it added would say nothing. */
 static bool take_times(Bench *b, ExitStatus *status) {
@@ -328,20 +231,21 @@ static bool take_times(Bench *b, ExitStatus *status) {
     *status = EXIT_OUTSIDE;
     int count = 0, most = 0;
     for (int i = 0; i < b->timed.count; i++) most += b->timed.at[i].parts.count + 1;
-    Clocked *all = ARENA_ARRAY(b->c->arena, most + 1, Clocked);
+    BenchClock *all = ARENA_ARRAY(b->c->arena, most + 1, BenchClock);
     for (int i = 0; i < b->timed.count; i++) {
         Timed *timed = &b->timed.at[i];
-        if (!add_clocked(b, timed->index, timed->index, &timed->ns, &all[count++])) return false;
+        if (!bench_clock_new(b->compiled, timed->index, timed->index, &timed->ns, &all[count++]))
+            return false;
         for (int p = 0; p < timed->parts.count; p++) {
             Part *part = &timed->parts.at[p];
             if (part->upto >= 0 &&
-                !add_clocked(b, part->upto, timed->index, &part->ns, &all[count++]))
+                !bench_clock_new(b->compiled, part->upto, timed->index, &part->ns, &all[count++]))
                 return false;
         }
     }
-    for (int i = 0; i < count; i++) *all[i].to = clocked(&all[i]);
+    for (int i = 0; i < count; i++) *all[i].to = bench_clock(&all[i]);
     for (int round = 1; round < ROUNDS; round++)
-        for (int i = 0; i < count; i++) *all[i].to = fmin(*all[i].to, clocked(&all[i]));
+        for (int i = 0; i < count; i++) *all[i].to = fmin(*all[i].to, bench_clock(&all[i]));
     return true;
 }
 
@@ -356,17 +260,11 @@ static double limit_of(const Bench *b, const BenchCount *count) {
     return fmax(count->flops / b->machine.flops, bytes) / threads;
 }
 
-static const char *time_text(Arena *arena, double ns) {
-    if (ns < 1e3) return arena_printf(arena, "%.0f ns", ns);
-    if (ns < 1e6) return arena_printf(arena, "%.2f us", ns / 1e3);
-    return arena_printf(arena, "%.3f ms", ns / 1e6);
-}
-
 static void print_row(Bench *b, const char *name, double ns, double limit, double of,
                       const BenchCount *count) {
     Arena *arena = b->c->arena;
-    text_printf(b->out, "  %-48.48s %11s %11s", name, time_text(arena, ns),
-                time_text(arena, limit));
+    text_printf(b->out, "  %-48.48s %11s %11s", name, bench_time_text(arena, ns),
+                bench_time_text(arena, limit));
     text_printf(b->out, ns > 0 ? " %5.0f%%" : "      ", ns > 0 ? 100 * limit / ns : 0);
     text_printf(b->out, of > 0 ? " %5.0f%%" : "      ", of > 0 ? 100 * ns / of : 0);
     text_printf(b->out, " %10.3f %10.3f%s\n", count->flops / 1e6, memory_bytes(count) / 1e6,
@@ -413,32 +311,6 @@ static void print_head(Bench *b) {
 
 /* ---- The order of things ---- */
 
-/* Arrays for all functions; a step reads and writes the first rows of the sequences. */
-static bool lay_out(Bench *b, ExitStatus *status) {
-    RunData *data = b->data;
-    Compiled *r = b->compiled;
-    const Interface *in = b->c->interface_;
-    Arena *arena = b->c->arena;
-    bool training = b->c->options->training, step = !training && in->step >= 0;
-    if (!compiled_begin(r, data, status)) return false;
-    if (!compiled_space(r, training ? in->grad_work : in->forward_work,
-                        in->state_bytes >= 0 && in->reset >= 0, status))
-        return false;
-    if (!step) return true;
-    r->row_in = r->inputs;
-    r->row_out = r->outputs;
-    r->ended = compiled_aligned(arena, data->batch);
-    memset(r->ended, 0, (size_t)data->batch);
-    for (int a = 0; a < data->graph->axes.count; a++)
-        r->at[a] = compiled_aligned(arena, data->batch * 8);
-    int64_t bytes = in->step_work >= 0 ? compiled_call(r, in->step_work) : 0;
-    if (bytes > r->work_bytes) {
-        r->work = compiled_aligned(arena, bytes);
-        r->work_bytes = bytes;
-    }
-    return true;
-}
-
 /* Functions, their beginnings and the probes, compiled, with what they are called with. */
 static bool prepare(Bench *b, ExitStatus *status) {
     Interface *in = b->c->interface_;
@@ -451,7 +323,7 @@ static bool prepare(Bench *b, ExitStatus *status) {
     }
     b->probes = bench_probes_add(in);
     b->compiled = run_c_open(b->c, status);
-    return b->compiled && lay_out(b, status);
+    return b->compiled && bench_lay_out(b->c, b->compiled, b->data, status);
 }
 
 static bool one_mode(Bench *b, bool training, ExitStatus *status) {
@@ -459,17 +331,14 @@ static bool one_mode(Bench *b, bool training, ExitStatus *status) {
     Options *options = arena_copy(outer->arena, outer->options, sizeof *options);
     options->training = training;
     options->mode = training ? MODE_TRAIN : MODE_INFER;
-    Bench mode = {.c = compilation_new(outer->arena, options),
-                  .out = b->out,
-                  .batch = b->batch,
-                  .steps = b->steps};
+    Bench mode = {.c = compilation_new(outer->arena, options), .out = b->out, .sizes = b->sizes};
     Compilation *c = mode.c;
     c->target = outer->target;
     c->read = outer->read;
     c->read_user = outer->read_user;
     RunData data;
     *status = EXIT_INPUT;
-    bool good = compilation_run(c, STAGE_LOOP) && draw(&mode, &data);
+    bool good = compilation_run(c, STAGE_LOOP) && bench_draw(c, &mode.sizes, &data);
     if (good && (training ? c->interface_->grad : c->interface_->forward) < 0) return true;
     mode.data = &data;
     good = good && prepare(&mode, status);
@@ -494,9 +363,9 @@ static bool one_mode(Bench *b, bool training, ExitStatus *status) {
 ExitStatus bench_model(Compilation *c, Text *out) {
     Bench b = {.c = c, .out = out};
     ExitStatus status = EXIT_INPUT;
-    if (!compilation_run(c, STAGE_GRAPH) || !choose_sizes(&b)) return EXIT_INPUT;
+    if (!compilation_run(c, STAGE_GRAPH) || !bench_choose_sizes(c, &b.sizes)) return EXIT_INPUT;
     text_printf(out, "model %s, %" PRId64 " steps, batch %" PRId64 ", --dtype=%s, %s\n", c->model,
-                b.steps, b.batch, c->options->real == LT_F64 ? "f64" : "f32",
+                b.sizes.steps, b.sizes.batch, c->options->real == LT_F64 ? "f64" : "f32",
                 c->target.target.name);
     if (!one_mode(&b, false, &status)) return status;
     return one_mode(&b, true, &status) ? EXIT_DONE : status;

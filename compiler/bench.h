@@ -1,12 +1,39 @@
 /* `rnnc bench`: how long the functions of a model take on this machine, which loop takes it, and
- * what share of the machine's limits that is. Private to bench*.c but for the first. */
+ * what share of the machine's limits that is. Private to bench*.c and tune.c but for the first. */
 #ifndef RNNC_BENCH_H
 #define RNNC_BENCH_H
 
 #include "pipeline.h"
+#include "run_compiled.h"
 
 /* Appends tables to `out`. Another status than EXIT_DONE: c->diags or c->log says why. */
 ExitStatus bench_model(Compilation *c, Text *out);
+
+/* ---- bench_call.c: the functions of a compiled model, called with random inputs ---- */
+
+typedef struct BenchSizes {
+    int64_t batch, steps;
+} BenchSizes;
+
+/* What --batch and --lengths ask for; false: c->diags says what is wrong. */
+bool bench_choose_sizes(Compilation *c, BenchSizes *to);
+/* Inputs, parameters and upstream gradients of these sizes, in c->arena; the same for one seed. */
+bool bench_draw(Compilation *c, const BenchSizes *sizes, RunData *data);
+/* Arrays for all functions of a mode; a step reads and writes the first rows of the sequences. */
+bool bench_lay_out(Compilation *c, Compiled *r, RunData *data, ExitStatus *status);
+
+/* A function with what it is called with, so often that the clock can tell. */
+typedef struct BenchClock {
+    int64_t (*call)(void *const *args);
+    void **args;
+    int turns;
+    double *to;
+} BenchClock;
+
+/* Function `symbol` of the interface with the arguments of function `args`; it is called once. */
+bool bench_clock_new(Compiled *r, int symbol, int args, double *to, BenchClock *at);
+double bench_clock(const BenchClock *what); /* ns a call */
+const char *bench_time_text(Arena *arena, double ns);
 
 /* ---- bench_count.c: what statements do, counted without doing it ---- */
 

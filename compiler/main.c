@@ -17,6 +17,7 @@
 #include "pipeline.h"
 #include "run.h"
 #include "train.h"
+#include "tune.h"
 #include "verify_model.h"
 
 static bool use_color(ColorWish wish) {
@@ -319,6 +320,26 @@ static ExitStatus bench(Compilation *c) {
     return status == EXIT_DONE ? print_text(c->arena, text_string(&text), text.length) : status;
 }
 
+/* The table is printed once the file is there; with -o - on standard error. */
+static ExitStatus tune(Compilation *c) {
+    const Options *o = c->options;
+    Text table = text_new(c->arena), file = text_new(c->arena);
+    ExitStatus status = tune_model(c, &table, &file), reported = report(c);
+    if (reported != EXIT_DONE) return reported;
+    if (status != EXIT_DONE) return status;
+    const char *path = o->out ? o->out : with_ending(c->arena, o->file, ".tune");
+    Outputs outputs = {.arena = c->arena};
+    output_add(&outputs, path, text_string(&file), file.length);
+    status = write_outputs(&outputs);
+    if (status != EXIT_DONE) return status;
+    if (strcmp(path, "-") == 0) {
+        fputs(text_string(&table), stderr);
+        return status;
+    }
+    text_printf(&table, "written: %s\n", path);
+    return print_text(c->arena, text_string(&table), table.length);
+}
+
 static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     const char *why = NULL;
     const Options *options = options_parse(arena, argc, argv, &why);
@@ -330,7 +351,7 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     Compilation *c = compilation_new(arena, options);
     bool native = options->command == COMMAND_RUN || options->command == COMMAND_GRAD ||
                   options->command == COMMAND_TRAIN || options->command == COMMAND_VERIFY ||
-                  options->command == COMMAND_BENCH;
+                  options->command == COMMAND_BENCH || options->command == COMMAND_TUNE;
     if (!target_choose_all(arena, &options->target, native, c->targets, &c->target_count, &why) ||
         !one_target_where_one(c, &why)) {
         fprintf(stderr, "rnnc: error: %s\n", why);
@@ -352,6 +373,7 @@ static ExitStatus dispatch(Arena *arena, int argc, char **argv) {
     case COMMAND_TRAIN: return train(c);
     case COMMAND_VERIFY: return verify(c);
     case COMMAND_BENCH: return bench(c);
+    case COMMAND_TUNE: return tune(c);
     case COMMAND_FMT: return format(c);
     case COMMAND_HELP:
         for (int i = 0; options_help[i]; i++) text_puts(&text, options_help[i]);

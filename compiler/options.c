@@ -57,7 +57,8 @@ typedef enum OptionId {
     ID_TRAIN,
     ID_BUDGET,
     ID_PLACES,
-    ID_FORCE
+    ID_FORCE,
+    ID_TUNING
 } OptionId;
 
 enum { /* commands, as sets */
@@ -68,10 +69,11 @@ enum { /* commands, as sets */
        T = 1 << COMMAND_TRAIN,
        V = 1 << COMMAND_VERIFY,
        B = 1 << COMMAND_BENCH,
+       U = 1 << COMMAND_TUNE,
        F = 1 << COMMAND_FMT,
        RUN = R | G, /* reads and writes tensors */
-       CODE = C | RUN | T | B,
-       ALL = C | K | RUN | T | V | B | F
+       CODE = C | RUN | T | B | U,
+       ALL = C | K | RUN | T | V | B | U | F
 };
 
 typedef enum OptionForm {
@@ -88,11 +90,11 @@ typedef struct OptionRow {
 } OptionRow;
 
 static const OptionRow rows[] = {
-    {"-o", ID_OUT, FORM_VALUE, C | T | F},
+    {"-o", ID_OUT, FORM_VALUE, C | T | U | F},
     {"--emit", ID_EMIT, FORM_VALUE, C},
-    {"--model", ID_MODEL, FORM_VALUE, C | K | RUN | T | V | B},
-    {"-D", ID_DEFINE, FORM_VALUE, C | K | RUN | T | V | B},
-    {"--mode", ID_MODE, FORM_VALUE, C | RUN},
+    {"--model", ID_MODEL, FORM_VALUE, C | K | RUN | T | V | B | U},
+    {"-D", ID_DEFINE, FORM_VALUE, C | K | RUN | T | V | B | U},
+    {"--mode", ID_MODE, FORM_VALUE, C | RUN | U},
     {"--dtype", ID_DTYPE, FORM_VALUE, CODE | V},
     {"--prefix", ID_PREFIX, FORM_VALUE, C},
     {"--target", ID_TARGET, FORM_VALUE, CODE},
@@ -117,24 +119,24 @@ static const OptionRow rows[] = {
     {"--gemm", ID_GEMM, FORM_VALUE, CODE},
     {"--threads", ID_FORCE, FORM_VALUE, CODE | V},
     {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
-    {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V | B},
+    {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V | B | U},
     {"--weights", ID_WEIGHTS, FORM_VALUE, RUN | T},
     {"--in", ID_IN, FORM_VALUE, RUN | T},
     {"--out", ID_OUT_TENSOR, FORM_VALUE, RUN},
-    {"--lengths", ID_LENGTHS, FORM_VALUE, RUN | T | B},
+    {"--lengths", ID_LENGTHS, FORM_VALUE, RUN | T | B | U},
     {"--out-lengths", ID_OUT_LENGTHS, FORM_VALUE, RUN},
     {"--state-in", ID_STATE_IN, FORM_VALUE, RUN},
     {"--state-out", ID_STATE_OUT, FORM_VALUE, RUN},
     {"--loss", ID_LOSS, FORM_VALUE, RUN},
     {"--batch-first", ID_BATCH_FIRST, FORM_FLAG, RUN | T},
-    {"--seed", ID_SEED, FORM_VALUE, RUN | T | V | B},
+    {"--seed", ID_SEED, FORM_VALUE, RUN | T | V | B | U},
     {"--grads", ID_GRADS, FORM_VALUE, G},
     {"--in-grads", ID_IN_GRADS, FORM_VALUE, G},
     {"--upstream", ID_UPSTREAM, FORM_VALUE, G},
     {"--text", ID_TRAIN, FORM_VALUE, T},
     {"--valid", ID_TRAIN, FORM_VALUE, T},
     {"--split", ID_TRAIN, FORM_VALUE, T},
-    {"--batch", ID_TRAIN, FORM_VALUE, T | B},
+    {"--batch", ID_TRAIN, FORM_VALUE, T | B | U},
     {"--window", ID_TRAIN, FORM_VALUE, T},
     {"--epochs", ID_TRAIN, FORM_VALUE, T},
     {"--steps", ID_TRAIN, FORM_VALUE, T},
@@ -153,6 +155,7 @@ static const OptionRow rows[] = {
     {"--unroll-time", ID_FORCE, FORM_VALUE, CODE | V},
     {"--layout", ID_FORCE, FORM_VALUE, CODE | V},
     {"--tile", ID_FORCE, FORM_VALUE, CODE | V},
+    {"--tuning", ID_TUNING, FORM_VALUE, (CODE & ~U) | V},
     {"--memory-budget", ID_BUDGET, FORM_VALUE, C | G | T},
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
@@ -374,6 +377,7 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_TRAIN: return train_option(p->arena, &o->train, row->name, value, p->why);
     case ID_BUDGET: return take_budget(p, value);
     case ID_PLACES: o->places = true; return true;
+    case ID_TUNING: return take_once(p, row, value, &o->tuning);
     case ID_FORCE: return force_option(p->arena, o, row->name, value, p->why);
     }
     return false;
@@ -401,9 +405,9 @@ static const OptionRow *find_row(const char *argument, const char **value) {
 }
 
 static bool take_command(Parser *p, const char *word, bool *is_command) {
-    static const char *const built[] = {"compile", "check",  "run",   "grad",
-                                        "train",   "verify", "bench", "fmt"};
-    static const char *const not_yet[] = {"tune", "import"};
+    static const char *const built[] = {"compile", "check", "run",  "grad", "train",
+                                        "verify",  "bench", "tune", "fmt"};
+    static const char *const not_yet[] = {"import"};
     *is_command = true;
     for (int i = COMMAND_CHECK; i <= COMMAND_FMT; i++)
         if (strcmp(word, built[i]) == 0) {
@@ -444,14 +448,27 @@ static bool check_bench(Parser *p) {
     for (int i = 0; i < p->used.count; i++)
         batch = batch || strcmp(p->used.at[i]->name, "--batch") == 0;
     if (!batch) p->options->train.batch = 1;
-    if (p->options->backend == RUN_INTERP) return fail(p, "'bench' times compiled code alone");
-    return true;
+    if (p->options->backend != RUN_INTERP) return true;
+    return fail(p, p->options->command == COMMAND_TUNE ? "'tune' times compiled code alone"
+                                                       : "'bench' times compiled code alone");
+}
+
+static bool check_tune(Parser *p) {
+    Options *o = p->options;
+    if (p->mode_given && o->mode == MODE_EVAL)
+        return fail(p, "'tune' looks at --mode=infer or --mode=train, or at both without it");
+    o->tuned[0] = !p->mode_given || o->mode == MODE_INFER;
+    o->tuned[1] = !p->mode_given || o->mode == MODE_TRAIN;
+    o->mode = MODE_INFER;
+    if (!o->out && strcmp(o->file, "-") == 0)
+        return fail(p, "-o says where the tuning of a model from standard input goes");
+    return check_bench(p);
 }
 
 /* What only the whole line shows to be wrong. */
 static bool check_whole(Parser *p) {
-    static const char *const names[] = {"compiling", "'check'",  "'run'",   "'grad'",
-                                        "'train'",   "'verify'", "'bench'", "'fmt'"};
+    static const char *const names[] = {"compiling", "'check'", "'run'",  "'grad'", "'train'",
+                                        "'verify'",  "'bench'", "'tune'", "'fmt'"};
     Options *o = p->options;
     if (o->command > COMMAND_FMT) return true;
     for (int i = 0; i < p->used.count; i++)
@@ -469,8 +486,8 @@ static bool check_whole(Parser *p) {
                 return fail(p, arena_printf(p->arena, "-o %s: say --emit=%s (the default is c)",
                                             o->out, endings[i][1]));
     }
-    if (o->command == COMMAND_COMPILE && o->out && strcmp(o->out, "-") != 0 &&
-        strcmp(o->out, o->file) == 0)
+    bool makes = o->command == COMMAND_COMPILE || o->command == COMMAND_TUNE;
+    if (makes && o->out && strcmp(o->out, "-") != 0 && strcmp(o->out, o->file) == 0)
         return fail(p, arena_printf(p->arena, "-o %s would overwrite the source", o->out));
     o->training = o->command == COMMAND_COMPILE && o->mode != MODE_INFER;
     if (o->depend_file) o->depend = true;
@@ -483,6 +500,7 @@ static bool check_whole(Parser *p) {
     if (o->command == COMMAND_TRAIN && !check_train(p)) return false;
     if (o->command == COMMAND_VERIFY) o->mode = MODE_INFER;
     if (o->command == COMMAND_BENCH && !check_bench(p)) return false;
+    if (o->command == COMMAND_TUNE && !check_tune(p)) return false;
     if (o->command == COMMAND_RUN && !o->out_tensors.count && !o->out_lengths.count && !o->loss &&
         !o->state_out)
         return fail(p, "nothing to write: give --out, --out-lengths, --state-out or --loss");

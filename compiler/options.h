@@ -30,6 +30,7 @@ typedef enum Command {
     COMMAND_TRAIN,
     COMMAND_VERIFY,
     COMMAND_BENCH,
+    COMMAND_TUNE,
     COMMAND_FMT,
     COMMAND_HELP,
     COMMAND_VERSION,
@@ -95,11 +96,13 @@ typedef struct Options {
     const char *grads, *in_grads; /* grad */
     NamedList upstream;
     bool batch_first, reduce_sum;
-    bool training; /* the functions of training, too */
-    int threads;   /* 1, or more: emitted functions take a pool */
-    Force force;   /* --tile, --layout, --unroll-time, what --threads splits */
-    int chains;    /* of --tile; 0: as the shape says */
-    bool eager;    /* threads wherever there can be some, however little they do: for tests */
+    bool training;      /* the functions of training, too */
+    int threads;        /* 1, or more: emitted functions take a pool */
+    Force force;        /* --tile, --layout, --unroll-time, what --threads splits */
+    bool tuned[2];      /* whether `tune` looks at inference, at training */
+    const char *tuning; /* a file of `rnnc tune`, or NULL */
+    int chains;         /* of --tile; 0: as the shape says */
+    bool eager;         /* threads wherever there can be some, however little they do: for tests */
     int64_t memory_budget; /* bytes of workspace of a gradient; 0: none */
     uint64_t seed;
 

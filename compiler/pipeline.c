@@ -15,6 +15,7 @@
 #include "loop/lower.h"
 #include "prelude.h"
 #include "rnn_rt.h"
+#include "tuning.h"
 #include "verify_each.h"
 
 Compilation *compilation_new(Arena *arena, const Options *options) {
@@ -134,12 +135,13 @@ static bool pass_options(Compilation *c, PassOptions *options) {
     int count;
     const Pass *table = pass_table(&count);
     VEC(const char *) disabled = {0};
+    Choices choices = {.chains = 0};
     for (int i = 0; i < o->passes.count; i++)
         if (!known_pass(c, "--passes", o->passes.at[i])) return false;
     for (int i = 0; i < o->disabled.count; i++) {
         Choice choice = choice_named(o->disabled.at[i]);
         if (choice < CHOICE_COUNT) {
-            c->choices.off[choice] = true;
+            choices.off[choice] = true;
             if (choice_decides_bits(choice))
                 diag_warning(c->diags, "W-BITS", (Span){0},
                              "without '%s' results differ in their last bits", o->disabled.at[i]);
@@ -155,7 +157,11 @@ static bool pass_options(Compilation *c, PassOptions *options) {
     for (int i = 0; i < count; i++)
         if (!o->optional_passes && table[i].switchable == PASS_FREE)
             vec_push(c->arena, &disabled, table[i].name);
-    c->choices.chains = o->chains;
+    choices.chains = o->chains;
+    for (int m = 0; m < 2; m++) {
+        c->made[m] = (Made){o->force, choices};
+        made_merge(&c->made[m], &c->tried.force, &c->tried.choices);
+    }
     if (o->chains)
         diag_warning(c->diags, "W-BITS", (Span){0},
                      "with the chains of --tile results differ in their last bits");
@@ -190,8 +196,9 @@ static Graph *run_passes(Compilation *c, const Graph *graph, const char *from) {
 /* ---- Schedules ---- */
 
 static Schedule *run_schedule(Compilation *c, const Graph *graph, const char *function) {
+    const Made *made = &c->made[strcmp(function, "forward") != 0];
     if (c->remarks) c->remarks->function = function;
-    Schedule *schedule = schedule_build_with(c->arena, graph, &c->choices, c->remarks, c->diags);
+    Schedule *schedule = schedule_build_with(c->arena, graph, &made->choices, c->remarks, c->diags);
     if (!schedule || !schedule_verify(schedule, c->diags)) return NULL;
     if (c->options->verify_each && !verify_schedule_text(c->arena, schedule, c->diags)) return NULL;
     return schedule;
@@ -268,8 +275,8 @@ static Interface *lower_for(Compilation *c, const Target *target, double *since)
                           .threads = c->options->threads,
                           .eager = c->options->eager,
                           .remarks = c->remarks,
-                          .force = c->options->force,
-                          .force_training = c->options->force,
+                          .force = c->made[0].force,
+                          .force_training = c->made[1].force,
                           .init = c->options->init,
                           .reduce_sum = c->options->reduce_sum,
                           .axes_needed = axes_needed};
@@ -329,7 +336,7 @@ bool compilation_run(Compilation *c, Stage last) {
     if (!schedule_causal(c->arena, c->graph, c->diags)) return false;
     if (!done(c, "causality", &since) || last == STAGE_GRAPH) return c->diags->errors == 0;
 
-    if (!pass_options(c, &c->passes)) return false;
+    if (!pass_options(c, &c->passes) || !tuning_read(c)) return false;
     c->passes.needs = last == STAGE_NORMAL ? 0 : FORM_PRIMITIVE;
     c->normal = run_passes(c, c->graph, "sema");
     if (!done(c, "passes", &since) || !c->normal) return false;

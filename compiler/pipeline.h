@@ -3,11 +3,18 @@
 #define RNNC_PIPELINE_H
 
 #include "backends/machine.h"
+#include "loop/force.h"
 #include "loop/interface.h"
 #include "options.h"
 #include "passes/passes.h"
 #include "schedule/schedule.h"
 #include "targets.h"
+
+/* How functions are made where not by the rules. */
+typedef struct Made {
+    Force force;
+    Choices choices;
+} Made;
 
 /* How far to go. */
 typedef enum Stage {
@@ -24,10 +31,10 @@ typedef struct Compilation {
     Names *names;
     Diags *diags;
     const Options *options;
-    TargetChoice target;       /* with several processors, the weakest */
+    TargetChoice target; /* with several processors, the weakest */
     TargetChoice targets[TARGET_MOST];
     int target_count; /* 0: `target` alone */
-    SemaLoad read; /* where source files come from: input_source unless a test says otherwise */
+    SemaLoad read;    /* where source files come from: input_source unless a test says otherwise */
     void *read_user;
     const char *prefix;      /* of symbols; NULL: the model's name */
     VEC(const char *) files; /* sources that were read, in order */
@@ -37,16 +44,17 @@ typedef struct Compilation {
     Graph *graph, *normal;
     struct VerifyEach *verify; /* with --verify-each */
     PassOptions passes;        /* as the options ask for */
-    Choices choices;           /* of the schedule, switched off by --disable-pass */
+    Made made[2];     /* forward and step, then loss and grad: as options and a tuning ask */
+    Made tried;       /* beside these, what `rnnc tune` tries */
     Remarks *remarks; /* of schedules and lowering, with -R; NULL: nobody asked */
     Schedule *schedule;
     Schedule *loss, *grad; /* of the functions of training, with options->training; NULL: none */
     struct LowerChunks *chunks; /* with a memory budget, of the gradient */
-    Interface *interface_; /* with several processors, as callers see it */
+    Interface *interface_;      /* with several processors, as callers see it */
     MachineVersion versions[TARGET_MOST];
     struct rnn_rt_pool *pool; /* of run and the like, with --threads above 1; NULL: one thread */
-    double stage_since; /* when the stage of backends/llvm at hand began */
-    Text log;           /* for standard error: --print-after, --time-passes, -v */
+    double stage_since;       /* when the stage of backends/llvm at hand began */
+    Text log;                 /* for standard error: --print-after, --time-passes, -v */
 } Compilation;
 
 /* An empty compilation; `diags`, `log` and all results live in `arena`. */

@@ -14,6 +14,7 @@ from test_places import *  # noqa: F401,F403,E402
 from test_remarks import *  # noqa: F401,F403,E402
 from test_run import *  # noqa: F401,F403,E402
 from test_train import *  # noqa: F401,F403,E402
+from test_tune import *  # noqa: F401,F403,E402
 from test_verify import *  # noqa: F401,F403,E402
 
 if __name__ == "__main__":

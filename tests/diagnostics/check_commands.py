@@ -45,6 +45,7 @@ FILES = {
     "junk.npy": b"junk",
     "junk.rnn": b"\xff\n",
     "lib.rnn": b"model Lib(x: [2]) -> y: [2] {\n    y = x + nothing\n}\n",
+    "old.tune": b"rnnc tuning 1\nmodel M 0123456789abcdef\n",
     "loop.rnn": b'import "loop.rnn"\n',
 }
 BLOCK = re.compile(r"^```\n(.*?)^```\n", re.S | re.M)

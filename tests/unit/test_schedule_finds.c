@@ -87,7 +87,7 @@ static void test_table(void **state) {
             char path[128];
             snprintf(path, sizeof path, "tests/golden/programs/%s.rnn", table[i].file);
             schedule_open_file(&c, path);
-            Choices choices = {{false}};
+            Choices choices = {.chains = 0};
             choices.off[CHOICE_concat] = off;
             const Graph *graph = schedule_graph(&c, table[i].model, table[i].mode);
             const Schedule *schedule = schedule_build_with(c.arena, graph, &choices, NULL, c.diags);
