@@ -118,7 +118,7 @@ static void put_row(Tune *t, const Made *made, double ns, double first, const ch
     Text text = text_new(t->c->arena);
     made_text(made, t->c->options->threads, &text);
     const char *name = text.length ? text_string(&text) + 1 : "as the rules say";
-    text_printf(t->table, "  %-58.58s %11s %6.2f%s%s\n", name, bench_time_text(t->c->arena, ns),
+    text_printf(t->table, "  %-58s %11s %6.2f%s%s\n", name, bench_time_text(t->c->arena, ns),
                 ns / first, *word ? "  " : "", word);
 }
 
