@@ -10,6 +10,7 @@
 # CC=clang        gcc 12 and clang 14 are tested
 # V=1             shows whole command lines
 # LLVM=0          without machine code; 19 (Debian's llvm-19-dev) where it is installed
+# BLAS=0          without products by a library (--gemm=blas); Debian's libopenblas-dev where it is
 # RNNC_DATA=      where other people's models lie; what is absent is skipped
 
 SAN ?=
@@ -38,7 +39,15 @@ LIBS := -lm -lpthread -ldl
 ARCHIVE ?= ar rcs
 
 SOURCES := $(wildcard compiler/*.c compiler/*/*.c backends/*.c backends/c/*.c grammar/*.c)
-RUNTIME := $(wildcard runtime/*.c)
+# Products of matrices by CBLAS, for --gemm=blas: a file of the runtime, as a library for who links
+# emitted code, and as one beside rnnc for what it runs at once.
+BLAS ?= -lopenblas
+BLAS_LIBS := $(if $(filter 0,$(BLAS)),,$(if $(filter /%,$(shell $(CC) -print-file-name=libopenblas.so)),$(BLAS)))
+BLAS_MADE := $(if $(BLAS_LIBS),$(BUILD)/rnnc-blas.so $(BUILD)/librnn_rt_blas.a)
+ifeq ($(BLAS_LIBS),)
+$(shell rm -f $(BUILD)/rnnc-blas.so $(BUILD)/librnn_rt_blas.a)
+endif
+RUNTIME := $(filter-out runtime/rt_blas.c,$(wildcard runtime/*.c))
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 NUMERIC := $(patsubst tests/numeric/%.c,%,$(wildcard tests/numeric/test_*.c))
 
@@ -64,7 +73,7 @@ TESTS += $(addprefix $(BUILD)/diagnostics/,$(DIAGNOSTICS))
 .PHONY: all tests check lint demo install clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
-all: $(BUILD)/rnnc
+all: $(BUILD)/rnnc $(BLAS_MADE)
 
 include backends/llvm/llvm.mk
 
@@ -82,8 +91,17 @@ $(LIBRARY_RT): $(call objects,$(RUNTIME))
 	@echo '  AR    $@'
 	$(Q)rm -f $@ && $(ARCHIVE) $@ $^
 
+$(BUILD)/rnnc-blas.so: runtime/rt_blas.c runtime/rnn_rt.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	$(Q)$(CC) -std=c99 $(CFLAGS) $(WARN) -Iruntime -fPIC -shared -o $@ $< $(BLAS_LIBS)
+
+$(BUILD)/librnn_rt_blas.a: $(BUILD)/obj/runtime/rt_blas.o
+	@echo '  AR    $@'
+	$(Q)rm -f $@ && $(ARCHIVE) $@ $^
+
 # What everything was compiled with; changes when the flags do, and then all is compiled again.
-FLAGS := $(CC) $(COMMON) $(WARN)
+FLAGS := $(CC) $(COMMON) $(WARN) $(BLAS_LIBS)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
@@ -181,7 +199,7 @@ GRADIENTS = python3 tests/reference/run_grads.py --rnnc=$(BUILD)/rnnc
 DEAR := test_numeric_compilers test_numeric_training test_numeric_evaluate test_verify_each \
     test_backend_c test_numeric_arguments test_expand_accuracy
 parts = $(foreach test,$(3),'$(1)$(test:test_%=%)=$(BUILD)/$(2)/$(test)')
-check: $(BUILD)/rnnc $(MACHINE) $(TESTS) $(BUILD)/check
+check: $(BUILD)/rnnc $(MACHINE) $(BLAS_MADE) $(TESTS) $(BUILD)/check
 	$(BUILD)/check $(or $(JOBS),$$(nproc)) \
 	    'random programs=$(RANDOM_TEST)' \
 	    'command line=RNNC=$(BUILD)/rnnc python3 tests/cli/test_cli.py' \
@@ -263,7 +281,7 @@ bench-growth: $(BUILD)/rnnc $(MACHINE)
 bench-peers:
 	sh bench/install.sh $(BUILD)
 
-install: $(BUILD)/rnnc $(MACHINE) $(LIBRARY_RT)
+install: $(BUILD)/rnnc $(MACHINE) $(BLAS_MADE) $(LIBRARY_RT)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/rnnc $(DESTDIR)$(PREFIX)/bin/rnnc
 	$(if $(MACHINE),install -d $(DESTDIR)$(PREFIX)/lib/rnnc && \
@@ -273,12 +291,17 @@ install: $(BUILD)/rnnc $(MACHINE) $(LIBRARY_RT)
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/lib/cmake/rnnc
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' runtime/rnn_rt.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/rnn_rt.pc
+	$(if $(BLAS_MADE),install -d $(DESTDIR)$(PREFIX)/lib/rnnc && \
+	    install -m 755 $(BUILD)/rnnc-blas.so $(DESTDIR)$(PREFIX)/lib/rnnc/rnnc-blas.so && \
+	    install -m 644 $(BUILD)/librnn_rt_blas.a $(DESTDIR)$(PREFIX)/lib/librnn_rt_blas.a && \
+	    sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@BLAS@|$(BLAS_LIBS)|' \
+	    runtime/rnn_rt_blas.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/rnn_rt_blas.pc)
 	install -m 644 runtime/rnncConfig.cmake $(DESTDIR)$(PREFIX)/lib/cmake/rnnc/rnncConfig.cmake
 
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/installed $(BUILD)/machine $(BUILD)/rnnc-llvm.so $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/said $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
-	    $(BUILD)/flags $(BUILD)/rnnc $(LIBRARY) $(LIBRARY_RT)
+	rm -rf $(BUILD)/obj $(BUILD)/installed $(BUILD)/machine $(BUILD)/rnnc-llvm.so $(BUILD)/rnnc-blas.so $(BUILD)/gen $(BUILD)/unit $(BUILD)/numeric $(BUILD)/said $(BUILD)/models $(BUILD)/embed $(BUILD)/check \
+	    $(BUILD)/flags $(BUILD)/rnnc $(LIBRARY) $(LIBRARY_RT) $(BUILD)/librnn_rt_blas.a
 
 FORCE:
--include $(OBJECTS:.o=.d) $(MAIN:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(RUNTIME)) \
+-include $(OBJECTS:.o=.d) $(MAIN:.o=.d) $(patsubst %.c,$(BUILD)/obj/%.d,$(RUNTIME) runtime/rt_blas.c) \
     $(SHARED:.o=.d) $(SHARED_SAID:.o=.d) $(TESTS:=.d) $(FAILING:.o=.d) $(SHARED_DIAGNOSTICS:.o=.d) $(BUILD)/check.d

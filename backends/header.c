@@ -42,8 +42,9 @@ static void print_example_call(Header *h, int index, const char *before, Text *t
     const InterfaceFunction *roles = roles_of(h, index);
     text_printf(text, "    %s%s(", before, identifier_symbol(h->in->module, f->name));
     for (int i = 0; i < f->args.count; i++) {
-        bool null = roles && i < roles->args.count &&
-                    (roles->args.at[i].role == ROLE_LENGTHS || roles->args.at[i].role == ROLE_ENDED);
+        bool null =
+            roles && i < roles->args.count &&
+            (roles->args.at[i].role == ROLE_LENGTHS || roles->args.at[i].role == ROLE_ENDED);
         text_printf(text, "%s%s", i ? ", " : "", null ? "NULL" : names[i]);
     }
     text_puts(text, ");\n");
@@ -87,9 +88,13 @@ static void print_top(Header *h, const BackendOptions *options) {
                 in->module->real == LT_F32 ? "single" : "double");
     if (in->graph) text_printf(&text, ", for %s", mode_text(in->graph->mode));
     text_puts(&text, ".\nIt allocates nothing, has no writable globals and calls nothing");
-    text_puts(&text, pools(in) ? " but the pool of threads that\nit is given "
-                                 "(rnn_rt_pool_run and rnn_rt_pool_barrier of librnn_rt)"
-                               : "");
+    bool pool = pools(in), gemm = loop_has_gemm(in->module);
+    text_puts(&text, pool ? " but the pool of threads that\nit is given "
+                            "(rnn_rt_pool_run and rnn_rt_pool_barrier of librnn_rt)"
+                          : "");
+    if (gemm)
+        text_printf(&text, "%sproducts of matrices\n(%s of librnn_rt_blas, which calls CBLAS)",
+                    pool ? " and " : " but ", loop_gemm_symbol(in->module->real));
     text_puts(&text, ". Arrays are row-major.");
     if (in->step < 0 && in->no_step)
         text_printf(&text, "\nThere is no step function: %s.", in->no_step);

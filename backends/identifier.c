@@ -139,6 +139,8 @@ static const char *const reserved[] = {
     "rnn_rt_pool",
     "rnn_rt_pool_run",
     "rnn_rt_pool_barrier",
+    "rnn_rt_sgemm",
+    "rnn_rt_dgemm",
 };
 
 static bool is_reserved(const char *name) {

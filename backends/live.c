@@ -58,6 +58,7 @@ bool live_stmt(const Live *live, const LFunction *function, const LStmt *s) {
     case LS_PARALLEL:
     case LS_BARRIER:
     case LS_CALL:
+    case LS_GEMM:
     case LS_COMMENT: return true;
     }
     return true;

@@ -71,4 +71,8 @@ typedef struct Machine {
 /* NULL with the reason in *why where LLVM is not built in. */
 const Machine *machine_find(Arena *arena, const char **why);
 
+/* The runtime's products of matrices, of F32 and F64, from a library of their own beside the
+ * program; false with the reason in *why where none is built in. */
+bool machine_blas(Arena *arena, MachineSymbol symbols[2], const char **why);
+
 #endif

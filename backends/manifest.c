@@ -229,6 +229,8 @@ static bool emit(const Interface *in, const BackendOptions *options, Text *out, 
                 ",\n  \"weight_bytes\": %" PRId64,
                 in->module->target.lanes, in->module->target.fma ? "true" : "false",
                 in->param_count, in->weight_bytes);
+    if (loop_has_gemm(in->module))
+        text_puts(out, ",\n  \"gemm\": \"blas\",\n  \"requires\": [\"rnn_rt_blas\"]");
     if (in->step >= 0)
         text_printf(out, ",\n  \"latency\": %" PRId64 ",\n  \"period\": %" PRId64, in->latency,
                     in->period);

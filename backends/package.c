@@ -29,7 +29,9 @@ static bool emit_pkg_config(const Interface *in, const BackendOptions *options, 
                 "Cflags: -I${folder}\n"
                 "Libs: -L${folder} -l%s\n",
                 name, in->model, in->module->target.name, options->version, name);
-    if (needs_runtime(in->module)) text_puts(out, "Requires: rnn_rt\n");
+    bool runtime = needs_runtime(in->module), gemm = loop_has_gemm(in->module);
+    if (runtime || gemm)
+        text_printf(out, "Requires:%s%s\n", runtime ? " rnn_rt" : "", gemm ? " rnn_rt_blas" : "");
     return true;
 }
 
@@ -44,8 +46,12 @@ static bool emit_cmake(const Interface *in, const BackendOptions *options, Text 
                 "    return()\n"
                 "endif()\n",
                 name, name, name, in->model, options->version, in->module->target.name, name, name);
-    bool runtime = needs_runtime(in->module);
-    if (runtime) text_puts(out, "include(CMakeFindDependencyMacro)\nfind_dependency(rnnc)\n");
+    bool runtime = needs_runtime(in->module), gemm = loop_has_gemm(in->module);
+    const char *libraries = runtime && gemm ? "\"rnnc::rnn_rt;rnnc::rnn_rt_blas\""
+                            : gemm          ? "rnnc::rnn_rt_blas"
+                                            : "rnnc::rnn_rt";
+    if (runtime || gemm)
+        text_puts(out, "include(CMakeFindDependencyMacro)\nfind_dependency(rnnc)\n");
     text_printf(
         out,
         "foreach(_library lib%s.a lib%s.so)\n"
@@ -61,8 +67,10 @@ static bool emit_cmake(const Interface *in, const BackendOptions *options, Text 
         "    set(%s_NOT_FOUND_MESSAGE \"there is no lib%s.a or lib%s.so beside this file\")\n"
         "endif()\n",
         name, name, name, name, name, name, name, name,
-        runtime ? "\n            INTERFACE_LINK_LIBRARIES rnnc::rnn_rt" : "", name, name, name,
-        name, name, name);
+        runtime || gemm
+            ? arena_printf(out->arena, "\n            INTERFACE_LINK_LIBRARIES %s", libraries)
+            : "",
+        name, name, name, name, name, name);
     return true;
 }
 

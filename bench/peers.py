@@ -30,9 +30,11 @@ def build(args, folder, here, wanted, say):
     base = {"BENCH_NATIVE": stop_watch, "PYTHONDONTWRITEBYTECODE": "1"}
     peers = [Peer("rnnc", "use_rnnc", sys.executable, dict(
         base, BENCH_RNNC=os.path.abspath(args.rnnc), BENCH_FOLDER=folder,
+        BENCH_RNNC_BLAS=os.path.abspath(os.path.join(args.build, "rnnc-blas.so")),
         BENCH_OPTIONS=args.options), own=True)]
     runtime = os.path.join(folder, "librnn_rt.so") # for pools of threads
-    sources = glob.glob(os.path.join(here, "..", "runtime", "*.c"))
+    sources = set(glob.glob(os.path.join(here, "..", "runtime", "*.c")))
+    sources = sorted(sources - {os.path.join(here, "..", "runtime", "rt_blas.c")})
     if compile_native(sources + ["-lpthread", "-lm"], runtime, say, "two threads of rnnc"):
         peers[0].env["BENCH_RUNTIME"] = runtime
     peers += blas(folder, native, base, wanted, say)

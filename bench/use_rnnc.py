@@ -10,6 +10,7 @@ from worker import Block, Work, drawn, io_blocks, pointers, size
 RNNC = os.environ.get("BENCH_RNNC", "")
 FOLDER = os.environ.get("BENCH_FOLDER", "")
 RUNTIME = os.environ.get("BENCH_RUNTIME", "")
+BLAS = os.environ.get("BENCH_RNNC_BLAS", "") # for --options=--gemm=blas
 OPTIONS = os.environ.get("BENCH_OPTIONS", "").split()
 
 
@@ -73,6 +74,7 @@ def build(case, setting, threads):
     compiler = "clang" if setting == "clang" else "gcc"
     flags = [] if setting == "llvm" else ["-march=native"]
     flags += [RUNTIME] if threads > 1 else []
+    flags += [BLAS] if "gemm" in manifest else []
     run([compiler, "-O2", "-fPIC", "-shared", "-o", stem + ".so", code, stem + "-shim.c", *flags])
     return manifest, ctypes.CDLL(stem + ".so")
 

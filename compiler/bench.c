@@ -51,7 +51,8 @@ static const char *comment_in(const LBlock *block) {
 }
 
 static bool has_loop(const LStmt *s) {
-    if (s->kind == LS_FOR || s->kind == LS_PARALLEL || s->kind == LS_CALL) return true;
+    if (s->kind == LS_FOR || s->kind == LS_PARALLEL || s->kind == LS_CALL || s->kind == LS_GEMM)
+        return true;
     for (int i = 0; i < s->body.count; i++)
         if (has_loop(s->body.at[i])) return true;
     for (int i = 0; i < s->otherwise.count; i++)

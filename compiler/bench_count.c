@@ -244,6 +244,7 @@ static bool block_alike(const LFunction *f, const LBlock *block, bool *tainted, 
             if (!block_alike(f, &s->otherwise, tainted, own)) return false;
             break;
         case LS_PARALLEL: return false;
+        case LS_GEMM:
         case LS_CALL:
             for (int a = 0; a < s->args.count; a++)
                 if (mentions(s->args.at[a], tainted)) return false;
@@ -382,6 +383,23 @@ static void walk_call(BenchCounter *c, const LStmt *s) {
     if (s->var >= 0) outer->vars[s->var] = (Known){0};
 }
 
+/* Each element of A, B and C once, and a multiply-add for each term. */
+static void walk_gemm(BenchCounter *c, const LStmt *s) {
+    double sizes[3];
+    for (int i = 0; i < 3; i++) {
+        Known size = walk(c, s->args.at[GEMM_ROWS + i]);
+        sizes[i] = size.known ? fmax(0, size.number) : c->usual;
+        if (!size.known) c->to->guessed = true;
+    }
+    const double counts[3] = {sizes[0] * sizes[1], sizes[0] * sizes[2], sizes[2] * sizes[1]};
+    for (int i = 0; i < 3; i++) {
+        const LExpr *first = s->args.at[GEMM_C + i];
+        uint64_t depends = walk(c, first->a).depends;
+        touch(c, first, first->buffer, depends, counts[i] * loop_type_size(first->type));
+    }
+    c->to->flops += c->times * 2 * sizes[0] * sizes[1] * sizes[2];
+}
+
 static void walk_statement(BenchCounter *c, const LStmt *s) {
     switch (s->kind) {
     case LS_LET:
@@ -397,6 +415,7 @@ static void walk_statement(BenchCounter *c, const LStmt *s) {
         walk_block(c, &s->body);
         break;
     case LS_CALL: walk_call(c, s); break;
+    case LS_GEMM: walk_gemm(c, s); break;
     case LS_BREAK:
     case LS_BARRIER:
     case LS_COMMENT: break;

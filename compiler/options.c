@@ -116,7 +116,7 @@ static const OptionRow rows[] = {
     {"--help", ID_HELP, FORM_FLAG, ALL},
     {"-h", ID_HELP, FORM_FLAG, ALL},
     {"--version", ID_VERSION, FORM_FLAG, ALL},
-    {"--gemm", ID_GEMM, FORM_VALUE, CODE},
+    {"--gemm", ID_GEMM, FORM_VALUE, CODE | V | U},
     {"--threads", ID_FORCE, FORM_VALUE, CODE | V},
     {"--reduce", ID_REDUCE, FORM_VALUE, CODE},
     {"--backend", ID_BACKEND, FORM_VALUE, RUN | T | V | B | U},
@@ -352,7 +352,8 @@ static bool take(Parser *p, const OptionRow *row, const char *value) {
     case ID_MF: return take_once(p, row, value, &o->depend_file);
     case ID_GEMM:
         if ((word = choose(p, row, value, gemms)) < 0) return false;
-        return word == 0 || later(p, "--gemm=blas");
+        o->blas = word == 1;
+        return true;
     case ID_REDUCE:
         if ((word = choose(p, row, value, reduces)) < 0) return false;
         o->reduce_sum = word == 1;

@@ -102,6 +102,7 @@ typedef struct Options {
     bool tuned[2];      /* whether `tune` looks at inference, at training */
     const char *tuning; /* a file of `rnnc tune`, or NULL */
     int chains;         /* of --tile; 0: as the shape says */
+    bool blas;          /* --gemm=blas: large products over all positions by CBLAS */
     bool eager;         /* threads wherever there can be some, however little they do: for tests */
     int64_t memory_budget; /* bytes of workspace of a gradient; 0: none */
     uint64_t seed;

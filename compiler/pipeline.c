@@ -274,6 +274,7 @@ static Interface *lower_for(Compilation *c, const Target *target, double *since)
                           .home = sema_model_span(c->program, c->model),
                           .threads = c->options->threads,
                           .eager = c->options->eager,
+                          .blas = c->options->blas,
                           .remarks = c->remarks,
                           .force = c->made[0].force,
                           .force_training = c->made[1].force,
@@ -357,9 +358,10 @@ static void end_stage(void *user, const char *what) {
 }
 
 MachineOptions compilation_machine(Compilation *c, bool calls) {
-    MachineSymbol *symbols = ARENA_ARRAY(c->arena, 3, MachineSymbol);
+    MachineSymbol *symbols = ARENA_ARRAY(c->arena, 5, MachineSymbol);
     symbols[0] = (MachineSymbol){"rnn_rt_pool_run", (uintptr_t)rnn_rt_pool_run};
     symbols[1] = (MachineSymbol){"rnn_rt_pool_barrier", (uintptr_t)rnn_rt_pool_barrier};
+    memcpy(symbols + 2, c->blas, sizeof c->blas);
     c->stage_since = seconds(NULL);
     return (MachineOptions){.target = c->target.machine,
                             .level = c->options->level,

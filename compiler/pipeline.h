@@ -53,6 +53,7 @@ typedef struct Compilation {
     Interface *interface_;      /* with several processors, as callers see it */
     MachineVersion versions[TARGET_MOST];
     struct rnn_rt_pool *pool; /* of run and the like, with --threads above 1; NULL: one thread */
+    MachineSymbol blas[2];    /* of the same, with --gemm=blas: products of f32 and f64 */
     double stage_since;       /* when the stage of backends/llvm at hand began */
     Text log;                 /* for standard error: --print-after, --time-passes, -v */
 } Compilation;

@@ -22,29 +22,6 @@ static const LFunction *function_of(const Compiled *r, const InterfaceFunction *
 
 /* ---- Code ---- */
 
-/* The emitted file speaks of the runtime, which is in this program and not in what the linker sees:
- * our own address of it is put here. */
-static const char pool_door[] =
-    "\n/* For rnnc run. */\n"
-    "void (*rnnc_pool_run)(struct rnn_rt_pool *, void (*)(void *, int64_t, int64_t), void *);\n"
-    "void (*rnnc_pool_barrier)(struct rnn_rt_pool *, int64_t);\n"
-    "void rnn_rt_pool_run(struct rnn_rt_pool *pool,\n"
-    "                     void (*function)(void *context, int64_t thread, int64_t threads),\n"
-    "                     void *context) {\n"
-    "    rnnc_pool_run(pool, function, context);\n"
-    "}\n"
-    "void rnn_rt_pool_barrier(struct rnn_rt_pool *pool, int64_t thread) {\n"
-    "    rnnc_pool_barrier(pool, thread);\n"
-    "}\n";
-
-static void open_door(void *handle) {
-    void (*run)(RtPool *, RtPoolFunction *, void *) = rnn_rt_pool_run;
-    void (*barrier)(RtPool *, int64_t) = rnn_rt_pool_barrier;
-    void *run_at = dlsym(handle, "rnnc_pool_run"), *barrier_at = dlsym(handle, "rnnc_pool_barrier");
-    if (run_at) memcpy(run_at, &run, sizeof run);
-    if (barrier_at) memcpy(barrier_at, &barrier, sizeof barrier);
-}
-
 static void add_trampolines(const Interface *in, Text *out) {
     text_puts(out, "\n/* For rnnc run. */\n");
     for (int f = 0; f < in->functions.count; f++) {
@@ -91,9 +68,9 @@ static bool build(Compiled *r, Compilation *c) {
     if (!compilation_emit(c, "c", "model.h", &code)) return false;
     if (!compilation_header(c, "model.h", &header)) return false;
     add_trampolines(r->in, &code);
-    if (c->options->threads > 1) text_puts(&code, pool_door);
+    run_door(c, &code);
     r->handle = run_compile(c, &code, &header, "model.h");
-    if (r->handle) open_door(r->handle);
+    if (r->handle) run_open_door(c, r->handle);
     return r->handle != NULL;
 }
 
@@ -549,7 +526,7 @@ Compiled *run_c_open(Compilation *c, ExitStatus *status) {
     *r = (Compiled){.in = c->interface_};
     arena_own(c->arena, end_compiled, r);
     *status = EXIT_OUTSIDE;
-    return compiled_pool(c) && build(r, c) ? r : NULL;
+    return compiled_pool(c) && run_find_blas(c) && build(r, c) ? r : NULL;
 }
 
 bool run_c(RunData *data, ExitStatus *status) {

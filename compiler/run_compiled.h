@@ -27,6 +27,12 @@ struct Compiled {
 /* Makes the pool that --threads asks for, once a compilation, whose arena ends it. */
 bool compiled_pool(Compilation *c);
 
+/* run_door.c: loads the library of products where the model asks for them; behind emitted C what
+ * takes addresses of the runtime, and puts them there. */
+bool run_find_blas(Compilation *c);
+void run_door(const Compilation *c, Text *code);
+void run_open_door(const Compilation *c, void *handle);
+
 /* What calls function `index` of the interface with an array of pointers. */
 void *compiled_symbol(const Compiled *r, int index);
 /* What the roles of its arguments ask for: pointers, and addresses of scalars. */

@@ -121,10 +121,11 @@ static bool compare_call(Check *check, Comparison *to, Run *run, RunData *data,
     return true;
 }
 
-/* Steps of one sequence are forward bit for bit. */
+/* Steps of one sequence are forward bit for bit, where no library computes a part of that. */
 static void compare_bits(Check *check, Comparison *to, RunData *data) {
     double **steps = data->outputs;
     ExitStatus status;
+    if (loop_has_gemm(check->c->interface_->module)) return;
     if (data->batch != 1 || !run_c_forward(check->compiled, data, &status)) return;
     for (int o = 0; o < data->graph->outputs.count; o++) {
         const GraphPort *port = &data->graph->outputs.at[o];

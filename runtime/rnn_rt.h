@@ -558,6 +558,29 @@ void rnn_rt_pool_barrier(RtPool *pool, int64_t thread);
  * for those who choose between one thread and more; 0 of one thread. */
 double rnn_rt_pool_barrier_ns(RtPool *pool);
 
+/* ---- Products of matrices -----------------------------------------------------------------
+ *
+ * Code that `rnnc --gemm=blas` emits calls these. They are in a library of their own,
+ * librnn_rt_blas, made where a CBLAS was found, which whoever links it links, too (-lopenblas).
+ * CBLAS chooses the order of each sum, so bits follow from its version and the processor. */
+
+enum {
+    RT_GEMM_ADD = 1,          /* to what c holds; else c is overwritten */
+    RT_GEMM_MINUS = 2,        /* the product is subtracted, or negated */
+    RT_GEMM_A_TRANSPOSED = 4, /* a lies as [depth][rows] */
+    RT_GEMM_B_TRANSPOSED = 8  /* b lies as [columns][depth] */
+};
+
+/* c [rows][columns] = a [rows][depth] times b [depth][columns]. Matrices lie row by row, `stride`
+ * elements from row to row; no stride is above 2^31-1, and c overlaps neither a nor b. Without rows
+ * or columns nothing is done, without depth c becomes 0 or, with ADD, stays. OpenBLAS is kept to
+ * one thread (openblas_set_num_threads, for the whole process): code for N threads gives each
+ * thread of its pool rows of its own. */
+void rnn_rt_sgemm(int flags, int64_t rows, int64_t columns, int64_t depth, const float *a,
+                  int64_t a_stride, const float *b, int64_t b_stride, float *c, int64_t c_stride);
+void rnn_rt_dgemm(int flags, int64_t rows, int64_t columns, int64_t depth, const double *a,
+                  int64_t a_stride, const double *b, int64_t b_stride, double *c, int64_t c_stride);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,6 +14,15 @@ if(NOT TARGET rnnc::rnn_rt)
         INTERFACE_LINK_LIBRARIES "m;pthread")
 endif()
 
+# Products by CBLAS, where the runtime was built with one: for models with --gemm=blas.
+if(EXISTS "${_rnnc_prefix}/lib/librnn_rt_blas.a" AND NOT TARGET rnnc::rnn_rt_blas)
+    add_library(rnnc::rnn_rt_blas STATIC IMPORTED)
+    set_target_properties(rnnc::rnn_rt_blas PROPERTIES
+        IMPORTED_LOCATION "${_rnnc_prefix}/lib/librnn_rt_blas.a"
+        INTERFACE_INCLUDE_DIRECTORIES "${_rnnc_prefix}/include"
+        INTERFACE_LINK_LIBRARIES "openblas")
+endif()
+
 function(rnnc_add_model name file)
     get_filename_component(source "${file}" ABSOLUTE)
     set(folder "${CMAKE_CURRENT_BINARY_DIR}/${name}.rnnc")

@@ -1,7 +1,7 @@
 /* The C backend, inside: one C99 file from a Loop module. emit.c orders the file; stmt.c,
- * expr.c and ops.c have one case a node; region.c makes functions of parallel regions; scope.c
- * keeps names apart; types.c spells types and constants; prelude.c and soft_fma.c print what the
- * rest turned out to need. */
+ * expr.c and ops.c have one case a node; region.c makes functions of parallel regions, gemm.c calls
+ * for products of matrices; scope.c keeps names apart; types.c spells types and constants;
+ * prelude.c and soft_fma.c print what the rest turned out to need. */
 #ifndef RNNC_BACKENDS_C_C_H
 #define RNNC_BACKENDS_C_C_H
 
@@ -92,6 +92,7 @@ typedef struct EmitC {
     const bool *loads;       /* [buffers]: outside of regions; NULL: there is no pool */
     int region_count;
     bool any_region;    /* in the module */
+    bool any_gemm;      /* the same */
     const char *pool;   /* the pool, as it is called where we are */
     const char *thread; /* within a region: its variable */
     CNode *nodes;       /* of the statement being printed: open hash table */
@@ -158,6 +159,10 @@ void c_function(EmitC *c, const LFunction *function);
 void c_region(EmitC *c, const LStmt *region);
 void c_barrier(EmitC *c);
 void c_pool_prototypes(Text *out);
+
+/* gemm.c */
+void c_gemm(EmitC *c, const LStmt *s);
+void c_gemm_prototype(LoopType type, Text *out);
 
 /* prelude.c */
 void c_prelude(const CUses *uses, const LoopModule *module, Text *out);

@@ -238,6 +238,7 @@ static void print_stmt(EmitC *c, const LStmt *s) {
         if (c->pool) c_barrier(c);
         return;
     case LS_CALL: print_call(c, s); return;
+    case LS_GEMM: c_gemm(c, s); return;
     case LS_COMMENT: identifier_comment(c->out, s->text, 4 * c->depth); return;
     }
 }

@@ -114,6 +114,7 @@ bool llvm_part(EmitLlvm *e, const LStmt *stmt);
 /* region.c */
 void llvm_region(EmitLlvm *e, const LStmt *region);
 void llvm_barrier(EmitLlvm *e);
+LLVMValueRef llvm_runtime(EmitLlvm *e, const char *name, LLVMTypeRef type);
 
 /* module.c. The whole module, checked; or, with `only` not negative, what calls function `only` of
  * the interface, and what it needs, seen by nobody else. NULL after a defect. The caller owns it.

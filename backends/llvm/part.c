@@ -53,6 +53,9 @@ static void find_stmt(const EmitLlvm *e, const LStmt *s, Part *part) {
     case LS_PARALLEL:
     case LS_BARRIER:
     case LS_CALL: part->movable = false; break;
+    case LS_GEMM:
+        for (int i = 0; i < s->args.count; i++) find_in(e, s->args.at[i], part);
+        break;
     case LS_IF:
     case LS_COMMENT: break;
     }

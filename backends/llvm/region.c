@@ -152,7 +152,7 @@ static LLVMValueRef define(EmitLlvm *e, Region *r, LLVMTypeRef type) {
 
 /* ---- calls of the runtime ---- */
 
-static LLVMValueRef runtime(EmitLlvm *e, const char *name, LLVMTypeRef type) {
+LLVMValueRef llvm_runtime(EmitLlvm *e, const char *name, LLVMTypeRef type) {
     LLVMValueRef known = LLVMGetNamedFunction(e->out, name);
     return known ? known : LLVMAddFunction(e->out, name, type);
 }
@@ -169,7 +169,7 @@ void llvm_region(EmitLlvm *e, const LStmt *s) {
     LLVMValueRef shared = r.at = llvm_room(e, r.type, "region");
     fill(e, &r, pool);
     LLVMValueRef args[] = {pool, define(e, &r, region_type), shared};
-    LLVMBuildCall2(e->builder, run_type, runtime(e, "rnn_rt_pool_run", run_type), args, 3, "");
+    LLVMBuildCall2(e->builder, run_type, llvm_runtime(e, "rnn_rt_pool_run", run_type), args, 3, "");
 }
 
 void llvm_barrier(EmitLlvm *e) {
@@ -178,5 +178,5 @@ void llvm_barrier(EmitLlvm *e) {
     LLVMTypeRef given[] = {pointer, llvm_element(e, LT_I64)};
     LLVMTypeRef type = LLVMFunctionType(llvm_element(e, LT_VOID), given, 2, false);
     LLVMValueRef args[] = {LLVMBuildLoad2(e->builder, pointer, e->pool, ""), e->thread};
-    LLVMBuildCall2(e->builder, type, runtime(e, "rnn_rt_pool_barrier", type), args, 2, "");
+    LLVMBuildCall2(e->builder, type, llvm_runtime(e, "rnn_rt_pool_barrier", type), args, 2, "");
 }

@@ -121,6 +121,24 @@ static void call(EmitLlvm *e, const LStmt *s) {
     if (s->var >= 0) e->vars[s->var] = result;
 }
 
+/* In the order of the runtime's function: rows, columns, depth, A, B, C, each with its stride. */
+static void gemm(EmitLlvm *e, const LStmt *s) {
+    static const GemmArg order[] = {GEMM_ROWS,     GEMM_COLUMNS,  GEMM_DEPTH,
+                                    GEMM_A,        GEMM_A_STRIDE, GEMM_B,
+                                    GEMM_B_STRIDE, GEMM_C,        GEMM_C_STRIDE};
+    LLVMTypeRef types[1 + GEMM_ARGS] = {llvm_element(e, LT_I32)};
+    LLVMValueRef args[1 + GEMM_ARGS] = {llvm_integer(e, LT_I32, s->gemm)};
+    for (int i = 0; i < GEMM_ARGS; i++) {
+        const LExpr *arg = s->args.at[order[i]];
+        bool matrix = order[i] < GEMM_ROWS;
+        args[1 + i] = matrix ? llvm_address(e, arg->buffer, arg->a) : llvm_expr(e, arg);
+        types[1 + i] = LLVMTypeOf(args[1 + i]);
+    }
+    LLVMTypeRef type = LLVMFunctionType(llvm_element(e, LT_VOID), types, 1 + GEMM_ARGS, false);
+    const char *symbol = loop_gemm_symbol(s->args.at[GEMM_C]->type);
+    LLVMBuildCall2(e->builder, type, llvm_runtime(e, symbol, type), args, 1 + GEMM_ARGS, "");
+}
+
 static void leave(EmitLlvm *e, const LStmt *s) {
     if (s->value)
         LLVMBuildRet(e->builder, llvm_expr(e, s->value));
@@ -153,6 +171,7 @@ void llvm_statement(EmitLlvm *e, const LStmt *s) {
             parallel(e, s);
         return;
     case LS_CALL: call(e, s); return;
+    case LS_GEMM: gemm(e, s); return;
     case LS_BARRIER: llvm_barrier(e); return;
     case LS_COMMENT: return;
     }

@@ -50,6 +50,8 @@ typedef enum EvCode {
     EV_FOR_TEST, /* d below a, or to c */
     EV_FOR_NEXT, /* d by b; below a: to c */
     EV_CALL,    /* calls[c] */
+    EV_GEMM,    /* rows, columns, depth in a, b, c; flags in d; three MATRIX follow: C, A, B */
+    EV_MATRIX,  /* in buffer b, from the index in a on, the stride in c */
     EV_REGION,  /* on all threads up to c: d is the thread, a how many */
     EV_BARRIER,
     EV_REGION_END,
@@ -62,7 +64,7 @@ typedef struct EvIns {
     int32_t lanes, d, a, b, c;
 } EvIns;
 
-enum { EV_NONE = INT32_MIN, EV_POOL = -2 };
+enum { EV_NONE = INT32_MIN, EV_POOL = -2, EV_MATRICES = 3 };
 
 typedef struct EvConst {
     int32_t at, lanes, size;
@@ -141,9 +143,13 @@ EvStop eval_execute(EvRun *run, EvFunction *f, int from, int64_t *result, int *a
  * instruction that fails. */
 bool eval_region(EvRun *run, EvFunction *f, const EvIns *region, int *at);
 
-/* Notes that the thread touches memory behind an argument; false with run->message where another
+/* A product of matrices, by plain loops (evaluate_gemm.c). */
+bool eval_gemm(EvRun *run, EvFunction *f, const EvIns *ins);
+
+/* Notes that the thread touches `lanes` elements of memory behind an argument; false with run->message where another
  * thread has done so since the last barrier, and one of the two writes. */
-bool eval_meet(EvRun *run, const EvFunction *f, const EvIns *ins, int64_t index, bool writes);
+bool eval_meet(EvRun *run, const EvFunction *f, const EvIns *ins, int64_t index, int lanes,
+               bool writes);
 
 /* This memory is another thing from now on. */
 void eval_forget(EvRun *run, const char *at, int64_t bytes);

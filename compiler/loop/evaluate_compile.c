@@ -255,8 +255,8 @@ static void compile_if(Compiler *c, const LStmt *s) {
 }
 
 static void compile_region(Compiler *c, const LStmt *s) {
-    int begin = emit(
-        c, (EvIns){.code = EV_REGION, .d = c->to->vars[s->var], .a = c->to->vars[s->var2]});
+    int begin =
+        emit(c, (EvIns){.code = EV_REGION, .d = c->to->vars[s->var], .a = c->to->vars[s->var2]});
     compile_block(c, &s->body);
     c->statement = s;
     emit(c, (EvIns){.code = EV_REGION_END});
@@ -282,6 +282,23 @@ static void compile_call(Compiler *c, const LStmt *s) {
     }
     vec_push(c->arena, &c->to->calls, call);
     emit(c, (EvIns){.code = EV_CALL, .c = c->to->calls.count - 1});
+}
+
+static void compile_gemm(Compiler *c, const LStmt *s) {
+    EvIns parts[1 + EV_MATRICES] = {{.code = EV_GEMM,
+                                     .type = (uint16_t)s->args.at[GEMM_C]->type,
+                                     .lanes = 1,
+                                     .d = s->gemm,
+                                     .a = operand(c, s->args.at[GEMM_ROWS]),
+                                     .b = operand(c, s->args.at[GEMM_COLUMNS]),
+                                     .c = operand(c, s->args.at[GEMM_DEPTH])}};
+    for (int i = 0; i < EV_MATRICES; i++)
+        parts[1 + i] = (EvIns){.code = EV_MATRIX,
+                               .lanes = 1,
+                               .a = operand(c, s->args.at[GEMM_C + i]->a),
+                               .b = s->args.at[GEMM_C + i]->buffer,
+                               .c = operand(c, s->args.at[GEMM_C_STRIDE + i])};
+    for (int i = 0; i < 1 + EV_MATRICES; i++) emit(c, parts[i]);
 }
 
 static void compile_stmt(Compiler *c, const LStmt *s) {
@@ -315,6 +332,7 @@ static void compile_stmt(Compiler *c, const LStmt *s) {
         return;
     case LS_PARALLEL: compile_region(c, s); return;
     case LS_CALL: compile_call(c, s); return;
+    case LS_GEMM: compile_gemm(c, s); return;
     case LS_BARRIER: emit(c, (EvIns){.code = EV_BARRIER}); return;
     case LS_COMMENT: return;
     }

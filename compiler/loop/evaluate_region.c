@@ -73,10 +73,11 @@ static bool refuse(EvRun *run, const EvFunction *f, const EvIns *ins, int64_t el
     return false;
 }
 
-bool eval_meet(EvRun *run, const EvFunction *f, const EvIns *ins, int64_t index, bool writes) {
+bool eval_meet(EvRun *run, const EvFunction *f, const EvIns *ins, int64_t index, int lanes,
+               bool writes) {
     const EvBuffer *b = &f->buffers[ins->b];
     uintptr_t begin = (uintptr_t)b->base + (uintptr_t)(index * b->size);
-    uintptr_t end = begin + (uintptr_t)(ins->lanes * b->size);
+    uintptr_t end = begin + (uintptr_t)(lanes * b->size);
     uint16_t self = (uint16_t)(run->thread + 1);
     Touched *t = NULL;
     for (uintptr_t at = begin; at < end; at++) {

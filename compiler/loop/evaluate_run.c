@@ -85,7 +85,7 @@ static bool load(EvRun *run, EvFunction *f, const EvIns *i) {
                                     f->function->buffers.at[i->b].name, (long long)index);
         return false;
     }
-    if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, false)) return false;
+    if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, i->lanes, false)) return false;
     memcpy(f->regs + i->d, from, (size_t)bytes);
     return true;
 }
@@ -104,7 +104,7 @@ static bool store(EvRun *run, EvFunction *f, const EvIns *i) {
                          (long long)index, i->lanes);
         return false;
     }
-    if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, true)) return false;
+    if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, i->lanes, true)) return false;
     if (b->written) memset(b->written + index, 1, (size_t)i->lanes);
     memcpy(to, f->regs + i->d, (size_t)bytes);
     return true;
@@ -293,10 +293,15 @@ EvStop eval_execute(EvRun *run, EvFunction *f, int from, int64_t *result, int *a
         case EV_CALL:
             if (!turn(run) || !call(run, f, &f->calls.at[i->c])) return EV_FAILED;
             break;
+        case EV_GEMM:
+            if (!turn(run) || !eval_gemm(run, f, i)) return EV_FAILED;
+            i += EV_MATRICES;
+            break;
         case EV_REGION:
             if (!turn(run) || !eval_region(run, f, i, at)) return EV_FAILED;
             i = code + i->c - 1;
             break;
+        case EV_MATRIX: break; /* stepped over */
         case EV_BARRIER:
         case EV_REGION_END: return EV_MET;
         case EV_RETURN:

@@ -314,6 +314,26 @@ int loop_call(LoopModule *module, LFunction *function, LBlock *block, int callee
     return s->var;
 }
 
+void loop_gemm(LoopModule *module, LBlock *block, int flags, LExpr *const args[GEMM_ARGS]) {
+    LStmt *s = new_stmt(module, block, LS_GEMM);
+    s->gemm = flags;
+    for (int i = 0; i < GEMM_ARGS; i++) vec_push(module->arena, &s->args, args[i]);
+}
+
+static bool has_gemm(const LBlock *block) {
+    for (int i = 0; i < block->count; i++)
+        if (block->at[i]->kind == LS_GEMM || has_gemm(&block->at[i]->body) ||
+            has_gemm(&block->at[i]->otherwise))
+            return true;
+    return false;
+}
+
+bool loop_has_gemm(const LoopModule *module) {
+    for (int i = 0; i < module->functions.count; i++)
+        if (has_gemm(&module->functions.at[i]->body)) return true;
+    return false;
+}
+
 /* ---- arguments and buffers ---- */
 
 int loop_arg_scalar(LoopModule *module, LFunction *function, const char *name, LoopType type,

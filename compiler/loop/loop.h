@@ -98,8 +98,29 @@ typedef enum LStmtKind {
                   * whose address is meant; element 0 of an argument: what was
                   * given, NULL too; for a pool: NULL, the own one is meant); var: declared for
                   * the result, or -1 */
+    LS_GEMM,     /* a product of matrices by the runtime, in an order of its own: args, gemm */
     LS_COMMENT   /* text, for readers of what is emitted */
 } LStmtKind;
+
+/* C = A B (rows × columns, each a sum of `depth` products), added to what C holds with GEMM_ADD,
+ * subtracted with GEMM_MINUS. C, A and B are LOADs of one lane, whose addresses are meant; each
+ * lies row by row, so many elements from row to row, A as its transpose with GEMM_A_TRANSPOSED, B
+ * alike. C overlaps neither A nor B. Sizes of 0 or less: of rows or columns, nothing is done; of
+ * depth, C becomes 0 or, with GEMM_ADD, stays. The order of each sum is the library's, so its bits
+ * are, too. */
+typedef enum GemmArg {
+    GEMM_C,
+    GEMM_A,
+    GEMM_B,
+    GEMM_ROWS,
+    GEMM_COLUMNS,
+    GEMM_DEPTH,
+    GEMM_C_STRIDE,
+    GEMM_A_STRIDE,
+    GEMM_B_STRIDE,
+    GEMM_ARGS
+} GemmArg;
+enum { GEMM_ADD = 1, GEMM_MINUS = 2, GEMM_A_TRANSPOSED = 4, GEMM_B_TRANSPOSED = 8 };
 
 typedef struct LStmt LStmt;
 typedef VEC(LStmt *) LBlock;
@@ -122,6 +143,7 @@ struct LStmt {
     bool rolled; /* FOR: the compiler behind must not unroll it */
     LBlock body, otherwise;
     int callee;
+    int gemm; /* flags */
     VEC(LExpr *) args;
     const char *text;
 };
@@ -156,9 +178,9 @@ typedef struct LBuffer {
 /* Regions. What a thread writes another may touch behind the next barrier, or the region's end, and
  * not before. The body reads variables and buffers from outside; of the variables it sets its own
  * alone. Each thread has LB_LOCAL buffers of its own, which hold nothing when it begins; those
- * outside are others, and stay as they are. All threads reach the same barriers: none stands under a
- * condition or in a loop that may differ from thread to thread. No RETURN or BREAK leaves a region,
- * no region lies in another, nor in a function with a pool that is called from one.
+ * outside are others, and stay as they are. All threads reach the same barriers: none stands under
+ * a condition or in a loop that may differ from thread to thread. No RETURN or BREAK leaves a
+ * region, no region lies in another, nor in a function with a pool that is called from one.
  *
  * A scalar argument has a variable of the function that stands for it; a pointer argument is
  * reached through buffers only. `pool`: the threads for the function's regions, a pointer that may
@@ -256,6 +278,12 @@ void loop_barrier(LoopModule *module, LBlock *block);
 /* Calls module->functions[callee]; gives the variable of the result, -1 of a void function. */
 int loop_call(LoopModule *module, LFunction *function, LBlock *block, int callee,
               LExpr *const *args, int count);
+
+/* Arguments as GemmArg says. */
+void loop_gemm(LoopModule *module, LBlock *block, int flags, LExpr *const args[GEMM_ARGS]);
+/* Its name in the runtime. */
+const char *loop_gemm_symbol(LoopType type);
+bool loop_has_gemm(const LoopModule *module);
 
 /* Arguments and buffers. A scalar gives its variable, a pointer its place in `args` (what
  * LBuffer.arg wants); a nullable pointer gets its `var` here. */

@@ -23,6 +23,7 @@ static void mark_axis(Lower *lower, int axis) {
 
 static void find_axes(Lower *lower) {
     const Graph *graph = lower->graph;
+    lower_label(lower);
     lower->axis_used = ARENA_ARRAY(lower->arena, graph->axes.count + 1, bool);
     for (int i = 0; i < lower->schedule->values.count; i++) {
         const Value *value = lower->schedule->values.at[i];
@@ -46,7 +47,10 @@ static void find_axes(Lower *lower) {
 static const char *step_doc(Lower *lower) {
     Text text = text_new(lower->arena);
     text_puts(&text,
-              "Takes one step of `batch` sequences. Equal to forward bit for bit at batch 1.");
+              "Takes one step of `batch` sequences. Equal to forward bit for bit at batch 1");
+    bool library = false;
+    for (int i = 0; i < lower->schedule->families.count; i++) library |= lower->gemm[i];
+    text_puts(&text, library ? ", but for\nthe products of forward that a library computes." : ".");
     if (lower->latency)
         text_printf(&text,
                     "\nStep n gives the outputs of position n - %lld: they read ahead. Behind the "
@@ -146,8 +150,7 @@ static bool can_lower(const Lower *lower) {
 }
 
 static void find_layouts(Lower *lower) {
-    lower_label(lower);
-    find_axes(lower);
+    lower_find_gemms(lower);
     lower_layout_weights(lower);
 }
 
@@ -194,6 +197,7 @@ static LowerTape *new_tape(const Lower *of, const LowerChunks *chunks) {
         part->module = of->module;
         part->interface_ = of->interface_;
         if (!can_lower(part)) return NULL;
+        find_axes(part);
         find_layouts(part);
         part->carries = part->graph->carries.count > 0;
         lower_carry_places(part);
@@ -215,6 +219,7 @@ static bool lower_training(const Lower *main, const Schedule *schedule, Sequence
     lower->module = main->module;
     lower->interface_ = main->interface_;
     if (!can_lower(lower)) return false;
+    find_axes(lower);
     find_layouts(lower);
     (void)lower_no_step(lower); /* finds what is late, which the layout of the state asks for */
     lower->latency = 0;
@@ -232,11 +237,13 @@ Interface *lower_schedules(Arena *arena, Names *names, const LowerSchedules *sch
     if (options->places) lower->module->home = place_of(lower, options->home);
     Interface *interface_ = lower->interface_ = new_interface(lower, schedules->graph);
     if (!can_lower(lower)) return NULL;
+    find_axes(lower);
+    interface_->no_step = lower_no_step(lower);
+    lower->steps = !interface_->no_step;
     find_layouts(lower);
     int64_t line = 64 / loop_type_size(lower->real);
     interface_->weight_bytes =
         (lower->weight_count ? lower->weight_count : line) * loop_type_size(lower->real);
-    interface_->no_step = lower_no_step(lower);
     if (interface_->no_step) lower->latency = 0; /* there are no steps that could be late */
     interface_->step_axis = lower->step_axis;
     interface_->latency = lower->latency;

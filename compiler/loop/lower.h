@@ -14,7 +14,8 @@ typedef struct LowerOptions {
     bool places;        /* statements know their lines (-g) */
     Span home;          /* the model's name; with `places` */
     int threads;        /* above 1: functions take a pool, and have regions where that pays */
-    bool eager;         /* regions wherever there can be one, and blocks, however small: for tests */
+    bool eager;         /* regions, blocks, and products with `blas`, however small: for tests */
+    bool blas;          /* large products over all positions are the runtime's */
     Force force, force_training; /* of what one may choose; of the functions of training */
     bool init;                   /* with the function that draws the parameters */
     bool reduce_sum;             /* the loss is the sum over the batch, not the mean */

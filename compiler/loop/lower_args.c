@@ -43,6 +43,7 @@ Fn lower_part(Lower *lower, LFunction *function) {
     Fn fn = {.lower = lower,
              .fn = function,
              .weights = -1,
+             .params = -1,
              .state = -1,
              .positions = -1,
              .start = -1,

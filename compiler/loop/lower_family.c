@@ -216,6 +216,10 @@ void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family,
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     int flat_index = -1;
+    if (lower_by_gemm(fn, family)) {
+        lower_gemm_family(fn, out, block, family);
+        return;
+    }
     /* Threads with sequences of their own walk over them, not over rows of all. */
     bool flat = lower_flat(fn, family, &flat_index) && !fn->own_low;
     bool batched = family_batched(fn, family);

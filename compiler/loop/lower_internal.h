@@ -96,6 +96,12 @@ typedef struct Lower {
     int lanes;              /* of `real` */
     int64_t *family_offset; /* in packed weights, by family */
     int64_t *plain_offset;  /* by value: VALUE_PARAM read element by element; -1 */
+    /* lower_gemm.c */
+    bool *gemm;             /* by family: its products are a library's, but in a step */
+    int *gemm_in;           /* by value that products are added up in: in whose rows; -1 */
+    bool *gemm_home;        /* by value: some are added up in its rows */
+    int64_t *matrix_offset; /* by product: of its matrix, row by row, in packed weights; -1 */
+    bool steps;             /* there is a step function, which reads packed tiles */
     int64_t weight_count;   /* numbers */
     bool *axis_used;        /* by axis */
     VEC(Kept) kept;
@@ -133,6 +139,7 @@ typedef struct Fn {
     LExpr **longest;       /* by axis: largest length of the batch */
     int *lengths;          /* by axis: buffer of I64 [batch], or -1 */
     int weights;           /* buffer */
+    int params;            /* buffer, where the function takes them flat; -1 */
     int state;             /* argument, or -1 */
     RowPlace *places;      /* by value */
     RowPlace *firsts;      /* step, by value: the row of the first step */
@@ -302,6 +309,13 @@ int64_t lower_family_weights(const Lower *lower, const Family *family); /* packe
 int lower_family_lanes(const Lower *lower, const Family *family);
 void lower_family(Fn *fn, LBlock *out, const Block *block, const Family *family, bool single);
 
+/* --- lower_gemm.c --- */
+void lower_find_gemms(Lower *lower);
+bool lower_by_gemm(const Fn *fn, const Family *family);
+bool lower_is_tiled(const Lower *lower, const Family *family);     /* in some function */
+bool lower_needs_matrix(const Lower *lower, const Value *product); /* a copy of it, row by row */
+void lower_gemm_family(Fn *fn, LBlock *out, const Block *block, const Family *family);
+
 /* --- lower_row.c --- */
 void lower_prologue(Fn *fn, LBlock *out, const Block *block, const Value *value);
 /* Loops over the map indices of a value and its sequences; the row of the innermost body. */
@@ -458,6 +472,8 @@ void lower_add_gradients(Fn *fn, LBlock *out);
 /* --- lower_pack.c --- */
 void lower_layout_weights(Lower *lower);
 void lower_pack(Lower *lower); /* the function */
+/* Whether the sum that a product is added up in subtracts it. */
+bool lower_subtracted(const Schedule *schedule, const Value *product);
 /* The parameters `params` (a buffer) into fn->weights. */
 void lower_pack_into(Fn *fn, LBlock *out, int params);
 int lower_params_buffer(Fn *fn);

@@ -30,11 +30,19 @@ void lower_layout_weights(Lower *lower) {
     int64_t line = 64 / loop_type_size(lower->real);
     for (int i = 0; i < schedule->families.count; i++) {
         lower->family_offset[i] = lower->weight_count;
-        int64_t count = lower_family_weights(lower, schedule->families.at[i]);
+        const Family *family = schedule->families.at[i];
+        int64_t count = lower_is_tiled(lower, family) ? lower_family_weights(lower, family) : 0;
         lower->weight_count += (count + line - 1) / line * line;
         lower_remark_packed(lower, schedule->families.at[i]);
     }
-    for (int i = 0; i < schedule->values.count; i++) lower->plain_offset[i] = -1;
+    lower->matrix_offset = ARENA_ARRAY(lower->arena, schedule->values.count + 1, int64_t);
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *value = schedule->values.at[i];
+        lower->plain_offset[i] = lower->matrix_offset[i] = -1;
+        if (!lower_needs_matrix(lower, value)) continue;
+        lower->matrix_offset[i] = lower->weight_count;
+        lower->weight_count += (value->view.dim[0] * value->view.dim[1] + line - 1) / line * line;
+    }
     for (int i = 0; i < schedule->values.count; i++) {
         PlainScan scan = {lower, schedule->values.at[i]};
         if (scan.reader->live) schedule_uses(schedule, scan.reader, scan_plain, &scan);
@@ -47,8 +55,7 @@ void lower_layout_weights(Lower *lower) {
                        false);
 }
 
-/* Whether the sum that a product is added up in subtracts it. */
-static bool subtracted(const Schedule *schedule, const Value *product) {
+bool lower_subtracted(const Schedule *schedule, const Value *product) {
     const Value *acc = schedule->values.at[product->acc];
     for (int i = 0; acc != product && i < acc->terms.count; i++)
         if (acc->terms.at[i].a.value == product->id) return acc->terms.at[i].sign < 0;
@@ -166,7 +173,7 @@ static void pack_family(Fn *fn, LBlock *out, int params, const Block *block, con
                              .lanes = lanes,
                              .before = before * nb * lanes + (int64_t)p * lanes,
                              .per_block = per_block,
-                             .minus = subtracted(lower->schedule, product)};
+                             .minus = lower_subtracted(lower->schedule, product)};
             if (whole) pack_product(fn, out, &packed, family, 0, whole);
             packed.nb = 1;
             packed.before = (before + p) * lanes;
@@ -177,12 +184,13 @@ static void pack_family(Fn *fn, LBlock *out, int params, const Block *block, con
 }
 
 /* Parameters that are read element by element, row-major, padded with zeros. */
-static void pack_plain(Fn *fn, LBlock *out, int params, const Value *value) {
+static void pack_plain(Fn *fn, LBlock *out, int params, const Value *value, int64_t offset) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     const View *view = &value->view;
     lower_at(lower, value->span);
-    int64_t line = 64 / loop_type_size(lower->real), offset = lower->plain_offset[value->id];
+    int64_t line = 64 / loop_type_size(lower->real), count = 1;
+    for (int d = 0; d < view->rank; d++) count *= view->dim[d];
     int64_t base = lower->interface_->param_offsets.at[view->param] + view->offset;
     LBlock *body = out;
     LExpr *from = loop_int(m, base), *to = loop_int(m, 0);
@@ -195,10 +203,9 @@ static void pack_plain(Fn *fn, LBlock *out, int params, const Value *value) {
     }
     loop_store(m, body, fn->weights, loop_add(m, loop_int(m, offset), to),
                loop_load(m, fn->fn, params, from, 1, false), false);
-    int64_t padded = (value->count + line - 1) / line * line;
-    if (padded > value->count) {
-        LStmt *rest =
-            loop_for(m, fn->fn, out, "i", loop_int(m, value->count), loop_int(m, padded), 1);
+    int64_t padded = (count + line - 1) / line * line;
+    if (padded > count) {
+        LStmt *rest = loop_for(m, fn->fn, out, "i", loop_int(m, count), loop_int(m, padded), 1);
         loop_store(m, &rest->body, fn->weights,
                    loop_add(m, loop_int(m, offset), loop_var(m, fn->fn, rest->var)),
                    lower_real(lower, 0, 1), false);
@@ -236,15 +243,22 @@ void lower_pack_into(Fn *fn, LBlock *out, int params) {
     const Schedule *schedule = fn->lower->schedule;
     bool region = lower_pack_on_threads(fn);
     LBlock *whole = out;
+    fn->params = params;
     if (region) out = lower_region(fn, out);
     for (int b = 0; b < schedule->blocks.count; b++)
-        for (int f = 0; f < schedule->blocks.at[b]->families.count; f++)
-            pack_family(fn, out, params, schedule->blocks.at[b],
-                        schedule->families.at[schedule->blocks.at[b]->families.at[f]]);
+        for (int f = 0; f < schedule->blocks.at[b]->families.count; f++) {
+            const Family *family = schedule->families.at[schedule->blocks.at[b]->families.at[f]];
+            if (lower_is_tiled(fn->lower, family))
+                pack_family(fn, out, params, schedule->blocks.at[b], family);
+        }
     if (region) lower_end_region(fn);
     out = whole;
-    for (int i = 0; i < schedule->values.count; i++)
-        if (fn->lower->plain_offset[i] >= 0) pack_plain(fn, out, params, schedule->values.at[i]);
+    for (int i = 0; i < schedule->values.count; i++) {
+        const int64_t *offsets[] = {fn->lower->plain_offset, fn->lower->matrix_offset};
+        for (int k = 0; k < 2; k++)
+            if (offsets[k][i] >= 0)
+                pack_plain(fn, out, params, schedule->values.at[i], offsets[k][i]);
+    }
 }
 
 void lower_pack(Lower *lower) {

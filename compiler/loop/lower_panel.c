@@ -39,7 +39,7 @@ static bool may_lie(const Fn *fn, const Value *value) {
     return value->type.dtype == DT_FLOAT && value->batched && value->domain_count == 1 &&
            !value->pre[0] && !value->post[0] && value->count >= fn->lower->lanes &&
            fn->lower->lanes > 1 && family->count == value->count &&
-           fn->places[value->id].buffer < 0;
+           fn->places[value->id].buffer < 0 && !fn->lower->gemm_home[value->id];
 }
 
 void lower_find_panels(Fn *fn) {

@@ -114,6 +114,39 @@ static void read_call(Reader *r, LBlock *block) {
     parse_expect(p, ")");
 }
 
+/* `c#2[0] by 512`, `b#1[0] by 128 transposed` */
+static void read_matrix(Reader *r, LStmt *s, GemmArg which, int transposed) {
+    Parser *p = &r->p;
+    int buffer = parse_buffer(p);
+    parse_expect(p, "[");
+    LExpr *index = parse_expr(p);
+    parse_expect(p, "]");
+    if (!p->failed) s->args.at[which] = loop_load(p->module, p->function, buffer, index, 1, false);
+    parse_expect(p, "by");
+    s->args.at[which + GEMM_C_STRIDE] = parse_expr(p);
+    if (transposed && parse_accept(p, "transposed")) s->gemm |= transposed;
+}
+
+/* As print_gemm writes it. */
+static void read_gemm(Reader *r, LBlock *block) {
+    Parser *p = &r->p;
+    LStmt *s = new_stmt(r, block, LS_GEMM);
+    for (int i = 0; i < GEMM_ARGS; i++) vec_push(p->arena, &s->args, loop_int(p->module, 0));
+    for (int i = GEMM_ROWS; i <= GEMM_DEPTH; i++) {
+        s->args.at[i] = parse_expr(p);
+        parse_expect(p, i < GEMM_DEPTH ? "," : ":");
+    }
+    read_matrix(r, s, GEMM_C, 0);
+    if (parse_accept(p, "added"))
+        s->gemm |= GEMM_ADD;
+    else
+        parse_expect(p, "=");
+    if (parse_accept(p, "minus")) s->gemm |= GEMM_MINUS;
+    read_matrix(r, s, GEMM_A, GEMM_A_TRANSPOSED);
+    parse_expect(p, "times");
+    read_matrix(r, s, GEMM_B, GEMM_B_TRANSPOSED);
+}
+
 static void read_set(Reader *r, LBlock *block) {
     LStmt *s = new_stmt(r, block, LS_SET);
     s->var = parse_var(&r->p);
@@ -155,6 +188,8 @@ static void read_stmt(Reader *r, LBlock *block) {
         new_stmt(r, block, LS_BARRIER);
     else if (parse_accept(p, "call"))
         read_call(r, block);
+    else if (parse_accept(p, "gemm"))
+        read_gemm(r, block);
     else if (parse_accept(p, "comment"))
         new_stmt(r, block, LS_COMMENT)->text = parse_string(p);
     else

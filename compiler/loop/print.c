@@ -214,6 +214,37 @@ static void print_call(Printer *p, const LStmt *s) {
     text_puts(p->out, ")");
 }
 
+/* One matrix: its first element, and how far it is from row to row. */
+static void print_matrix(Printer *p, const LStmt *s, GemmArg which, bool transposed) {
+    const LExpr *first = s->args.at[which];
+    if (first->kind != LE_LOAD) { /* a defect, which is being reported */
+        print_expr(p, first, 0);
+        return;
+    }
+    print_buffer(p, first->buffer);
+    text_puts(p->out, "[");
+    print_expr(p, first->a, 0);
+    text_puts(p->out, "] by ");
+    print_expr(p, s->args.at[which + GEMM_C_STRIDE], 0);
+    if (transposed) text_puts(p->out, " transposed");
+}
+
+/* `gemm rows, columns, depth: c#2[0] by 512 added a#0[0] by 128 times b#1[0] by 128 transposed` */
+static void print_gemm(Printer *p, const LStmt *s) {
+    text_puts(p->out, "gemm ");
+    if (s->args.count != GEMM_ARGS) return;
+    for (int i = GEMM_ROWS; i <= GEMM_DEPTH; i++) {
+        print_expr(p, s->args.at[i], 0);
+        text_puts(p->out, i < GEMM_DEPTH ? ", " : ": ");
+    }
+    print_matrix(p, s, GEMM_C, false);
+    text_puts(p->out, s->gemm & GEMM_ADD ? " added " : " = ");
+    if (s->gemm & GEMM_MINUS) text_puts(p->out, "minus ");
+    print_matrix(p, s, GEMM_A, s->gemm & GEMM_A_TRANSPOSED);
+    text_puts(p->out, " times ");
+    print_matrix(p, s, GEMM_B, s->gemm & GEMM_B_TRANSPOSED);
+}
+
 static void print_stmt(Printer *p, const LStmt *s, int depth) {
     Text *out = p->out;
     text_indent(out, 4 * depth);
@@ -268,6 +299,7 @@ static void print_stmt(Printer *p, const LStmt *s, int depth) {
         break;
     case LS_BARRIER: text_puts(out, "barrier"); break;
     case LS_CALL: print_call(p, s); break;
+    case LS_GEMM: print_gemm(p, s); break;
     case LS_COMMENT:
         text_puts(out, "comment ");
         print_string(out, s->text);

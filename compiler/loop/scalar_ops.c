@@ -47,3 +47,7 @@ int loop_pool(const LFunction *function) {
         if (function->args.at[i].pool) return i;
     return -1;
 }
+
+const char *loop_gemm_symbol(LoopType type) {
+    return type == LT_F64 ? "rnn_rt_dgemm" : "rnn_rt_sgemm";
+}

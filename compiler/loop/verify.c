@@ -201,6 +201,46 @@ static void check_call(Check *c, const LStmt *s) {
     if (s->var >= 0) declare(c, s->var, callee->result, 1, false);
 }
 
+static void check_gemm(Check *c, const LStmt *s) {
+    static const char *const words[GEMM_ARGS] = {
+        "C",         "A",          "B",          "the number of rows", "the number of columns",
+        "the depth", "C's stride", "A's stride", "B's stride"};
+    if (s->args.count != GEMM_ARGS) {
+        check_fail(c, "%d arguments of a product of matrices", s->args.count);
+        return;
+    }
+    for (int i = 0; i < GEMM_ARGS; i++) {
+        const LExpr *e = s->args.at[i];
+        if (i >= GEMM_ROWS) {
+            c->nodes = 0;
+            if (!check_index(c, e, words[i])) return;
+            continue;
+        }
+        if (!check_value(c, e)) return;
+        if (e->kind != LE_LOAD || e->lanes != 1 || (e->type != LT_F32 && e->type != LT_F64) ||
+            e->type != s->args.at[GEMM_C]->type) {
+            check_fail(c, "%s is no element of a matrix of the type of C", words[i]);
+            return;
+        }
+        if (i != GEMM_C && e->buffer == s->args.at[GEMM_C]->buffer)
+            check_fail(c, "%s lies in %s, as C does", words[i],
+                       c->function->buffers.at[e->buffer].name);
+    }
+    const LBuffer *to = &c->function->buffers.at[s->args.at[GEMM_C]->buffer];
+    if (!to->written) check_fail(c, "C lies in %s, which is not marked as written", to->name);
+    const LExpr *rows = s->args.at[GEMM_ROWS], *columns = s->args.at[GEMM_COLUMNS];
+    const LExpr *depth = s->args.at[GEMM_DEPTH];
+    bool turned[3] = {false, s->gemm & GEMM_A_TRANSPOSED, s->gemm & GEMM_B_TRANSPOSED};
+    const LExpr *width[3] = {columns, turned[1] ? rows : depth, turned[2] ? depth : columns};
+    for (int i = 0; i < 3; i++) {
+        const LExpr *stride = s->args.at[GEMM_C_STRIDE + i];
+        if (stride->kind == LE_INT && width[i]->kind == LE_INT &&
+            stride->integer < width[i]->integer)
+            check_fail(c, "rows of %s have %lld elements and lie %lld apart", words[i],
+                       (long long)width[i]->integer, (long long)stride->integer);
+    }
+}
+
 static void check_return(Check *c, const LStmt *s) {
     LoopType result = c->function->result;
     if (c->in_parallel) check_fail(c, "return from a parallel region");
@@ -241,6 +281,7 @@ static void check_stmt(Check *c, const LStmt *s) {
         if (!c->in_parallel) check_fail(c, "barrier outside of a parallel region");
         return;
     case LS_CALL: check_call(c, s); return;
+    case LS_GEMM: check_gemm(c, s); return;
     case LS_COMMENT:
         if (!s->text) check_fail(c, "a comment without text");
         return;

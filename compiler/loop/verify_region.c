@@ -49,6 +49,12 @@ static void walk_call(Region *r, const LStmt *s, bool apart) {
             mark(r, &r->locals[s->args.at[i]->buffer], apart);
 }
 
+static void walk_gemm(Region *r, const LStmt *s, bool apart) {
+    for (int i = 0; i < s->args.count; i++) apart = apart || differs(r, s->args.at[i]);
+    if (is_local(r, s->args.at[GEMM_C]->buffer))
+        mark(r, &r->locals[s->args.at[GEMM_C]->buffer], apart);
+}
+
 /* `apart`: some threads may not be here. */
 static void walk_stmt(Region *r, const LStmt *s, bool apart) {
     switch (s->kind) {
@@ -73,6 +79,7 @@ static void walk_stmt(Region *r, const LStmt *s, bool apart) {
         if (apart && r->report) check_fail(r->c, "a barrier that not all threads may reach");
         return;
     case LS_CALL: walk_call(r, s, apart); return;
+    case LS_GEMM: walk_gemm(r, s, apart); return;
     case LS_RETURN:
     case LS_PARALLEL:
     case LS_COMMENT: return;

@@ -13,6 +13,7 @@ model Net(x[t]: [I]) -> h[t]: [H] {   # a comment
     h[t] = tanh(W @ x[t] + U @ h[t-1])
 }
 """
+LARGE = MODEL.replace("I = 3, H = 2", "I = 40, H = 72")
 BROKEN = MODEL.replace("W @ x[t]", "W @ y[t]")
 
 
@@ -49,8 +50,7 @@ class Usage(Case):
     def test_not_built_yet(self):
         for command in ("import",):
             self.fails(2, "'%s' is not built yet" % command, command, "m.rnn")
-        for option in ("--gemm=blas", "--dtype=bf16"):
-            self.fails(2, "%s is not built yet" % option, option, "m.rnn")
+        self.fails(2, "--dtype=bf16 is not built yet", "--dtype=bf16", "m.rnn")
         self.fails(2, "say --emit=lib", "m.rnn", "-o", "libm.a")
 
     def test_threads(self):
@@ -63,6 +63,38 @@ class Usage(Case):
         self.rnnc("m.rnn", "--threads=4", "-o", "m.c")
         self.assertIn(b"struct rnn_rt_pool *pool);", self.read("m.h"))
         self.assertIn(b"struct rnn_rt_pool;", self.read("m.h"))
+
+    def test_gemm(self):
+        self.write("m.rnn", LARGE)
+        self.fails(2, "--gemm: 'mkl' is none of builtin, blas", "--gemm=mkl", "m.rnn")
+        self.rnnc("m.rnn", "--gemm=builtin", "-o", "one.c")
+        self.rnnc("m.rnn", "-o", "none.c")
+        self.assertEqual(self.read("one.c").replace(b"one.h", b"none.h"), self.read("none.c"))
+        self.assertNotIn(b"gemm", self.read("none.c") + self.read("none.h"))
+        self.rnnc("m.rnn", "--gemm=blas", "-o", "m.c")
+        self.assertIn(b"\nvoid rnn_rt_sgemm(int flags,", self.read("m.c"))
+        self.assertIn(b"librnn_rt_blas", self.read("m.h"))
+        self.rnnc("m.rnn", "--gemm=blas", "--dtype=f64", "-o", "m.c")
+        self.assertIn(b" rnn_rt_dgemm(8, ", self.read("m.c"))
+        manifest = json.loads(self.rnnc("m.rnn", "--gemm=blas", "--emit=manifest", "-o", "-")[0])
+        self.assertEqual((manifest["gemm"], manifest["requires"]), ("blas", ["rnn_rt_blas"]))
+        self.rnnc("m.rnn", "--gemm=blas", "--threads=2", "--emit=pc", "-o", "m.pc")
+        self.assertIn(b"Requires: rnn_rt rnn_rt_blas\n", self.read("m.pc"))
+        self.rnnc("m.rnn", "--gemm=blas", "--emit=cmake", "-o", "mConfig.cmake")
+        self.assertIn(b"INTERFACE_LINK_LIBRARIES rnnc::rnn_rt_blas)", self.read("mConfig.cmake"))
+        # A model without a large product needs no library.
+        self.write("m.rnn", MODEL)
+        self.rnnc("m.rnn", "--gemm=blas", "-o", "m.c")
+        self.assertNotIn(b"gemm", self.read("m.c") + self.read("m.h"))
+
+    def test_gemm_runs(self):
+        self.write("m.rnn", LARGE)
+        if not os.path.exists(os.path.join(os.path.dirname(RNNC), "rnnc-blas.so")):
+            self.fails(3, "--gemm=blas: no BLAS is built in", "verify", "--gemm=blas", "m.rnn")
+            self.skipTest("libopenblas-dev is not installed")
+        for words in (("--backend=c", "--dtype=f64"), ("--threads=2",)):
+            said = self.rnnc("verify", "m.rnn", "--gemm=blas", *words)[0]
+            self.assertIn(b"verdict: all agree", said)
 
     def test_forced_choices(self):
         """What the rules decide can be forced; wrong values are refused with what is right."""

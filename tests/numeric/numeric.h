@@ -36,6 +36,7 @@ typedef struct Spec {
     bool training;   /* with the functions of training */
     bool reduce_sum; /* the loss is the sum over the batch */
     int threads;     /* 0: $NUMERIC_THREADS, or one */
+    bool blas;       /* products over all positions by a library, however small */
     bool forced; /* perhaps other tiles, layouts … than the rules give: by the model's name and the
                     target; decides no bit */
     int chains;  /* over k at batch 1, which do; 0: as the rules say */
