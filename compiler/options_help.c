@@ -28,6 +28,7 @@ const char *const options_help[] = {
     "  --threads=N          functions take a pool of threads (rnn_rt.h), and use it where that "
     "pays;\n"
     "                       run, grad, train, verify and bench make one (1)\n"
+    "  --gemm=blas          large products over all positions by CBLAS (-lopenblas); else builtin\n"
     "  -O0 ... -O3          0 leaves out the passes that are optional\n"
     "  --tile=ROWSxVECTORS[xCHAINS] --layout=rows|panels --unroll-time=N --threads=N:units|\n"
     "  sequences|none       forced, instead of what the rules of the compiler choose\n"

@@ -21,7 +21,7 @@ static const char frame[] = "module \"m\" f32\n"
                             "    return i32(0)\n"
                             "}\n";
 
-static LoopModule *read(Case *x, const char *body, const char **text) {
+static LoopModule *module_of(Case *x, const char *body, const char **text) {
     *text = arena_printf(x->arena, frame, body);
     Source *source = ARENA_NEW(x->arena, Source);
     *source = (Source){.path = "test.loop", .text = *text, .length = (uint32_t)strlen(*text)};
@@ -40,7 +40,7 @@ static void texts(void **state) {
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         Case *x = case_new("m", 8, true, LT_F32);
         const char *text;
-        LoopModule *m = read(x, bodies[i], &text);
+        LoopModule *m = module_of(x, bodies[i], &text);
         show_diags(x);
         assert_non_null(m);
         assert_true(loop_verify(m, true, "test", x->diags));
@@ -56,7 +56,7 @@ static void texts(void **state) {
 static void refused(const char *body, const char *message) {
     Case *x = case_new("m", 8, true, LT_F32);
     const char *text;
-    LoopModule *m = read(x, body, &text);
+    LoopModule *m = module_of(x, body, &text);
     if (!message) {
         assert_null(m);
     } else {
@@ -79,9 +79,9 @@ static void rules(void **state) {
     refused("gemm 2, 4, 3: c#2[1] by 5 = d#3[0] by 3 times b#1[0] by 4", "A is no element");
     refused("gemm 2, 4, 3: c#2[1] by 5 = c#2[0] by 3 times b#1[0] by 4", "A lies in c, as C does");
     refused("gemm 2, 4, 3: b#1[1] by 5 = a#0[0] by 3 times a#0[0] by 4", "b, which is not marked");
-    refused("gemm 2, 4, 3: c#2[1] by 3 = a#0[0] by 3 times b#1[0] by 4", "C's stride");
-    refused("gemm 2, 4, 3: c#2[1] by 5 = a#0[0] by 3 times b#1[0] by 3", "B's stride");
-    refused("gemm 4, 4, 3: c#2[1] by 5 = a#0[0] by 3 transposed times b#1[0] by 4", "A's stride");
+    refused("gemm 2, 4, 3: c#2[1] by 3 = a#0[0] by 3 times b#1[0] by 4", "rows of C have 4");
+    refused("gemm 2, 4, 3: c#2[1] by 5 = a#0[0] by 3 times b#1[0] by 3", "rows of B have 4");
+    refused("gemm 4, 4, 3: c#2[1] by 5 = a#0[0] by 3 transposed times b#1[0] by 4", "rows of A have 4");
     refused("parallel t.1 of k.2 {\nstore l#4[0] = f32(0)\n"
             "gemm 1, 1, t.1: l#4[0] by 1 = a#0[0] by 3 times b#1[0] by 4\n"
             "if gt(load.f32 l#4[0], f32(1)) { barrier }\n}",
@@ -96,7 +96,7 @@ static const char *run(Case *x, const char *body, int64_t m, int threads, float 
     for (int i = 0; i < 12; i++) a[i] = (float)(i + 1);
     for (int i = 0; i < 20; i++) b[i] = (float)(i % 7 - 3);
     for (int i = 0; i < 24; i++) c[i] = 100;
-    LoopModule *module = read(x, body, &text);
+    LoopModule *module = module_of(x, body, &text);
     show_diags(x);
     assert_non_null(module);
     const LoopValue args[] = {{.pointer = a, .bytes = sizeof a},
@@ -153,7 +153,7 @@ static void fails(const char *body, int64_t m, int threads, const char *message)
 static void checks(void **state) {
     (void)state;
     fails(plain, 4, 1, NULL);
-    fails(plain, 5, 1, "is outside of a");
+    fails(plain, 5, 1, "is outside of c");
     fails(plain, -1, 1, NULL);
     fails("gemm 2, m.0, 3: c#2[1] by 5 = a#0[0] by 3 times b#1[0] by 6", 6, 1,
           "rows of c have 6 elements and lie 5 apart");
