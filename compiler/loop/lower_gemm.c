@@ -238,6 +238,7 @@ void lower_gemm_family(Fn *fn, LBlock *out, const Block *block, const Family *fa
     const Row first = {.flat = low, .flat_index = index};
     LExpr *rows = lower_let(fn, out, "rows", loop_sub(m, high, low));
     products(fn, out, family, &first, rows);
+    lower_remark_gemm(fn, family, !complete(lower, family));
     if (!complete(lower, family)) second_pass(&tile, out, flat, index, low, high);
     if (region) lower_end_region(fn);
 }

@@ -252,6 +252,7 @@ LBlock *lower_first_thread(Fn *fn, LBlock *out, bool begins);
 void lower_remark_packed(Lower *lower, const Family *family);
 void lower_remark_tile(Fn *fn, const Block *block, const Family *family, bool alone, bool flat,
                        int nb);
+void lower_remark_gemm(Fn *fn, const Family *family, bool second_pass);
 void lower_remark_turn(Fn *fn, const Family *family, bool turning, bool off, int64_t others);
 void lower_remark_panel(Fn *fn, int panel);
 void lower_remark_kept(Fn *fn);

@@ -42,7 +42,7 @@ static Span span_of(const Lower *lower, const SNest *nest) {
 void lower_remark_packed(Lower *lower, const Family *family) {
     const char *function = lower->kind == SEQUENCE_FORWARD ? "pack" : function_of(lower);
     Remarks *remarks = about(lower, function);
-    if (!remarks || !family->segments.count) return;
+    if (!remarks || !family->segments.count || !lower_is_tiled(lower, family)) return;
     const Schedule *schedule = lower->schedule;
     const Value *first = value_of(lower, family->values.at[0]);
     int lanes = lower_family_lanes(lower, family);
@@ -126,6 +126,16 @@ void lower_remark_tile(Fn *fn, const Block *block, const Family *family, bool al
         names, flat ? "all positions and sequences in tiles of" : "larger batches in tiles of",
         rows, plural(rows), nb, plural(nb), lanes, accs, plural(accs), rows * nb * accs, registers,
         held ? "weights" : "elements", held ? "elements" : "weights", source_of(lower, family));
+}
+
+void lower_remark_gemm(Fn *fn, const Family *family, bool second_pass) {
+    Remarks *remarks = of(fn);
+    if (!remarks) return;
+    const Schedule *schedule = fn->lower->schedule;
+    remark_missed(remarks, REMARK_TILED, value_of(fn->lower, family->accs.at[0])->span,
+                  "%s: products over all positions by a library, as --gemm=blas asks%s",
+                  remark_names(schedule, family->accs.at, family->accs.count),
+                  second_pass ? ", then a second pass over what they give" : "");
 }
 
 void lower_remark_turn(Fn *fn, const Family *family, bool turning, bool off, int64_t others) {
