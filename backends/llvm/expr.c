@@ -31,12 +31,6 @@ static void remember(EmitLlvm *e, const LExpr *expr, LLVMValueRef value) {
 
 /* ---- memory ---- */
 
-LLVMValueRef llvm_address(EmitLlvm *e, int buffer, const LExpr *index) {
-    LLVMValueRef at = llvm_expr(e, index);
-    LoopType type = e->function->buffers.at[buffer].type;
-    return LLVMBuildInBoundsGEP2(e->builder, llvm_element(e, type), e->buffers[buffer], &at, 1, "");
-}
-
 void llvm_access(EmitLlvm *e, LLVMValueRef access, int buffer, int lanes, bool aligned) {
     int size = loop_type_size(e->function->buffers.at[buffer].type);
     /* Buffers begin at multiples of 64 bytes, at most. */

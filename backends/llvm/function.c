@@ -191,6 +191,7 @@ void llvm_define(EmitLlvm *e, int function) {
     e->self = e->functions[function];
     e->live = live_of(e->arena, f);
     e->vars = ARENA_ARRAY(e->arena, f->vars.count + 1, LLVMValueRef);
+    e->lets = ARENA_ARRAY(e->arena, f->vars.count + 1, const LExpr *);
     e->buffers = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
     e->marks = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
     e->kept = ARENA_ARRAY(e->arena, f->args.count + 1, LLVMValueRef);

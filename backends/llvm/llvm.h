@@ -1,8 +1,9 @@
 /* Loop IR as LLVM IR, inside: module.c orders a module, function.c a function, stmt.c, expr.c and
- * ops.c have one case a node; region.c makes functions of parallel regions, part.c of what is
- * large; types.c types and constants; machine.c makes code of a module, jit.c loads it. Nothing
- * here decides speed or meaning: every value, its order and its lanes come from the Loop IR;
- * floating operations carry no flag that would let LLVM change them. */
+ * ops.c have one case a node, address.c what is loaded and stored; region.c makes functions of
+ * parallel regions, part.c of what is large; types.c types and constants; machine.c makes code of a
+ * module, jit.c loads it. Nothing here decides speed or meaning: every value, its order and its
+ * lanes come from the Loop IR; floating operations carry no flag that would let LLVM change them.
+ */
 #ifndef RNNC_BACKENDS_LLVM_LLVM_H
 #define RNNC_BACKENDS_LLVM_LLVM_H
 
@@ -21,6 +22,22 @@ typedef struct LlvmMemo {
     LLVMValueRef value;
 } LlvmMemo;
 
+/* What grows by the same at each turn of a loop: slope * factor * its variable. */
+typedef struct LlvmGrowing {
+    uint64_t slope;
+    int factor; /* a variable; -1: 1 */
+    LLVMValueRef value, step;
+    struct LlvmGrowing *next;
+} LlvmGrowing;
+
+/* A loop without loops inside. */
+typedef struct LlvmLoop {
+    const LStmt *stmt;
+    LLVMBasicBlockRef before, body; /* that ends with the first test; its first one */
+    LLVMValueRef low;
+    LlvmGrowing *growing;
+} LlvmLoop;
+
 typedef struct EmitLlvm {
     const LoopModule *module;
     const LFunction *function;
@@ -38,8 +55,10 @@ typedef struct EmitLlvm {
      * element of each buffer; what its accesses are marked with, so that those of buffers that do
      * not overlap are known to be apart. */
     LLVMValueRef *vars, *buffers, *marks;
+    const LExpr **lets;         /* [vars]: what it is declared as; NULL: not yet, or not at once */
     LLVMValueRef *kept;         /* [args]: where each lies on the stack */
     LLVMBasicBlockRef after;    /* of the innermost loop: where a BREAK leads */
+    LlvmLoop *loop;             /* at hand; NULL: none, or one with loops inside */
     LLVMValueRef entry;         /* the branch before which room on the stack is taken */
     LLVMDIBuilderRef places;    /* with -g; NULL: nobody asks for lines */
     LLVMMetadataRef unit;       /* compile unit */
@@ -66,10 +85,13 @@ bool llvm_is_float(LoopType type);
  * high. */
 void llvm_begin(EmitLlvm *e);
 LLVMValueRef llvm_expr(EmitLlvm *e, const LExpr *expr);
-/* The address of element `index` of a buffer. */
-LLVMValueRef llvm_address(EmitLlvm *e, int buffer, const LExpr *index);
 /* Alignment and mark of a load or store of `lanes` elements. */
 void llvm_access(EmitLlvm *e, LLVMValueRef access, int buffer, int lanes, bool aligned);
+
+/* address.c. The address of element `index` of a buffer; at the end of a loop, what its addresses
+ * need at the next turn. */
+LLVMValueRef llvm_address(EmitLlvm *e, int buffer, const LExpr *index);
+void llvm_grow(EmitLlvm *e, const LlvmLoop *loop);
 
 /* ops.c */
 LLVMValueRef llvm_operation(EmitLlvm *e, const LExpr *expr);

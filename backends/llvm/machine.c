@@ -5,6 +5,7 @@
 #include "llvm.h"
 
 #include <llvm-c/Error.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
 /* What LLVM made; the arena ends it where memory runs out before we do. */
@@ -22,6 +23,14 @@ static void end(void *what) {
     if (held->module) LLVMDisposeModule(held->module);
     if (held->context) LLVMContextDispose(held->context);
     *held = (Held){0};
+}
+
+/* Loop strength reduction is a quarter of the time of the code generator, and finds nothing: what
+ * it would make of addresses, llvm_address has made. LLVM offers that as an option of its whole
+ * library alone, to be given once, so when ours is loaded. */
+static void __attribute__((constructor)) give_options(void) {
+    static const char *const words[] = {"rnnc", "-disable-lsr"};
+    LLVMParseCommandLineOptions(2, words, "");
 }
 
 LLVMTargetMachineRef llvm_target(const MachineOptions *options, Arena *arena, const char **why) {

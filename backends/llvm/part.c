@@ -142,8 +142,10 @@ static LLVMValueRef define(EmitLlvm *e, const LStmt *s, const Part *part, LLVMTy
     LLVMAddAttributeAtIndex(e->self, (LLVMAttributeIndex)LLVMAttributeFunctionIndex,
                             LLVMCreateEnumAttribute(e->context, noinline_, 0));
     e->vars = ARENA_ARRAY(e->arena, f->vars.count + 1, LLVMValueRef);
+    e->lets = ARENA_ARRAY(e->arena, f->vars.count + 1, const LExpr *);
     e->buffers = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
     e->after = NULL;
+    e->loop = NULL;
     e->splits = false;
     llvm_open_function(e);
     take(e, part, outer.buffers);

@@ -136,8 +136,10 @@ static LLVMValueRef define(EmitLlvm *e, Region *r, LLVMTypeRef type) {
     LLVMSetLinkage(e->self, LLVMInternalLinkage);
     llvm_describe(e, e->self, e->target);
     e->vars = ARENA_ARRAY(e->arena, f->vars.count + 1, LLVMValueRef);
+    e->lets = ARENA_ARRAY(e->arena, f->vars.count + 1, const LExpr *);
     e->buffers = ARENA_ARRAY(e->arena, f->buffers.count + 1, LLVMValueRef);
     e->after = NULL;
+    e->loop = NULL;
     llvm_open_function(e);
     print_body(e, r);
     LLVMValueRef self = e->self;

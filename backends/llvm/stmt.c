@@ -18,6 +18,7 @@ void llvm_continue(EmitLlvm *e, LLVMBasicBlockRef block) {
 static void declare(EmitLlvm *e, const LStmt *s) {
     const LVar *var = &e->function->vars.at[s->var];
     LLVMValueRef value = llvm_expr(e, s->value);
+    if (!var->mutable_) e->lets[s->var] = s->value;
     if (var->mutable_) {
         e->vars[s->var] = llvm_room(e, llvm_type(e, var->type, var->lanes), var->name);
         LLVMBuildStore(e->builder, value, e->vars[s->var]);
@@ -51,6 +52,14 @@ static void keep_rolled(EmitLlvm *e, LLVMValueRef branch) {
                     LLVMMetadataAsValue(e->context, loop));
 }
 
+static bool has_loops(const LBlock *block) {
+    for (int i = 0; i < block->count; i++) {
+        const LStmt *s = block->at[i];
+        if (s->kind == LS_FOR || has_loops(&s->body) || has_loops(&s->otherwise)) return true;
+    }
+    return false;
+}
+
 /* The test stands before the loop and at its end, so that a turn has one branch. */
 static void for_loop(EmitLlvm *e, const LStmt *s) {
     const char *name = e->function->vars.at[s->var].name;
@@ -65,10 +74,14 @@ static void for_loop(EmitLlvm *e, const LStmt *s) {
     LLVMAddIncoming(var, &low, &before, 1);
     e->vars[s->var] = var;
     e->after = after;
+    LlvmLoop loop = {.stmt = s, .before = before, .body = body, .low = low}, *around = e->loop;
+    e->loop = has_loops(&s->body) ? NULL : &loop;
     llvm_block(e, &s->body);
+    e->loop = around;
     e->after = outer;
     llvm_place(e, s->at);
     if (!e->closed) {
+        llvm_grow(e, &loop);
         LLVMValueRef next = LLVMBuildNSWAdd(e->builder, var, llvm_integer(e, LT_I64, s->step), "");
         LLVMValueRef again = LLVMBuildICmp(e->builder, LLVMIntSLT, next, high, "");
         LLVMBasicBlockRef last = LLVMGetInsertBlock(e->builder);
