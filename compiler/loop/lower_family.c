@@ -67,7 +67,7 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
         fn->fn->buffers.at[fn->scratch].count = loop_int(m, fn->scratch_count);
     }
     /* What is left in the end takes a whole tile, too, with rows that were done before, where that
-     * is less work than one row after the other. */
+     * is less work than a few rows after the others. */
     LExpr *left = lower_let(fn, body, "left", loop_sub(m, row_count, r0));
     LExpr *again =
         loop_op(m, SOP_MAND, loop_op(m, SOP_GT, loop_int(m, rows), left, NULL),
@@ -81,31 +81,35 @@ static void group(Tile *tile, LBlock *out, bool single, bool flat, int flat_inde
     LExpr *nr = loop_min(m, loop_int(m, rows), loop_sub(m, row_count, start));
     nr = lower_let(fn, body, "rows", nr);
     LStmt *whole = loop_if(m, body, loop_op(m, SOP_EQ, nr, loop_int(m, rows), NULL));
+    /* Else two at a time, which read the weights once; of an odd number the last one twice. */
+    int few = rows >= 4 ? 2 : 1;
     for (int variant = 0; variant < 2; variant++) {
         LBlock *into = variant ? &whole->otherwise : &whole->body;
-        LExpr *first = start, *base = loop_int(m, 0);
-        tile->rows = variant ? 1 : rows;
+        tile->rows = variant ? few : rows;
+        LExpr *at[MOST_ROWS]; /* in the tile */
+        for (int i = 0; i < tile->rows; i++) at[i] = loop_int(m, i);
         if (variant) {
-            LStmt *one = loop_for(m, fn->fn, into, "i", loop_int(m, 0), nr, 1);
-            into = &one->body;
-            LExpr *i = loop_var(m, fn->fn, one->var);
-            first = loop_add(m, start, i);
-            base = loop_mul(m, i, loop_int(m, per_row));
+            LStmt *some = loop_for(m, fn->fn, into, "i", loop_int(m, 0), nr, few);
+            into = &some->body;
+            at[0] = loop_var(m, fn->fn, some->var);
+            if (few > 1)
+                at[1] = lower_let(fn, into, "next",
+                                  loop_min(m, loop_add(m, at[0], loop_int(m, 1)),
+                                           loop_sub(m, nr, loop_int(m, 1))));
         }
         Row list[MOST_ROWS];
         for (int i = 0; i < tile->rows; i++)
             list[i] = row_at(fn, family, flat, flat_index,
-                             lower_let(fn, into, "b", loop_add(m, first, loop_int(m, i))));
+                             lower_let(fn, into, "b", loop_add(m, start, at[i])));
         LExpr **results = ARENA_ARRAY(lower->arena, tile->rows * nb * accs, LExpr *);
         tile_products(tile, into, list, results);
         for (int i = 0; i < tile->rows; i++)
             for (int b = 0; b < nb; b++)
                 for (int a = 0; a < accs; a++)
-                    loop_store(
-                        m, into, fn->scratch,
-                        loop_add(m, base,
-                                 loop_int(m, i * per_row + (int64_t)(b * accs + a) * tile->lanes)),
-                        results[(i * nb + b) * accs + a], tile->lanes > 1);
+                    loop_store(m, into, fn->scratch,
+                               loop_add(m, loop_mul(m, at[i], loop_int(m, per_row)),
+                                        loop_int(m, (int64_t)(b * accs + a) * tile->lanes)),
+                               results[(i * nb + b) * accs + a], tile->lanes > 1);
     }
     LExpr *done = lower_let(fn, body, "done", loop_sub(m, r0, start));
     LStmt *each = loop_for(m, fn->fn, body, "i", done, nr, 1);
