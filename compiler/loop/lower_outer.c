@@ -9,7 +9,7 @@
  * One chain for each element, in the order of the list, that goes on from block to block. So
  * blocks, tiles, lanes and what is grouped decide no bits. What nobody reads but the caller starts
  * from zero with the first block, and is added to the caller's array with the last. */
-#include "loop/lower_row.h"
+#include "loop/lower_outer.h"
 
 enum { TILE_ROWS = 6, MOST_VECTORS = 4, BLOCK_ROWS = 256, LINE = 16, GROUP_BYTES = 512 << 10 };
 
@@ -19,25 +19,13 @@ typedef struct Columns {
     int vectors, tail;
 } Columns;
 
-typedef struct Outer {
-    Fn *fn;
-    const Value *first; /* whose columns and positions all have */
-    VEC(const Value *) values;
-    const Row *row;
-    int vectors, lanes;    /* of a panel */
-    int count;             /* rows of the block: a variable */
-    LExpr *goes_on, *ends; /* masks: were there blocks before this one, is it the last? */
-    int local;             /* for what is left of a vector, or -1 */
-    LExpr *panel, *list;   /* where those of this thread begin */
-} Outer;
-
-static bool is_outer(const Value *value) {
+bool outer_is(const Value *value) {
     return value->live && value->kind == VALUE_ROW && value->op == OP_TSUM && value->over_batch &&
            value->uses.count == 2;
 }
 
 static bool can_list(Fn *fn, const Value *value) {
-    return is_outer(value) && lower_flat_use(fn, &value->uses.at[0], value->attr->index) &&
+    return outer_is(value) && lower_flat_use(fn, &value->uses.at[0], value->attr->index) &&
            lower_flat_use(fn, &value->uses.at[1], value->attr->index);
 }
 
@@ -91,7 +79,7 @@ static int64_t most_columns(const Lower *lower) {
     int64_t most = 0;
     for (int i = 0; i < lower->schedule->values.count; i++) {
         const Value *value = lower->schedule->values.at[i];
-        if (is_outer(value) && value->type.shape.dim[1] > most) most = value->type.shape.dim[1];
+        if (outer_is(value) && value->type.shape.dim[1] > most) most = value->type.shape.dim[1];
     }
     return most;
 }
@@ -103,7 +91,7 @@ static int64_t panel_width(const Lower *lower) {
 }
 
 /* Tests of small models have several blocks, too, and several groups of panels. */
-static int64_t block_rows(const Lower *lower) {
+int64_t outer_block_rows(const Lower *lower) {
     return lower->options.eager ? LINE : BLOCK_ROWS;
 }
 
@@ -116,13 +104,13 @@ static int64_t group_panels(const Lower *lower) {
 }
 
 static Size panel_floats(const Lower *lower) {
-    Size rows = size_plus(size_symbol(0), size_constant(block_rows(lower)));
+    Size rows = size_plus(size_symbol(0), size_constant(outer_block_rows(lower)));
     return size_times(rows, size_constant(panel_width(lower)));
 }
 
 /* A line for each sequence, so that lines stay whole. */
 static Size list_length(const Lower *lower) {
-    Size rows = size_constant(block_rows(lower));
+    Size rows = size_constant(outer_block_rows(lower));
     return size_plus(size_times(size_symbol(0), size_constant(8)), rows);
 }
 
@@ -131,8 +119,9 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
     LoopModule *m = lower->module;
     bool any = false;
     for (int i = 0; i < lower->schedule->values.count && !fn->step; i++)
-        any = any || is_outer(lower->schedule->values.at[i]);
+        any = any || outer_is(lower->schedule->values.at[i]);
     if (!any) return;
+    outer_place_rows(fn, work_argument, bytes);
     /* As many rows as a block has, or one position of the batch, for each thread. */
     Size threads = size_constant(lower->options.threads > 1 ? lower->options.threads : 1);
     Size floats =
@@ -163,13 +152,13 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
     find_added(fn);
 }
 
-static LExpr *element(Outer *o, LBlock *out, const Value *value, int use, const Row *row,
-                      LExpr *index, int lanes) {
+LExpr *outer_element(Outer *o, LBlock *out, const Value *value, int use, const Row *row,
+                     LExpr *index, int lanes) {
     return lower_element(o->fn, out, value, &value->uses.at[use], row, index, lanes, WANT_REAL);
 }
 
 /* The row of number k in the list. */
-static Row listed(Outer *o, LBlock *out, LExpr *k) {
+Row outer_listed(Outer *o, LBlock *out, LExpr *k) {
     LoopModule *m = o->fn->lower->module;
     LExpr *flat = loop_load(m, o->fn->fn, o->fn->panel_rows, loop_add(m, o->list, k), 1, false);
     return (Row){.b = loop_int(m, 0),
@@ -178,7 +167,7 @@ static Row listed(Outer *o, LBlock *out, LExpr *k) {
 }
 
 /* The positions from `begin` below `end` that are in the range of their sequence. */
-static void list_rows(Outer *o, LBlock *out, LExpr *begin, LExpr *end) {
+void outer_list_rows(Outer *o, LBlock *out, LExpr *begin, LExpr *end) {
     Fn *fn = o->fn;
     LoopModule *m = fn->lower->module;
     LStmt *over = loop_for(m, fn->fn, out, "t", begin, end, 1);
@@ -214,19 +203,19 @@ static void pack_panel(Outer *o, LBlock *out, const Columns *panel) {
     LExpr *start = panel_start(o, out, panel);
     LStmt *rows = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_var(m, fn->fn, o->count), 1);
     LExpr *k = loop_var(m, fn->fn, rows->var);
-    Row row = listed(o, &rows->body, k);
+    Row row = outer_listed(o, &rows->body, k);
     LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
     to = lower_let(fn, &rows->body, "to", to);
     for (int v = 0; v < panel->vectors && !panel->tail; v++) {
         LExpr *shift = loop_int(m, (int64_t)v * o->lanes);
-        LExpr *x =
-            element(o, &rows->body, o->first, 1, &row, loop_add(m, panel->column, shift), o->lanes);
+        LExpr *x = outer_element(o, &rows->body, o->first, 1, &row,
+                                 loop_add(m, panel->column, shift), o->lanes);
         loop_store(m, &rows->body, fn->panel, loop_add(m, to, shift), x, o->lanes > 1);
     }
     if (!panel->tail) return;
     LStmt *all = loop_for(m, fn->fn, &rows->body, "l", loop_int(m, 0), loop_int(m, panel->tail), 1);
     LExpr *l = loop_var(m, fn->fn, all->var);
-    LExpr *x = element(o, &all->body, o->first, 1, &row, loop_add(m, panel->column, l), 1);
+    LExpr *x = outer_element(o, &all->body, o->first, 1, &row, loop_add(m, panel->column, l), 1);
     loop_store(m, &all->body, fn->panel, loop_add(m, to, l), x, false);
     LStmt *rest =
         loop_for(m, fn->fn, &rows->body, "l", loop_int(m, panel->tail), loop_int(m, o->lanes), 1);
@@ -315,7 +304,7 @@ static void add_rows(Outer *o, LBlock *out, Tile *tile, const Columns *panel, LE
     LExpr *start = panel_start(o, out, panel);
     LStmt *over = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_var(m, fn->fn, o->count), 1);
     LExpr *k = loop_var(m, fn->fn, over->var), *x[MOST_VECTORS];
-    Row row = listed(o, &over->body, k);
+    Row row = outer_listed(o, &over->body, k);
     LExpr *from = loop_add(m, start, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
     for (int v = 0; v < tile->vectors; v++)
         x[v] = lower_let(fn, &over->body, "x",
@@ -323,8 +312,8 @@ static void add_rows(Outer *o, LBlock *out, Tile *tile, const Columns *panel, LE
                                    loop_add(m, from, loop_int(m, (int64_t)v * o->lanes)), o->lanes,
                                    o->lanes > 1));
     for (int r = 0; r < tile->rows; r++) {
-        LExpr *f =
-            element(o, &over->body, tile->value, 0, &row, loop_add(m, first, loop_int(m, r)), 1);
+        LExpr *f = outer_element(o, &over->body, tile->value, 0, &row,
+                                 loop_add(m, first, loop_int(m, r)), 1);
         f = lower_let(fn, &over->body, "f", loop_splat(m, f, o->lanes));
         for (int v = 0; v < tile->vectors; v++) {
             int sum = tile->sums[r * tile->vectors + v];
@@ -452,7 +441,8 @@ static void clear(Outer *o, LBlock *out) {
 static bool together(const Fn *fn, const Value *a, const Value *b) {
     const Schedule *schedule = fn->lower->schedule;
     const Attr *x = a->attr, *y = b->attr;
-    return a->stage == b->stage && lower_wanted(fn, &a->id, 1) == lower_wanted(fn, &b->id, 1) &&
+    return a->stage == b->stage && outer_by_gemm(fn->lower, a) == outer_by_gemm(fn->lower, b) &&
+           lower_wanted(fn, &a->id, 1) == lower_wanted(fn, &b->id, 1) &&
            schedule_same_use(schedule, a->uses.at[1], b->uses.at[1]) && x->index == y->index &&
            x->mirrored == y->mirrored && memcmp(&x->low, &y->low, sizeof x->low) == 0 &&
            memcmp(&x->high, &y->high, sizeof x->high) == 0;
@@ -460,7 +450,7 @@ static bool together(const Fn *fn, const Value *a, const Value *b) {
 
 /* Each thread has rows of the results, and a panel and a list of its own; so there are no more than
  * panels. */
-static LBlock *threads_of_panels(Outer *o, LBlock *out) {
+LBlock *outer_region(Outer *o, LBlock *out) {
     Fn *fn = o->fn;
     LoopModule *m = fn->lower->module;
     out = lower_region(fn, out);
@@ -472,6 +462,26 @@ static LBlock *threads_of_panels(Outer *o, LBlock *out) {
     o->panel = lower_let(fn, out, "own", loop_mul(m, fn->thread, floats));
     o->list = lower_let(fn, out, "list", loop_mul(m, fn->thread, listed));
     return out;
+}
+
+LBlock *outer_blocks(Outer *o, LBlock *out, LExpr **begin, LExpr **end) {
+    Fn *fn = o->fn;
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    LExpr *longest = fn->longest[lower->graph->indices.at[o->first->attr->index].axis];
+    LExpr *most = loop_op(m, SOP_DIV, loop_int(m, outer_block_rows(lower)), fn->batch, NULL);
+    most = lower_let(fn, out, "most", lower_op(lower, SOP_MAX, most, loop_int(m, 1)));
+    LExpr *blocks =
+        loop_op(m, SOP_DIV, loop_add(m, longest, loop_sub(m, most, loop_int(m, 1))), most, NULL);
+    LStmt *over = loop_for(m, fn->fn, out, "n", loop_int(m, 0), blocks, 1);
+    *begin = loop_mul(m, loop_var(m, fn->fn, over->var), most);
+    *begin = lower_let(fn, &over->body, "begin", *begin);
+    *end = loop_min(m, loop_add(m, *begin, most), longest);
+    *end = lower_let(fn, &over->body, "end", *end);
+    o->goes_on = loop_op(m, SOP_NE, *begin, loop_int(m, 0), NULL);
+    o->ends = loop_op(m, SOP_EQ, *end, longest, NULL);
+    o->count = loop_mutable(m, fn->fn, &over->body, "count", loop_int(m, 0));
+    return &over->body;
 }
 
 bool row_outer(RowOp *op, const Block *block) {
@@ -492,6 +502,13 @@ bool row_outer(RowOp *op, const Block *block) {
         vec_push(lower->arena, &o.values, value);
         fn->summed[value->id] = true;
     }
+    o.panel = o.list = loop_int(m, 0);
+    if (outer_by_gemm(lower, o.first)) {
+        lower_remark_outer(fn, o.values.at, o.values.count, 0, 0);
+        clear(&o, op->out);
+        outer_gemm(&o, op->out);
+        return true;
+    }
     lower_remark_outer(fn, o.values.at, o.values.count, TILE_ROWS, o.vectors);
     if (o.first->type.shape.dim[1] % o.lanes)
         o.local = loop_buffer(m, fn->fn,
@@ -502,27 +519,14 @@ bool row_outer(RowOp *op, const Block *block) {
                                         .align = 64,
                                         .written = true,
                                         .layout = "[row][lanes]"});
-    int axis = lower->graph->indices.at[o.first->attr->index].axis;
-    LExpr *longest = fn->longest[axis];
     clear(&o, op->out);
     bool region = lower_may_thread(fn);
     LBlock *out = op->out;
-    o.panel = o.list = loop_int(m, 0);
-    if (region) out = threads_of_panels(&o, out);
-    LExpr *most = loop_op(m, SOP_DIV, loop_int(m, block_rows(lower)), fn->batch, NULL);
-    most = lower_let(fn, out, "most", lower_op(lower, SOP_MAX, most, loop_int(m, 1)));
-    LExpr *blocks =
-        loop_op(m, SOP_DIV, loop_add(m, longest, loop_sub(m, most, loop_int(m, 1))), most, NULL);
-    LStmt *over = loop_for(m, fn->fn, out, "n", loop_int(m, 0), blocks, 1);
-    LExpr *begin = loop_mul(m, loop_var(m, fn->fn, over->var), most);
-    begin = lower_let(fn, &over->body, "begin", begin);
-    LExpr *end = loop_min(m, loop_add(m, begin, most), longest);
-    end = lower_let(fn, &over->body, "end", end);
-    o.goes_on = loop_op(m, SOP_NE, begin, loop_int(m, 0), NULL);
-    o.ends = loop_op(m, SOP_EQ, end, longest, NULL);
-    o.count = loop_mutable(m, fn->fn, &over->body, "count", loop_int(m, 0));
-    list_rows(&o, &over->body, begin, end);
-    panels(&o, &over->body);
+    if (region) out = outer_region(&o, out);
+    LExpr *begin, *end;
+    out = outer_blocks(&o, out, &begin, &end);
+    outer_list_rows(&o, out, begin, end);
+    panels(&o, out);
     if (region) lower_end_region(fn);
     return true;
 }

@@ -234,6 +234,14 @@ void lower_remark_outer(Fn *fn, const Value *const *values, int count, int rows,
     if (!remarks || !count) return;
     Text with = text_new(lower->arena);
     remark_use(lower->schedule, &values[0]->uses.at[1], &with);
+    if (!rows) {
+        remark_done(remarks, REMARK_SUMMED, values[0]->span,
+                    "%s: outer products with %s over all positions and sequences, %d product%s of "
+                    "matrices by a library, as --gemm=blas asks",
+                    remark_names(lower->schedule, ids, count), text_string(&with), count,
+                    plural(count));
+        return;
+    }
     remark_done(remarks, REMARK_SUMMED, values[0]->span,
                 "%s: outer products with %s over all positions and sequences, %d product%s of "
                 "matrices in tiles of %d rows x %d vectors",
