@@ -42,6 +42,23 @@ int main(void) {
 }
 """
 
+# -[1 2; 3 4]², its first factor transposed; then one without terms.
+PRODUCT = """#include <rnn_rt.h>
+#include <stdio.h>
+int main(void) {
+    const double a[] = {1, 3, 2, 4}, b[] = {1, 2, 3, 4};
+    double c[] = {9, 9, 99, 9, 9, 99};
+    rnn_rt_dgemm(RT_GEMM_A_TRANSPOSED | RT_GEMM_MINUS, 2, 2, 2, a, 2, b, 2, c, 3);
+    for (int i = 0; i < 6; i++) printf("%g%s", c[i], i % 3 == 2 ? "\\n" : " ");
+    rnn_rt_dgemm(0, 0, 2, 2, a, 2, b, 2, c, 3);
+    rnn_rt_dgemm(RT_GEMM_ADD, 2, 2, 0, a, 2, b, 2, c, 3);
+    if (c[0] != -7) return 1;
+    rnn_rt_dgemm(0, 1, 2, 0, a, 2, b, 2, c, 3);
+    printf("%g %g\\n", c[0], c[1]);
+    return 0;
+}
+"""
+
 LISTS = """cmake_minimum_required(VERSION 3.13)
 project(embed C)
 find_package(rnnc REQUIRED)
@@ -115,6 +132,19 @@ class Installed(unittest.TestCase):
         finally:
             os.rename(os.path.join(self.folder, "net.aside"), os.path.join(self.folder, "net.h"))
         self.assertEqual(self.call("./by_library"), want)
+
+    def test_blas(self):
+        """A product by CBLAS, with what pkg-config says of it."""
+        path = os.path.join(PREFIX, "lib", "pkgconfig")
+        if not os.path.exists(os.path.join(path, "rnn_rt_blas.pc")):
+            self.skipTest("libopenblas-dev is not installed")
+        if not shutil.which("pkg-config") or " " in PREFIX:
+            self.skipTest("pkg-config is not installed, or the prefix has a blank")
+        with open(os.path.join(self.folder, "product.c"), "w") as f:
+            f.write(PRODUCT)
+        flags = self.call("pkg-config", "--cflags", "--libs", "rnn_rt_blas", PKG_CONFIG_PATH=path).split()
+        self.call(*CC.split(), "-std=c11", "product.c", *flags, "-o", "product")
+        self.assertEqual(self.call("./product"), "-7 -10 99\n-15 -22 99\n0 0\n")
 
     def test_cmake(self):
         if not shutil.which("cmake"):
