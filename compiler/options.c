@@ -108,7 +108,7 @@ static const OptionRow rows[] = {
     {"--time-passes", ID_TIME_PASSES, FORM_FLAG, CODE},
     {"--list-passes", ID_LIST_PASSES, FORM_FLAG, ALL},
     {"--list-targets", ID_LIST_TARGETS, FORM_FLAG, ALL},
-    {"-R", ID_REMARKS, FORM_FLAG, CODE},
+    {"-R", ID_REMARKS, FORM_FLAG, C},
     {"-v", ID_VERBOSE, FORM_FLAG, ALL},
     {"--color", ID_COLOR, FORM_VALUE, ALL},
     {"-MD", ID_MD, FORM_FLAG, C},

@@ -35,6 +35,7 @@ class Remarks(Case):
         self.remarks("small", "-o", "plain.c")
         said = self.remarks("small", "-R", "-o", "said.c")[1]
         self.assertEqual(words, said)
+        self.fails(2, "-R has no meaning for 'run'", "run", "small.rnn", "-R")
         self.assertEqual(self.read("plain.c").replace(b"plain.h", b"said.h"), self.read("said.c"))
 
     @unittest.skipUnless(os.path.exists(LIBRARY), "LLVM is not built in")
