@@ -26,11 +26,12 @@ static void end(void *what) {
 }
 
 /* Loop strength reduction is a quarter of the time of the code generator, and finds nothing: what
- * it would make of addresses, llvm_address has made. LLVM offers that as an option of its whole
- * library alone, to be given once, so when ours is loaded. */
+ * it would make of addresses, llvm_address has made. What is moved out of a loop belongs to the
+ * line before it, not to line 0. LLVM offers both as options of its whole library alone, to be
+ * given once, so when ours is loaded. */
 static void __attribute__((constructor)) give_options(void) {
-    static const char *const words[] = {"rnnc", "-disable-lsr"};
-    LLVMParseCommandLineOptions(2, words, "");
+    static const char *const words[] = {"rnnc", "-disable-lsr", "-use-unknown-locations=Disable"};
+    LLVMParseCommandLineOptions(sizeof words / sizeof *words, words, "");
 }
 
 LLVMTargetMachineRef llvm_target(const MachineOptions *options, Arena *arena, const char **why) {
