@@ -426,7 +426,6 @@ int lower_tape_function(Lower *lower) {
         lower->interface_->functions.at[lower->interface_->functions.count - 1];
     Fn fn = lower_function(lower, "grad_chunks", LT_I32, "", false);
     fn.fn->exported = false;
-    fn.sequence = true;
     int params = -1, work_arg = -1;
     int64_t fixed = lower->graph->axes.at[tape->axis].fixed;
     if (fixed) fn.extent[tape->axis] = loop_int(m, fixed); /* the size of arrays goes by it */
