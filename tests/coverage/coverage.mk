@@ -7,7 +7,7 @@ COVERAGE_BUILD := $(BUILD)/coverage
 COVERAGE_MAKE = $(MAKE) -s SAN= SANFLAGS= SANDEFS= CC=gcc BUILD=$(COVERAGE_BUILD) \
     CFLAGS='-O0 --coverage -fprofile-update=atomic'
 # Sweeps that take minutes without a new branch, and what replaces the C library's calls.
-COVERAGE_LESS := $(BUILD)/unit/test_backend_c_fma $(BUILD)/unit/test_expand_accuracy \
+COVERAGE_LESS := $(BUILD)/unit/test_backend_c_fma $(BUILD)/unit/test_expand_accuracy $(BUILD)/numeric/test_numeric_compilers \
     $(BUILD)/failing/% $(BUILD)/random/% $(EMITTED_WRITER)
 COVERAGE_TESTS = $(patsubst $(BUILD)/%,$(COVERAGE_BUILD)/%,$(filter-out $(COVERAGE_LESS),$(TESTS)))
 COVERAGE_RNNC := $(COVERAGE_BUILD)/rnnc
