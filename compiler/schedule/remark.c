@@ -63,7 +63,8 @@ static bool put_unnamed(const Schedule *schedule, const Value *value, Text *out)
 
 static void put_use(const Schedule *schedule, const Use *use, int depth, Text *out) {
     const Value *source = schedule->values.at[use->value];
-    bool point = use->access >= 0 && !source->name && source->kind == VALUE_POINT;
+    bool point =
+        use->access >= 0 && !source->name && source->kind == VALUE_POINT && source->op == OP_MUL;
     text_puts(out, point ? "(" : "");
     put_value(schedule, source, depth, out);
     text_puts(out, point ? ")" : "");
@@ -115,7 +116,8 @@ static void put_value(const Schedule *schedule, const Value *value, int depth, T
         text_puts(out, value->name);
     } else if (value->kind == VALUE_CONST) {
         text_printf(out, "%g", value->number);
-    } else if (value->kind == VALUE_POINT && depth < DEEPEST - 1 && value->uses.count < 3) {
+    } else if ((value->kind == VALUE_POINT || value->kind == VALUE_ROW) && depth < DEEPEST - 1 &&
+               value->uses.count < 4) {
         put_point(schedule, value, depth + 1, out);
     } else if (put_unnamed(schedule, value, out)) {
         return;
