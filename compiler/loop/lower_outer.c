@@ -114,19 +114,12 @@ static Size list_length(const Lower *lower) {
     return size_plus(size_times(size_symbol(0), size_constant(8)), rows);
 }
 
-void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
+/* As many rows as a block has, or one position of the batch, for each thread. */
+static void place_panels(Fn *fn, int work_argument, Size threads, Size *bytes) {
     Lower *lower = fn->lower;
-    LoopModule *m = lower->module;
-    bool any = false;
-    for (int i = 0; i < lower->schedule->values.count && !fn->step; i++)
-        any = any || outer_is(lower->schedule->values.at[i]);
-    if (!any) return;
-    outer_place_rows(fn, work_argument, bytes);
-    /* As many rows as a block has, or one position of the batch, for each thread. */
-    Size threads = size_constant(lower->options.threads > 1 ? lower->options.threads : 1);
     Size floats =
         size_times(size_times(panel_floats(lower), threads), size_constant(group_panels(lower)));
-    fn->panel = loop_buffer(m, fn->fn,
+    fn->panel = loop_buffer(lower->module, fn->fn,
                             (LBuffer){.name = name_of(lower->names, "panel"),
                                       .type = lower->real,
                                       .base = LB_ARG,
@@ -137,6 +130,21 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
                                       .written = true,
                                       .layout = "[panel][row][vectors]"});
     *bytes = size_plus(*bytes, size_times(floats, size_constant(loop_type_size(lower->real))));
+}
+
+void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
+    Lower *lower = fn->lower;
+    LoopModule *m = lower->module;
+    bool any = false, tiled = false;
+    for (int i = 0; i < lower->schedule->values.count && !fn->step; i++) {
+        const Value *value = lower->schedule->values.at[i];
+        any = any || outer_is(value);
+        tiled = tiled || (outer_is(value) && !outer_by_gemm(lower, value));
+    }
+    if (!any) return;
+    Size threads = size_constant(lower->options.threads > 1 ? lower->options.threads : 1);
+    outer_place_rows(fn, work_argument, bytes);
+    if (tiled) place_panels(fn, work_argument, threads, bytes);
     Size listed = size_times(list_length(lower), threads);
     fn->panel_rows = loop_buffer(m, fn->fn,
                                  (LBuffer){.name = name_of(lower->names, "row"),
@@ -488,7 +496,7 @@ bool row_outer(RowOp *op, const Block *block) {
     Fn *fn = op->fn;
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
-    if (fn->step || fn->panel < 0 || !can_list(fn, op->value)) return false;
+    if (fn->step || fn->panel_rows < 0 || !can_list(fn, op->value)) return false;
     if (fn->summed[op->value->id]) return true;
     Outer o = {.fn = fn,
                .first = op->value,

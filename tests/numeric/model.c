@@ -73,7 +73,7 @@ Built *model_build(Arena *arena, const Spec *spec) {
     options->verify_each = spec->verify;
     options->training = spec->training;
     options->init = spec->init;
-    options->blas = spec->blas;
+    options->blas = spec->blas || getenv("NUMERIC_BLAS");
     options->reduce_sum = spec->reduce_sum;
     const char *threads = getenv("NUMERIC_THREADS");
     options->threads = spec->threads ? spec->threads : threads ? atoi(threads) : 1;
