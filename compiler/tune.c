@@ -21,6 +21,8 @@ typedef struct Try {
     Arena *arena;
     Made made;
     Compilation *c;
+    const char *code; /* its loops, in c->arena */
+    bool same;        /* as an earlier one: it need not run */
     Compiled *compiled;
     RunData data;
     BenchClock clock;
@@ -59,12 +61,24 @@ static Compilation *compile(const Tune *t, Arena *arena, const Made *made) {
     return c;
 }
 
-/* False: t->status says how it ended, and the user's diagnostics why. */
-static bool open_try(Tune *t, Try *try, const Made *made) {
+/* Whether the loops are those of one of the tries before this one. */
+static bool same_code(const Try *tries, Try *try) {
+    Text text = text_new(try->arena);
+    loop_print(try->c->interface_->module, &text);
+    try->code = text_string(&text);
+    for (const Try *other = tries; other < try; other++)
+        if (other->code && strcmp(other->code, try->code) == 0) return true;
+    return false;
+}
+
+/* False: t->status says how it ended, and the user's diagnostics why. `tries`: those before it. */
+static bool open_try(Tune *t, const Try *tries, Try *try, const Made *made) {
     *try = (Try){.arena = arena_new_in(t->c->arena), .made = *made, .ns = HUGE_VAL};
     Compilation *c = try->c = compile(t, try->arena, made);
     t->status = EXIT_INPUT;
-    bool good = compilation_run(c, STAGE_LOOP) && bench_draw(c, &t->sizes, &try->data);
+    bool good = compilation_run(c, STAGE_LOOP);
+    if (good && (try->same = same_code(tries, try))) return true;
+    good = good && bench_draw(c, &t->sizes, &try->data);
     good = good && (try->compiled = run_c_open(c, &t->status)) &&
            bench_lay_out(c, try->compiled, &try->data, &t->status);
     int index = good ? function_of(t, c->interface_) : -1;
@@ -114,12 +128,16 @@ static bool same_results(const Tune *t, const Try *a, const Try *b) {
 
 /* ---- A comparison ---- */
 
+/* ns 0: it did not run. */
 static void put_row(Tune *t, const Made *made, double ns, double first, const char *word) {
     Text text = text_new(t->c->arena);
     made_text(made, t->c->options->threads, &text);
     const char *name = text.length ? text_string(&text) + 1 : "as the rules say";
-    text_printf(t->table, "  %-58s %11s %6.2f%s%s\n", name, bench_time_text(t->c->arena, ns),
-                ns / first, *word ? "  " : "", word);
+    if (ns > 0)
+        text_printf(t->table, "  %-58s %11s %6.2f%s%s\n", name, bench_time_text(t->c->arena, ns),
+                    ns / first, *word ? "  " : "", word);
+    else
+        text_printf(t->table, "  %-58s the same code\n", name);
 }
 
 /* The quickest call of a slice; short ones together, for the clock's sake. Threads that others push
@@ -135,8 +153,8 @@ static double least(const BenchClock *what) {
 /* Opens all, and holds their results to those of the first. */
 static bool open_all(Tune *t, Try *tries, const Made *made, int count) {
     for (int i = 0; i < count; i++) {
-        if (!open_try(t, &tries[i], &made[i])) return false;
-        if (i && !same_results(t, &tries[0], &tries[i])) {
+        if (!open_try(t, tries, &tries[i], &made[i])) return false;
+        if (i && !tries[i].same && !same_results(t, &tries[0], &tries[i])) {
             Text text = text_new(t->c->arena);
             made_text(&made[i], t->c->options->threads, &text);
             diag_error(t->c->diags, "internal", (Span){0},
@@ -155,12 +173,14 @@ static int quickest(Tune *t, const Made *made, int count, int rounds) {
     int best = 0;
     bool good = open_all(t, tries, made, count);
     for (int round = 0; good && round < rounds; round++)
-        for (int i = 0; i < count; i++) tries[i].ns = fmin(tries[i].ns, least(&tries[i].clock));
+        for (int i = 0; i < count; i++)
+            if (!tries[i].same) tries[i].ns = fmin(tries[i].ns, least(&tries[i].clock));
     for (int i = 1; good && i < count; i++)
         if (tries[i].ns < tries[best].ns) best = i;
     if (good && tries[best].ns > tries[0].ns * (1 - doubt)) best = 0;
     for (int i = 0; good && i < count; i++)
-        put_row(t, &made[i], tries[i].ns, tries[0].ns, best && i == best ? "taken" : "");
+        put_row(t, &made[i], tries[i].same ? 0 : tries[i].ns, tries[0].ns,
+                best && i == best ? "taken" : "");
     if (good) t->gain = tries[best].ns / tries[0].ns;
     if (good) t->ns = tries[best].ns;
     for (int i = 0; i < count; i++) close_try(&tries[i]);

@@ -43,12 +43,19 @@ class Tune(Case):
                      "--disable-pass=zigzag", "the rules and the best", "written: m.tune"):
             self.assertIn(part, out)
         for row in re.findall(r"^  (?:as|--).*$", out, re.M):
-            self.assertRegex(row, r" +[\d.]+ (ns|us|ms) +\d+\.\d\d(  taken)?$")
+            self.assertRegex(row, r" +[\d.]+ (ns|us|ms) +\d+\.\d\d(  taken)?$| the same code$")
         file = self.read("m.tune").decode()
         self.assertRegex(file, r"\Arnnc tuning 1 .*\nmodel M [0-9a-f]{16}\ntarget \S+ f32 threads=1\n"
                                r"infer( --\S+)*   # forward .*, 6 steps, batch 1\n\Z")
         self.rnnc("m.rnn", "--cpu=native", "--tuning=m.tune", "-o", "m.c")
         self.rnnc("verify", "m.rnn", "--tuning=m.tune", env=env)
+
+    def test_nothing_to_tune(self):
+        """Without a product and a loop hardly a choice makes other code; what does not is not timed."""
+        self.write("m.rnn", "model M(x[t]: [2]) -> y[t]: [2] {\n    y[t] = 2 * x[t]\n}\n")
+        out = self.rnnc("tune", "m.rnn", "--lengths=t=3", "--mode=infer", "-o", "none.tune")[0].decode()
+        self.assertEqual((out.count("the same code"), out.count("taken")), (16, 0), out)
+        self.assertRegex(self.read("none.tune").decode(), r"\ninfer   # forward ")
 
     def test_read(self):
         """The lines of a tuning are options of the functions that they are about."""
