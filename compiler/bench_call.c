@@ -79,6 +79,7 @@ bool bench_lay_out(Compilation *c, Compiled *r, RunData *data, ExitStatus *statu
     Arena *arena = c->arena;
     bool training = c->options->training, step = !training && in->step >= 0;
     if (!compiled_begin(r, data, status)) return false;
+    if (!r->weights && !compiled_pack(r, status)) return false; /* reset may read them */
     if (!compiled_space(r, training ? in->grad_work : in->forward_work,
                         in->state_bytes >= 0 && in->reset >= 0, status))
         return false;

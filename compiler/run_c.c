@@ -82,8 +82,7 @@ void *compiled_aligned(Arena *arena, int64_t bytes) {
 }
 
 /* Doubles as elements of another type. False when an integer does not fit. */
-static bool narrow(Arena *arena, LoopType type, const double *values, int64_t count, void **out) {
-    void *to = compiled_aligned(arena, count * 8);
+static bool narrow_to(LoopType type, const double *values, int64_t count, void *to) {
     bool fits = true;
     for (int64_t i = 0; i < count; i++) {
         double v = values[i];
@@ -105,8 +104,12 @@ static bool narrow(Arena *arena, LoopType type, const double *values, int64_t co
         case LT_VOID: fits = false; break;
         }
     }
-    *out = to;
     return fits;
+}
+
+static bool narrow(Arena *arena, LoopType type, const double *values, int64_t count, void **out) {
+    *out = compiled_aligned(arena, count * 8);
+    return narrow_to(type, values, count, *out);
 }
 
 double *compiled_widen(Arena *arena, LoopType type, const void *from, int64_t count) {
@@ -225,11 +228,23 @@ bool compiled_checked(Compiled *r, int index, ExitStatus *status) {
 
 static bool make_params(Compiled *r) {
     RunData *data = r->data;
-    double *flat = ARENA_ARRAY(data->arena, r->in->param_count, double);
+    LoopType real = r->in->module->real;
+    char *flat = compiled_aligned(data->arena, r->in->param_count * loop_type_size(real));
+    bool fits = true;
+    r->params = flat;
     for (int i = 0; i < data->graph->params.count; i++)
-        memcpy(flat + r->in->param_offsets.at[i], data->params[i],
-               (size_t)shape_count(data->graph->params.at[i].shape) * sizeof *flat);
-    return narrow(data->arena, r->in->module->real, flat, r->in->param_count, &r->params);
+        fits &= narrow_to(real, data->params[i], shape_count(data->graph->params.at[i].shape),
+                          flat + r->in->param_offsets.at[i] * loop_type_size(real));
+    return fits;
+}
+
+/* Functions of training take the parameters as they are; what keeps a state may not. */
+static bool wants_weights(const Compiled *r) {
+    const InterfaceFunction *function = &r->in->functions.at[r->function];
+    bool wants = r->in->states.count > 0;
+    for (int i = 0; i < function->args.count; i++)
+        wants |= function->args.at[i].role == ROLE_WEIGHTS;
+    return wants;
 }
 
 static int64_t port_count(RunData *data, const GraphPort *port) {
@@ -449,7 +464,11 @@ bool compiled_begin(Compiled *r, RunData *data, ExitStatus *status) {
     *status = EXIT_INPUT;
     r->at = ARENA_ARRAY(data->arena, data->graph->axes.count, int64_t *);
     if (!make_params(r) || !make_arrays(r)) return false;
-    r->weights = compiled_aligned(data->arena, r->in->weight_bytes);
+    return !wants_weights(r) || compiled_pack(r, status);
+}
+
+bool compiled_pack(Compiled *r, ExitStatus *status) {
+    r->weights = compiled_aligned(r->data->arena, r->in->weight_bytes);
     return r->in->pack < 0 || compiled_checked(r, r->in->pack, status);
 }
 

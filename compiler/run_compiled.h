@@ -50,6 +50,7 @@ LoopType compiled_type(const Compiled *r, int index, ArgRole role, int slot);
 
 /* Parameters, weights, inputs and lengths of `data`. */
 bool compiled_begin(Compiled *r, RunData *data, ExitStatus *status);
+bool compiled_pack(Compiled *r, ExitStatus *status); /* which begin leaves out where it can */
 /* Whether `bytes`, told by function `size`, are within the memory budget; else says so. */
 bool compiled_within(Compilation *c, const Interface *in, int size, int64_t bytes);
 /* Workspace for function `work_size` (-1: none) and for a reset; with `state` a state that is
