@@ -1,6 +1,6 @@
 /* replay FOLDER [FILE ...] - the stored cases of every target, FOLDER/TARGET/FILE, or those files
- * alone, each of the target that its folder names. A case that takes 5 seconds is killed: a
- * time-out is a finding, too. */
+ * alone, each of the target that its folder names. A case that takes 5 seconds of
+ * processor time, or 100 of any, is killed: a time-out is a finding, too. */
 #define _XOPEN_SOURCE 700
 
 #include <dirent.h>
@@ -8,17 +8,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fuzz.h"
 
-enum { SECONDS = 5, LONGEST_PATH = 1000 };
+enum { SECONDS = 5, SLEEPING = 100, LONGEST_PATH = 1000 };
 
 static char at_work[2 * LONGEST_PATH];
 
 static void late(int number) {
-    static const char words[] = ": no end after 5 seconds\n";
+    static const char words[] = ": no end after 5 seconds of processor time\n";
     ssize_t ignored = write(2, at_work, strlen(at_work));
     ignored = write(2, words, sizeof words - 1);
     (void)ignored, (void)number;
@@ -44,9 +45,12 @@ static bool replay(const FuzzTarget *target, const char *path) {
     size_t size = fread(bytes, 1, sizeof bytes, stream);
     fclose(stream);
     snprintf(at_work, sizeof at_work, "%s", path);
-    alarm(SECONDS);
+    const struct itimerval limit = {.it_value.tv_sec = SECONDS}, none = {0};
+    setitimer(ITIMER_PROF, &limit, NULL);
+    alarm(SLEEPING);
     fuzz_one(target, bytes, size);
     alarm(0);
+    setitimer(ITIMER_PROF, &none, NULL);
     return true;
 }
 
@@ -80,6 +84,7 @@ int main(int argc, char **argv) {
     int total = 0;
     if (argc < 2) return 2;
     signal(SIGALRM, late);
+    signal(SIGPROF, late);
     signal(SIGABRT, died);
     signal(SIGSEGV, died);
     for (int i = 2; i < argc; i++) {
