@@ -119,6 +119,21 @@ Built *model_build(Arena *arena, const Spec *spec) {
     return built;
 }
 
+static int block_statements(const LBlock *block) {
+    int count = block->count;
+    for (int i = 0; i < block->count; i++)
+        count += block_statements(&block->at[i]->body) + block_statements(&block->at[i]->otherwise);
+    return count;
+}
+
+int model_statements(const Built *built) {
+    const LoopModule *module = built->in->module;
+    int count = 0;
+    for (int f = 0; f < module->functions.count; f++)
+        count += block_statements(&module->functions.at[f]->body);
+    return count;
+}
+
 static const Ast *parse(Arena *arena, const char *file) {
     const char *why = NULL;
     const Source *source = input_source(arena, file, &why);

@@ -67,6 +67,9 @@ typedef struct Built {
 
 Built *model_build(Arena *arena, const Spec *spec);
 
+/* How long its code is, in statements of the Loop IR: a line of C each. */
+int model_statements(const Built *built);
+
 /* Sizes of a file that are large, as defines that make them small: arithmetic is the same, and the
  * evaluator slow. Returns how many. */
 int model_small_sizes(Arena *arena, const char *file, Define *defines, int most);

@@ -6,7 +6,7 @@
 #include "guards.h"
 #include "list.h"
 
-enum { MOST = 800 };
+enum { MOST = 800, ANY = 0, LONG = 6000 };
 
 static const int64_t ragged[] = {5, 0, 3, 1, 4}, filled[] = {5, 1, 3, 4};
 
@@ -21,17 +21,49 @@ static bool runs_here(const Target *target) {
     return target->lanes == 1 ? !target->fma : strcmp(target->name, target_arm.name) == 0;
 }
 
-/* Every model of the small programs, and with the functions of training; of a size that is swept
- * only three values, of the real ones those that are lowered. */
-static int all_models(Test *test, Target target, LoopType real, Built **to) {
+/* A compiler gets one model in `every`, one in `trained` of those with the functions of training,
+ * or with NUMERIC_ALL=1 in the environment all: compiling is what costs. Optimisers get none of
+ * more than `most` statements: they take half a minute for one of 10,000. */
+typedef struct Choice_ {
+    Compiler compiler;
+    int every, trained, most;
+} Choice_;
+
+/* A model and its number among those with the functions of training, or without. */
+typedef struct Candidate {
+    Built *built;
+    bool trained;
+    int number;
+} Candidate;
+
+static bool takes(const Choice_ *choice, const Candidate *one) {
+    int every = one->trained ? choice->trained : choice->every;
+    if (getenv("NUMERIC_ALL")) return true;
+    if (choice->most && one->built && model_statements(one->built) > choice->most) return false;
+    return (one->number + every / 2) % every == 0;
+}
+
+static bool taken(const Choice_ *choices, int count, const Candidate *one) {
+    for (int c = 0; c < count; c++)
+        if (takes(&choices[c], one)) return true;
+    return false;
+}
+
+/* Every model of the small programs, and with the functions of training, that a compiler takes; of
+ * a size that is swept only three values, of the real ones those that are lowered. */
+static int all_models(Test *test, Target target, LoopType real, const Choice_ *choices,
+                      int choice_count, Candidate *to) {
     static Case list[MOST];
     int count = list_folder(test->arena, "tests/numeric/programs", false, list, MOST), built = 0;
+    int numbers[2] = {0};
     count += list_folder(test->arena, "tests/golden/programs", true, list + count, MOST - count);
     for (int i = 0; i < 2 * count; i++) {
         const Case *one = &list[i / 2];
         double size = one->swept ? one->defines->value : 1;
         if (size != 1 && size != 17 && (size != 33 || i % 2)) continue;
         if (one->mode != MODE_INFER) continue;
+        Candidate candidate = {.trained = i % 2, .number = numbers[i % 2]++};
+        if (!taken(choices, choice_count, &candidate)) continue;
         Spec spec = {.file = one->file,
                      .model = one->model,
                      .mode = i % 2 ? MODE_TRAIN : MODE_INFER,
@@ -43,27 +75,13 @@ static int all_models(Test *test, Target target, LoopType real, Built **to) {
                      .prefix = arena_printf(test->arena, "m%d", i),
                      .defines = one->defines,
                      .define_count = one->define_count};
-        Built *model = model_build(test->arena, &spec);
-        if (model->result == BUILT) {
-            model->words = arena_printf(test->arena, "%s%s", one->what, i % 2 ? ", trained" : "");
-            to[built++] = model;
-        }
+        candidate.built = model_build(test->arena, &spec);
+        if (candidate.built->result != BUILT) continue;
+        candidate.built->words =
+            arena_printf(test->arena, "%s%s", one->what, i % 2 ? ", trained" : "");
+        if (taken(choices, choice_count, &candidate)) to[built++] = candidate;
     }
     return built;
-}
-
-/* A compiler gets one model in `every`, one in `trained` of those with the functions of training,
- * or with NUMERIC_ALL=1 in the environment all: compiling is what costs. */
-typedef struct Choice_ {
-    Compiler compiler;
-    int every, trained;
-} Choice_;
-
-static bool takes(const Choice_ *choice, Built *const *all, int m) {
-    bool trained = all[m]->in->grad >= 0;
-    int every = trained ? choice->trained : choice->every, k = 0;
-    for (int i = 0; i < m; i++) k += (all[i]->in->grad >= 0) == trained;
-    return getenv("NUMERIC_ALL") || (k + every / 2) % every == 0;
 }
 
 typedef struct Expected {
@@ -129,28 +147,28 @@ static bool same_bits(Test *test, Engine *engine, const char *what, const Built 
     return true;
 }
 
-static void run_compiler(Test *test, const Choice_ *choice, const char *what, Built *const *all,
+static void run_compiler(Test *test, const Choice_ *choice, const char *what, const Candidate *all,
                          int count, Expected *expected) {
     const Compiler *compiler = &choice->compiler;
     bool missing;
     const char *error;
     Built **models = ARENA_ARRAY(test->arena, count + 1, Built *);
-    int *number = ARENA_ARRAY(test->arena, count + 1, int), taken = 0;
+    int *number = ARENA_ARRAY(test->arena, count + 1, int), taken_count = 0;
     for (int m = 0; m < count; m++)
-        if (takes(choice, all, m)) {
-            number[taken] = m;
-            models[taken++] = all[m];
+        if (takes(choice, &all[m])) {
+            number[taken_count] = m;
+            models[taken_count++] = all[m].built;
         }
-    Engine *engine = compiled_engine(test->arena, compiler, models, taken, &missing, &error);
+    Engine *engine = compiled_engine(test->arena, compiler, models, taken_count, &missing, &error);
     if (missing) {
         print_message("skipped: %s is not installed\n", compiler->program);
         return;
     }
     if (!test_expect(test, what, error)) return;
-    for (int n = 0; n < taken; n++)
+    for (int n = 0; n < taken_count; n++)
         for (int z = 0; z < 3; z++)
             if (!same_bits(test, engine, what, models[n], &expected[number[n]], z)) break;
-    for (int n = 0; n < taken; n++) {
+    for (int n = 0; n < taken_count; n++) {
         const Interface *in = models[n]->in;
         const char *name = arena_printf(test->arena, "%s, %s", what, models[n]->words);
         const Data *data = expected[number[n]].data[0];
@@ -164,35 +182,30 @@ static void run_compiler(Test *test, const Choice_ *choice, const char *what, Bu
 
 static void run_target(Target target, LoopType real, const Choice_ *compilers, int compiler_count) {
     Test test;
-    static Built *models[MOST];
+    static Candidate models[MOST];
     if (!runs_here(&target)) {
         print_message("skipped: this processor does not run %s\n", target.name);
         return;
     }
     TEST_OPEN(&test);
-    int count = all_models(&test, target, real, models);
-    Expected *expected = ARENA_ARRAY(test.arena, count, Expected);
+    int count = all_models(&test, target, real, compilers, compiler_count, models);
+    Expected *expected = ARENA_ARRAY(test.arena, count + 1, Expected);
     for (int m = 0; m < count; m++) {
-        bool taken = false;
-        for (int c = 0; c < compiler_count; c++) taken = taken || takes(&compilers[c], models, m);
-        for (int z = 0; z < 3 && taken; z++) {
-            Data *data = data_new(test.arena, models[m]->graph,
-                                  z == 0   ? 1
-                                  : z == 1 ? 4
-                                           : 9,
-                                  5, z == 1 ? ragged : filled,
+        const Built *built = models[m].built;
+        for (int z = 0; z < 3; z++) {
+            static const int64_t batches[] = {1, 4, 9};
+            Data *data = data_new(test.arena, built->graph, batches[z], 5, z == 1 ? ragged : filled,
                                   z == 0   ? 0
                                   : z == 1 ? 5
                                            : 4,
                                   77);
-            if (models[m]->in->grad >= 0) data = data_trained(test.arena, data, z == 1, 78);
+            if (built->in->grad >= 0) data = data_trained(test.arena, data, z == 1, 78);
             expected[m].data[z] = data_poisoned(test.arena, data);
-            expected[m].outcome[z] = run_forward(&evaluator, test.arena, models[m], data, NULL);
-            if (models[m]->in->loss >= 0)
-                expected[m].loss[z] = run_loss(&evaluator, test.arena, models[m], data, NULL);
-            if (models[m]->in->grad >= 0)
-                expected[m].gradient[z] =
-                    run_gradient(&evaluator, test.arena, models[m], data, NULL);
+            expected[m].outcome[z] = run_forward(&evaluator, test.arena, built, data, NULL);
+            if (built->in->loss >= 0)
+                expected[m].loss[z] = run_loss(&evaluator, test.arena, built, data, NULL);
+            if (built->in->grad >= 0)
+                expected[m].gradient[z] = run_gradient(&evaluator, test.arena, built, data, NULL);
         }
     }
     for (int c = 0; c < compiler_count; c++)
@@ -235,8 +248,8 @@ static const char *const watched_avx2[] = {"-O1",
 
 static void sanitized(void **state) {
     (void)state;
-    const Choice_ plain[] = {{{WATCHER, watched}, 6, 12}},
-                  lanes[] = {{{WATCHER, watched_avx2}, 10, 20}};
+    const Choice_ plain[] = {{{WATCHER, watched}, 6, 12, LONG}},
+                  lanes[] = {{{WATCHER, watched_avx2}, 10, 20, LONG}};
     run_target(target_generic, LT_F32, plain, 1);
     run_target(target_8, LT_F32, lanes, 1);
 }
@@ -244,45 +257,45 @@ static void sanitized(void **state) {
 
 static void generic(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"tcc", tcc_flags}, 1, 2},
-                            {{"gcc", o0_plain}, 4, 24},
-                            {{"clang", o3_plain}, 9, 80},
-                            {{"llvm", level_2}, 20, 60}};
+    const Choice_ list[] = {{{"tcc", tcc_flags}, 1, 2, ANY},
+                            {{"gcc", o0_plain}, 4, 24, ANY},
+                            {{"clang", o3_plain}, 9, 80, LONG},
+                            {{"llvm", level_2}, 20, 60, ANY}};
     run_target(target_generic, LT_F32, list, 4);
 }
 
 static void avx2(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o0_avx2}, 3, 16},
-                            {{"gcc", o3_avx2}, 11, 60},
-                            {{"llvm", level_0}, 40, 90},
-                            {{"llvm", level_2}, 12, 40},
-                            {{"llvm", level_3}, 60, 90}};
+    const Choice_ list[] = {{{"clang", o0_avx2}, 3, 16, ANY},
+                            {{"gcc", o3_avx2}, 11, 60, LONG},
+                            {{"llvm", level_0}, 40, 90, ANY},
+                            {{"llvm", level_2}, 12, 40, ANY},
+                            {{"llvm", level_3}, 60, 90, ANY}};
     run_target(target_8, LT_F32, list, 5);
 }
 
 static void avx512(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o1_avx512}, 7, 60}, {{"llvm", level_2}, 30, 90}};
+    const Choice_ list[] = {{{"clang", o1_avx512}, 7, 60, LONG}, {{"llvm", level_2}, 30, 90, ANY}};
     run_target(target_16, LT_F32, list, 2);
 }
 
 static void sse(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"llvm", level_2}, 9, 60}, {{"gcc", o2_sse}, 17, 60}};
+    const Choice_ list[] = {{{"llvm", level_2}, 9, 60, ANY}, {{"gcc", o2_sse}, 17, 60, LONG}};
     run_target(target_v2, LT_F32, list, 2);
 }
 
 static void arm(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"aarch64 llvm", level_2}, 5, 60},
-                            {{"aarch64 gcc", arm_flags}, 11, 60}};
+    const Choice_ list[] = {{{"aarch64 llvm", level_2}, 5, 60, ANY},
+                            {{"aarch64 gcc", arm_flags}, 11, 60, LONG}};
     run_target(target_arm, LT_F32, list, 2);
 }
 
 static void doubles(void **state) {
     (void)state;
-    const Choice_ list[] = {{{"clang", o3_avx2}, 7, 90}, {{"llvm", level_2}, 30, 90}};
+    const Choice_ list[] = {{{"clang", o3_avx2}, 7, 90, LONG}, {{"llvm", level_2}, 30, 90, ANY}};
     run_target(target_8, LT_F64, list, 2);
 }
 

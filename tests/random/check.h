@@ -21,6 +21,7 @@ typedef struct Column {
     int group;
     Compiler compiler;
     int every; /* of how many programs it gets one in `make check` */
+    int most;  /* statements of one that it gets there; 0: any */
 } Column;
 
 enum { GROUPS = 4, COLUMNS = 13, SETS = 4, FIRINGS = 16 };
