@@ -70,8 +70,8 @@ static int all_models(Test *test, Target target, LoopType real, const Choice_ *c
                      .training = i % 2,
                      .real = real,
                      .target = target,
-                     .threads = i % 3 == 1 ? 3 : 0,
-                     .forced = i % 5 == 2,
+                     .threads = i / 7 % 3 == 1 ? 3 : 0, /* whatever `every` is */
+                     .forced = i / 11 % 5 == 2,
                      .prefix = arena_printf(test->arena, "m%d", i),
                      .defines = one->defines,
                      .define_count = one->define_count};
