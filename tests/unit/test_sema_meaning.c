@@ -376,6 +376,34 @@ static void test_initial(void **state) {
     case_close(&c);
 }
 
+/* A function of numbers that are known is the number that it gives of values. */
+static void test_numbers(void **state) {
+    (void)state;
+    static const char *const one[] = {"sqrt",  "rsqrt",  "exp",     "log",      "abs",
+                                      "floor", "square", "sin",     "cos",      "sign",
+                                      "erf",   "tanh",   "sigmoid", "softplus", "relu"};
+    static const char *const two[] = {"min", "max", "logaddexp"};
+    static const double numbers[] = {1.25, 0.3, 2.75};
+    char source[500];
+    for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
+        double x = numbers[n], z = numbers[(n + 1) % 3];
+        for (size_t i = 0; i < sizeof one / sizeof *one; i++) {
+            snprintf(source, sizeof source,
+                     "model A(x: [2]) -> y: [2] { y = 0 * x + %s(%g) + 1 }\n"
+                     "model B(x: [2]) -> y: [2] { y = %s(0 * x + %g) + 1 }\n",
+                     one[i], x, one[i], x);
+            same(source, MODE_INFER, false);
+        }
+        for (size_t i = 0; i < sizeof two / sizeof *two; i++) {
+            snprintf(source, sizeof source,
+                     "model A(x: [2]) -> y: [2] { y = 0 * x + %s(%g, %g) }\n"
+                     "model B(x: [2]) -> y: [2] { y = %s(0 * x + %g, 0 * x + %g) }\n",
+                     two[i], x, z, two[i], x, z);
+            same(source, MODE_INFER, false);
+        }
+    }
+}
+
 /* Sizes: `-D`, expressions, defaults, the header against the file. */
 static void test_sizes(void **state) {
     (void)state;
@@ -404,6 +432,7 @@ int main(void) {
         cmocka_unit_test(test_reverse),       cmocka_unit_test(test_same),
         cmocka_unit_test(test_draws),         cmocka_unit_test(test_initial),
         cmocka_unit_test(test_sizes),         cmocka_unit_test(test_corners),
-        cmocka_unit_test(test_carried_names), cmocka_unit_test(test_defaults)};
+        cmocka_unit_test(test_carried_names), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
