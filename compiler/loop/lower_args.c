@@ -50,6 +50,7 @@ Fn lower_part(Lower *lower, LFunction *function) {
              .ends = -1,
              .panel = -1,
              .panel_rows = -1,
+             .panel_side = -1,
              .scratch = -1};
     int axes = lower->graph->axes.count, values = lower->schedule->values.count;
     fn.extent = ARENA_ARRAY(lower->arena, axes + 1, LExpr *);

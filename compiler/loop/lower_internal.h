@@ -162,7 +162,7 @@ typedef struct Fn {
     LExpr *parity; /* parity of the innermost loop, or NULL: zig-zag */
     uint64_t *wanted; /* by value: for which of these arguments, a bit each; NULL: all always */
     VEC(int) wanted_args;
-    int panel, panel_rows; /* lower_outer.c: buffers, or -1 */
+    int panel, panel_rows, panel_side; /* lower_outer.c: buffers, or -1 */
     int gathered[2];       /* lower_outer_gemm.c: buffers, of columns and of rows of the results */
     VEC(Panel) panels;     /* lower_panel.c */
     int *panel_of;         /* by value: 1 + its panel, 0 where it has none; or NULL */

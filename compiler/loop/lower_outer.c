@@ -11,13 +11,8 @@
  * from zero with the first block, and is added to the caller's array with the last. */
 #include "loop/lower_outer.h"
 
-enum { TILE_ROWS = 6, MOST_VECTORS = 4, BLOCK_ROWS = 256, LINE = 16, GROUP_BYTES = 512 << 10 };
-
-/* A panel from `column` on: whole vectors, or with `tail` one that has so many elements. */
-typedef struct Columns {
-    LExpr *column, *slot; /* slot: of the group */
-    int vectors, tail;
-} Columns;
+/* SIDE_PANELS: from which on copying the rows of a tile pays. */
+enum { BLOCK_ROWS = 256, LINE = 16, GROUP_BYTES = 512 << 10, SIDE_PANELS = 4 };
 
 bool outer_is(const Value *value) {
     return value->live && value->kind == VALUE_ROW && value->op == OP_TSUM && value->over_batch &&
@@ -71,7 +66,7 @@ static void find_added(Fn *fn) {
 }
 
 static int vectors_of(const Lower *lower) {
-    return lower->module->target.registers >= 32 ? MOST_VECTORS : 2;
+    return lower->module->target.registers >= 32 ? OUTER_VECTORS : 2;
 }
 
 /* Numbers of a row of a panel: whole lines, and no more than the widest sum has columns. */
@@ -84,7 +79,7 @@ static int64_t most_columns(const Lower *lower) {
     return most;
 }
 
-static int64_t panel_width(const Lower *lower) {
+int64_t outer_panel_width(const Lower *lower) {
     int64_t width = (int64_t)vectors_of(lower) * lower->lanes, most = most_columns(lower);
     if (most < width) width = most;
     return (width + LINE - 1) / LINE * LINE;
@@ -97,7 +92,7 @@ int64_t outer_block_rows(const Lower *lower) {
 
 /* Panels of a group: what is left of whole ones, and of whole vectors, has panels of its own. */
 static int64_t group_panels(const Lower *lower) {
-    int64_t width = panel_width(lower), panels = most_columns(lower) / width + 2;
+    int64_t width = outer_panel_width(lower), panels = most_columns(lower) / width + 2;
     int64_t fit = GROUP_BYTES / (BLOCK_ROWS * width * loop_type_size(lower->real));
     if (lower->options.eager) fit = 2;
     return panels < fit ? panels : fit;
@@ -105,13 +100,62 @@ static int64_t group_panels(const Lower *lower) {
 
 static Size panel_floats(const Lower *lower) {
     Size rows = size_plus(size_symbol(0), size_constant(outer_block_rows(lower)));
-    return size_times(rows, size_constant(panel_width(lower)));
+    return size_times(rows, size_constant(outer_panel_width(lower)));
 }
 
 /* A line for each sequence, so that lines stay whole. */
 static Size list_length(const Lower *lower) {
     Size rows = size_constant(outer_block_rows(lower));
     return size_plus(size_times(size_symbol(0), size_constant(8)), rows);
+}
+
+/* Rows of all results whose columns are those of a value. */
+static int64_t rows_beside(const Lower *lower, const Value *value) {
+    const Schedule *schedule = lower->schedule;
+    int64_t rows = 0;
+    for (int i = 0; i < schedule->values.count; i++) {
+        const Value *other = schedule->values.at[i];
+        if (outer_is(other) && schedule_same_use(schedule, value->uses.at[1], other->uses.at[1]))
+            rows += other->type.shape.dim[0];
+    }
+    return rows;
+}
+
+/* What the second cache does not hold comes from far for each panel anew. */
+static bool copies_side(const Lower *lower, const Value *value) {
+    int64_t bytes = rows_beside(lower, value) * BLOCK_ROWS * loop_type_size(lower->real);
+    return lower->options.eager ||
+           (bytes > lower->options.target.l2_bytes &&
+            value->type.shape.dim[1] / outer_panel_width(lower) >= SIDE_PANELS);
+}
+
+/* Of a thread: whole lines, whatever the batch. */
+static Size side_floats(const Lower *lower) {
+    Size rows = size_times(size_symbol(0), size_constant(2));
+    rows = size_plus(rows, size_constant(outer_block_rows(lower)));
+    return size_times(rows, size_constant(OUTER_SIDE));
+}
+
+static void place_side(Fn *fn, int work_argument, Size threads, Size *bytes) {
+    Lower *lower = fn->lower;
+    bool any = false;
+    for (int i = 0; i < lower->schedule->values.count; i++) {
+        const Value *value = lower->schedule->values.at[i];
+        any = any || (outer_is(value) && copies_side(lower, value));
+    }
+    if (!any) return;
+    Size floats = size_times(side_floats(lower), threads);
+    fn->panel_side = loop_buffer(lower->module, fn->fn,
+                                 (LBuffer){.name = name_of(lower->names, "side"),
+                                           .type = lower->real,
+                                           .base = LB_ARG,
+                                           .arg = work_argument,
+                                           .offset = lower_offset(fn, *bytes),
+                                           .count = size_expr(fn, floats),
+                                           .align = 64,
+                                           .written = true,
+                                           .layout = "[row][8]: rows of a tile"});
+    *bytes = size_plus(*bytes, size_times(floats, size_constant(loop_type_size(lower->real))));
 }
 
 /* As many rows as a block has, or one position of the batch, for each thread. */
@@ -145,6 +189,7 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
     Size threads = size_constant(lower->options.threads > 1 ? lower->options.threads : 1);
     outer_place_rows(fn, work_argument, bytes);
     if (tiled) place_panels(fn, work_argument, threads, bytes);
+    if (tiled) place_side(fn, work_argument, threads, bytes);
     Size listed = size_times(list_length(lower), threads);
     fn->panel_rows = loop_buffer(m, fn->fn,
                                  (LBuffer){.name = name_of(lower->names, "row"),
@@ -197,8 +242,7 @@ void outer_list_rows(Outer *o, LBlock *out, LExpr *begin, LExpr *end) {
     loop_set(m, body, o->count, loop_add(m, count, loop_int(m, 1)));
 }
 
-/* Where a panel of the group begins. */
-static LExpr *panel_start(Outer *o, LBlock *out, const Columns *panel) {
+LExpr *outer_panel_start(Outer *o, LBlock *out, const Columns *panel) {
     LoopModule *m = o->fn->lower->module;
     LExpr *room = size_expr(o->fn, panel_floats(o->fn->lower));
     return lower_let(o->fn, out, "start", loop_add(m, o->panel, loop_mul(m, panel->slot, room)));
@@ -208,11 +252,11 @@ static LExpr *panel_start(Outer *o, LBlock *out, const Columns *panel) {
 static void pack_panel(Outer *o, LBlock *out, const Columns *panel) {
     Fn *fn = o->fn;
     LoopModule *m = fn->lower->module;
-    LExpr *start = panel_start(o, out, panel);
+    LExpr *start = outer_panel_start(o, out, panel);
     LStmt *rows = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_var(m, fn->fn, o->count), 1);
     LExpr *k = loop_var(m, fn->fn, rows->var);
     Row row = outer_listed(o, &rows->body, k);
-    LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
+    LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, outer_panel_width(fn->lower))));
     to = lower_let(fn, &rows->body, "to", to);
     for (int v = 0; v < panel->vectors && !panel->tail; v++) {
         LExpr *shift = loop_int(m, (int64_t)v * o->lanes);
@@ -229,131 +273,6 @@ static void pack_panel(Outer *o, LBlock *out, const Columns *panel) {
         loop_for(m, fn->fn, &rows->body, "l", loop_int(m, panel->tail), loop_int(m, o->lanes), 1);
     loop_store(m, &rest->body, fn->panel, loop_add(m, to, loop_var(m, fn->fn, rest->var)),
                lower_real(fn->lower, 0, 1), false);
-}
-
-typedef struct Tile {
-    const Value *value;
-    int rows, vectors, tail;
-    LExpr *own; /* where it begins in the value */
-    int sums[TILE_ROWS * MOST_VECTORS];
-} Tile;
-
-/* Element l of a tail in row r of a tile. */
-typedef struct TailAt {
-    LBlock *body;
-    LExpr *l, *local, *there; /* there: from the beginning of the tile */
-} TailAt;
-
-static TailAt each_of_tail(Outer *o, LBlock *out, const Tile *tile, int64_t count) {
-    Fn *fn = o->fn;
-    LoopModule *m = fn->lower->module;
-    int64_t columns = tile->value->type.shape.dim[1];
-    LStmt *each = loop_for(m, fn->fn, out, "r", loop_int(m, 0), loop_int(m, tile->rows), 1);
-    LExpr *r = loop_var(m, fn->fn, each->var);
-    LStmt *all = loop_for(m, fn->fn, &each->body, "l", loop_int(m, 0), loop_int(m, count), 1);
-    LExpr *l = loop_var(m, fn->fn, all->var);
-    return (TailAt){&all->body, l, loop_add(m, loop_mul(m, r, loop_int(m, o->lanes)), l),
-                    loop_add(m, loop_mul(m, r, loop_int(m, columns)), l)};
-}
-
-/* What earlier blocks gave, into the sums. */
-static void load_tile(Outer *o, LBlock *out, Tile *tile) {
-    Fn *fn = o->fn;
-    LoopModule *m = fn->lower->module;
-    int64_t columns = tile->value->type.shape.dim[1];
-    int buffer = fn->places[tile->value->id].buffer;
-    if (tile->tail) {
-        TailAt at = each_of_tail(o, out, tile, o->lanes);
-        LStmt *test = loop_if(m, at.body, loop_op(m, SOP_LT, at.l, loop_int(m, tile->tail), NULL));
-        LExpr *e = loop_load(m, fn->fn, buffer, loop_add(m, tile->own, at.there), 1, false);
-        loop_store(m, &test->body, o->local, at.local, e, false);
-        loop_store(m, &test->otherwise, o->local, at.local, lower_real(fn->lower, 0, 1), false);
-    }
-    for (int i = 0; i < tile->rows * tile->vectors; i++) {
-        int64_t r = i / tile->vectors, v = i % tile->vectors;
-        LExpr *at = loop_add(m, tile->own, loop_int(m, r * columns + v * o->lanes));
-        loop_set(m, out, tile->sums[i],
-                 tile->tail
-                     ? loop_load(m, fn->fn, o->local, loop_int(m, r * o->lanes), o->lanes, true)
-                     : loop_load(m, fn->fn, buffer, at, o->lanes, false));
-    }
-}
-
-/* buffer[start + …] := the sums, or with `add` what is there and the sums. */
-static void store_tile(Outer *o, LBlock *out, const Tile *tile, int buffer, LExpr *start,
-                       bool add) {
-    Fn *fn = o->fn;
-    LoopModule *m = fn->lower->module;
-    int64_t columns = tile->value->type.shape.dim[1];
-    for (int i = 0; i < tile->rows * tile->vectors; i++) {
-        int64_t r = i / tile->vectors, v = i % tile->vectors;
-        LExpr *sum = loop_var(m, fn->fn, tile->sums[i]);
-        if (tile->tail) {
-            loop_store(m, out, o->local, loop_int(m, r * o->lanes), sum, true);
-            continue;
-        }
-        LExpr *at = loop_add(m, start, loop_int(m, r * columns + v * o->lanes));
-        if (add)
-            sum = lower_op(fn->lower, SOP_ADD, loop_load(m, fn->fn, buffer, at, o->lanes, false),
-                           sum);
-        loop_store(m, out, buffer, at, sum, false);
-    }
-    if (!tile->tail) return;
-    TailAt at = each_of_tail(o, out, tile, tile->tail);
-    LExpr *to = lower_let(fn, at.body, "at", loop_add(m, start, at.there));
-    LExpr *sum = loop_load(m, fn->fn, o->local, at.local, 1, false);
-    if (add) sum = lower_op(fn->lower, SOP_ADD, loop_load(m, fn->fn, buffer, to, 1, false), sum);
-    loop_store(m, at.body, buffer, to, sum, false);
-}
-
-static void add_rows(Outer *o, LBlock *out, Tile *tile, const Columns *panel, LExpr *first) {
-    Fn *fn = o->fn;
-    LoopModule *m = fn->lower->module;
-    LExpr *start = panel_start(o, out, panel);
-    LStmt *over = loop_for(m, fn->fn, out, "k", loop_int(m, 0), loop_var(m, fn->fn, o->count), 1);
-    LExpr *k = loop_var(m, fn->fn, over->var), *x[MOST_VECTORS];
-    Row row = outer_listed(o, &over->body, k);
-    LExpr *from = loop_add(m, start, loop_mul(m, k, loop_int(m, panel_width(fn->lower))));
-    for (int v = 0; v < tile->vectors; v++)
-        x[v] = lower_let(fn, &over->body, "x",
-                         loop_load(m, fn->fn, fn->panel,
-                                   loop_add(m, from, loop_int(m, (int64_t)v * o->lanes)), o->lanes,
-                                   o->lanes > 1));
-    for (int r = 0; r < tile->rows; r++) {
-        LExpr *f = outer_element(o, &over->body, tile->value, 0, &row,
-                                 loop_add(m, first, loop_int(m, r)), 1);
-        f = lower_let(fn, &over->body, "f", loop_splat(m, f, o->lanes));
-        for (int v = 0; v < tile->vectors; v++) {
-            int sum = tile->sums[r * tile->vectors + v];
-            loop_set(m, &over->body, sum, loop_op(m, SOP_FMA, f, x[v], loop_var(m, fn->fn, sum)));
-        }
-    }
-}
-
-static void tile(Outer *o, LBlock *out, const Value *value, LExpr *first, int rows,
-                 const Columns *panel) {
-    Fn *fn = o->fn;
-    LoopModule *m = fn->lower->module;
-    int64_t added = fn->added[value->id];
-    int buffer = fn->places[value->id].buffer;
-    Tile t = {.value = value, .rows = rows, .vectors = panel->vectors, .tail = panel->tail};
-    LExpr *inside = loop_mul(m, first, loop_int(m, value->type.shape.dim[1]));
-    inside = loop_add(m, inside, panel->column);
-    t.own = loop_add(m, lower_row(fn, value, value, -1, o->row), inside);
-    t.own = lower_let(fn, out, "to", t.own);
-    for (int i = 0; i < rows * t.vectors; i++)
-        t.sums[i] = loop_mutable(m, fn->fn, out, "sum", lower_real(fn->lower, 0, o->lanes));
-    load_tile(o, added ? &loop_if(m, out, o->goes_on)->body : out, &t);
-    add_rows(o, out, &t, panel, first);
-    if (!added) {
-        store_tile(o, out, &t, buffer, t.own, false);
-        return;
-    }
-    LStmt *test = loop_if(m, out, o->ends);
-    LExpr *gradient = loop_add(m, loop_int(m, added - 1), inside);
-    gradient = lower_let(fn, &test->body, "gradient", gradient);
-    store_tile(o, &test->body, &t, lower_gradients_buffer(fn), gradient, true);
-    store_tile(o, &test->otherwise, &t, buffer, t.own, false);
 }
 
 /* The panels of a group: `whole` ones from `column` on, in a loop, and up to two others. */
@@ -380,11 +299,14 @@ static bool has_whole(const Group *group) {
 static void tile_row(Outer *o, LBlock *out, const Value *value, LExpr *first, int rows,
                      const Group *group) {
     Columns panel;
+    bool copied = rows == OUTER_ROWS && o->side;
+    if (copied) outer_copy_side(o, out, value, first, rows);
     if (has_whole(group)) {
         LBlock *body = each_panel(o, out, group, &panel);
-        tile(o, body, value, first, rows, &panel);
+        outer_tile(o, body, value, first, rows, &panel, copied);
     }
-    for (int i = 0; i < group->rests; i++) tile(o, out, value, first, rows, &group->rest[i]);
+    for (int i = 0; i < group->rests; i++)
+        outer_tile(o, out, value, first, rows, &group->rest[i], copied);
 }
 
 static void tiles(Outer *o, LBlock *out, const Group *group) {
@@ -397,15 +319,15 @@ static void tiles(Outer *o, LBlock *out, const Group *group) {
     for (int i = 0; i < group->rests; i++) pack_panel(o, out, &group->rest[i]);
     for (int i = 0; i < o->values.count; i++) {
         const Value *value = o->values.at[i];
-        int64_t rows = value->type.shape.dim[0], count = rows / TILE_ROWS;
-        int64_t whole = count * TILE_ROWS;
+        int64_t rows = value->type.shape.dim[0], count = rows / OUTER_ROWS;
+        int64_t whole = count * OUTER_ROWS;
         lower_at(o->fn->lower, value->span);
         if (whole) {
-            LExpr *low, *high, *each = loop_int(m, TILE_ROWS);
+            LExpr *low, *high, *each = loop_int(m, OUTER_ROWS);
             lower_share(o->fn, out, count, &low, &high);
             LStmt *over = loop_for(m, o->fn->fn, out, "r", loop_mul(m, low, each),
-                                   loop_mul(m, high, each), TILE_ROWS);
-            tile_row(o, &over->body, value, loop_var(m, o->fn->fn, over->var), TILE_ROWS, group);
+                                   loop_mul(m, high, each), OUTER_ROWS);
+            tile_row(o, &over->body, value, loop_var(m, o->fn->fn, over->var), OUTER_ROWS, group);
         }
         if (rows > whole)
             tile_row(o, lower_first_thread(o->fn, out, false), value, loop_int(m, whole),
@@ -468,6 +390,8 @@ LBlock *outer_region(Outer *o, LBlock *out) {
     Size group = size_times(panel_floats(fn->lower), size_constant(group_panels(fn->lower)));
     LExpr *floats = size_expr(fn, group), *listed = size_expr(fn, list_length(fn->lower));
     o->panel = lower_let(fn, out, "own", loop_mul(m, fn->thread, floats));
+    LExpr *side = size_expr(fn, side_floats(fn->lower));
+    if (o->side) o->side = lower_let(fn, out, "side", loop_mul(m, fn->thread, side));
     o->list = lower_let(fn, out, "list", loop_mul(m, fn->thread, listed));
     return out;
 }
@@ -517,16 +441,17 @@ bool row_outer(RowOp *op, const Block *block) {
         outer_gemm(&o, op->out);
         return true;
     }
-    lower_remark_outer(fn, o.values.at, o.values.count, TILE_ROWS, o.vectors);
+    lower_remark_outer(fn, o.values.at, o.values.count, OUTER_ROWS, o.vectors);
     if (o.first->type.shape.dim[1] % o.lanes)
         o.local = loop_buffer(m, fn->fn,
                               (LBuffer){.name = name_of(lower->names, "tail"),
                                         .type = lower->real,
                                         .base = LB_LOCAL,
-                                        .count = loop_int(m, (int64_t)TILE_ROWS * o.lanes),
+                                        .count = loop_int(m, (int64_t)OUTER_ROWS * o.lanes),
                                         .align = 64,
                                         .written = true,
                                         .layout = "[row][lanes]"});
+    if (fn->panel_side >= 0 && copies_side(lower, o.first)) o.side = loop_int(m, 0);
     clear(&o, op->out);
     bool region = lower_may_thread(fn);
     LBlock *out = op->out;
