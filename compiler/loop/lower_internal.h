@@ -201,6 +201,9 @@ LExpr *size_expr(Fn *fn, Size size);
 LExpr *lower_offset(Fn *fn, Size bytes); /* in the workspace */
 /* An array of the caller: the buffer that it has already, or a new one. */
 int lower_caller_buffer(Fn *fn, LBuffer buffer);
+/* Room in the workspace behind *bytes, which is a multiple of 64 and stays one. */
+int lower_work_buffer(Fn *fn, int work_argument, const char *name, LoopType type, Size count,
+                      const char *layout, Size *bytes);
 /* Places for all stored values in the workspace; returns its size in bytes. */
 Size place_values(Fn *fn, int work_argument); /* with the lengths of the axes */
 LExpr *lower_position(Fn *fn, const Value *reader, int index, const Row *row);

@@ -145,17 +145,8 @@ static void place_side(Fn *fn, int work_argument, Size threads, Size *bytes) {
     }
     if (!any) return;
     Size floats = size_times(side_floats(lower), threads);
-    fn->panel_side = loop_buffer(lower->module, fn->fn,
-                                 (LBuffer){.name = name_of(lower->names, "side"),
-                                           .type = lower->real,
-                                           .base = LB_ARG,
-                                           .arg = work_argument,
-                                           .offset = lower_offset(fn, *bytes),
-                                           .count = size_expr(fn, floats),
-                                           .align = 64,
-                                           .written = true,
-                                           .layout = "[row][8]: rows of a tile"});
-    *bytes = size_plus(*bytes, size_times(floats, size_constant(loop_type_size(lower->real))));
+    fn->panel_side = lower_work_buffer(fn, work_argument, "side", lower->real, floats,
+                                       "[row][8]: rows of a tile", bytes);
 }
 
 /* As many rows as a block has, or one position of the batch, for each thread. */
@@ -163,22 +154,12 @@ static void place_panels(Fn *fn, int work_argument, Size threads, Size *bytes) {
     Lower *lower = fn->lower;
     Size floats =
         size_times(size_times(panel_floats(lower), threads), size_constant(group_panels(lower)));
-    fn->panel = loop_buffer(lower->module, fn->fn,
-                            (LBuffer){.name = name_of(lower->names, "panel"),
-                                      .type = lower->real,
-                                      .base = LB_ARG,
-                                      .arg = work_argument,
-                                      .offset = lower_offset(fn, *bytes),
-                                      .count = size_expr(fn, floats),
-                                      .align = 64,
-                                      .written = true,
-                                      .layout = "[panel][row][vectors]"});
-    *bytes = size_plus(*bytes, size_times(floats, size_constant(loop_type_size(lower->real))));
+    fn->panel = lower_work_buffer(fn, work_argument, "panel", lower->real, floats,
+                                  "[panel][row][vectors]", bytes);
 }
 
 void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
     Lower *lower = fn->lower;
-    LoopModule *m = lower->module;
     bool any = false, tiled = false;
     for (int i = 0; i < lower->schedule->values.count && !fn->step; i++) {
         const Value *value = lower->schedule->values.at[i];
@@ -191,17 +172,8 @@ void lower_place_outer(Fn *fn, int work_argument, Size *bytes) {
     if (tiled) place_panels(fn, work_argument, threads, bytes);
     if (tiled) place_side(fn, work_argument, threads, bytes);
     Size listed = size_times(list_length(lower), threads);
-    fn->panel_rows = loop_buffer(m, fn->fn,
-                                 (LBuffer){.name = name_of(lower->names, "row"),
-                                           .type = LT_I64,
-                                           .base = LB_ARG,
-                                           .arg = work_argument,
-                                           .offset = lower_offset(fn, *bytes),
-                                           .count = size_expr(fn, listed),
-                                           .align = 64,
-                                           .written = true,
-                                           .layout = "position * batch + sequence"});
-    *bytes = size_plus(*bytes, size_times(listed, size_constant(8)));
+    fn->panel_rows = lower_work_buffer(fn, work_argument, "row", LT_I64, listed,
+                                       "position * batch + sequence", bytes);
     find_added(fn);
 }
 

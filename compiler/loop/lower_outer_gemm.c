@@ -48,18 +48,8 @@ void outer_place_rows(Fn *fn, int work_argument, Size *bytes) {
     Size threads = size_constant(lower->options.threads > 1 ? lower->options.threads : 1);
     for (int side = 0; side < 2; side++) {
         Size floats = size_times(side_floats(lower, width[side]), threads);
-        fn->gathered[side] =
-            loop_buffer(lower->module, fn->fn,
-                        (LBuffer){.name = name_of(lower->names, side ? "left" : "right"),
-                                  .type = lower->real,
-                                  .base = LB_ARG,
-                                  .arg = work_argument,
-                                  .offset = lower_offset(fn, *bytes),
-                                  .count = size_expr(fn, floats),
-                                  .align = 64,
-                                  .written = true,
-                                  .layout = "[row][element]"});
-        *bytes = size_plus(*bytes, size_times(floats, size_constant(loop_type_size(lower->real))));
+        fn->gathered[side] = lower_work_buffer(fn, work_argument, side ? "left" : "right",
+                                               lower->real, floats, "[row][element]", bytes);
     }
 }
 

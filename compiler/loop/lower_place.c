@@ -219,6 +219,22 @@ int lower_caller_buffer(Fn *fn, LBuffer buffer) {
     return loop_buffer(fn->lower->module, fn->fn, buffer);
 }
 
+int lower_work_buffer(Fn *fn, int work_argument, const char *name, LoopType type, Size count,
+                      const char *layout, Size *bytes) {
+    Lower *lower = fn->lower;
+    LBuffer buffer = {.name = name_of(lower->names, name),
+                      .type = type,
+                      .base = LB_ARG,
+                      .arg = work_argument,
+                      .offset = lower_offset(fn, *bytes),
+                      .count = size_expr(fn, count),
+                      .align = 64,
+                      .written = true,
+                      .layout = layout};
+    *bytes = size_plus(*bytes, size_times(count, size_constant(loop_type_size(type))));
+    return loop_buffer(lower->module, fn->fn, buffer);
+}
+
 /* One I64 a sequence in the workspace. */
 static int place_numbers(Fn *fn, int work_argument, const char *name, int rows, Size *bytes) {
     Lower *lower = fn->lower;
