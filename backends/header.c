@@ -90,7 +90,7 @@ static void print_top(Header *h, const BackendOptions *options) {
     text_puts(&text, ".\nIt allocates nothing, has no writable globals and calls nothing");
     bool pool = pools(in), gemm = loop_has_gemm(in->module);
     text_puts(&text, pool ? " but the pool of threads that\nit is given "
-                            "(rnn_rt_pool_run and rnn_rt_pool_barrier of librnn_rt)"
+                            "(rnn_rt_pool_for, _run and _barrier of librnn_rt)"
                           : "");
     if (gemm)
         text_printf(&text, "%sproducts of matrices\n(%s of librnn_rt_blas, which calls CBLAS)",

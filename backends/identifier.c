@@ -137,6 +137,7 @@ static const char *const reserved[] = {
     "abs_f32",
     "abs_f64",
     "rnn_rt_pool",
+    "rnn_rt_pool_for",
     "rnn_rt_pool_run",
     "rnn_rt_pool_barrier",
     "rnn_rt_sgemm",

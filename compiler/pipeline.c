@@ -358,10 +358,11 @@ static void end_stage(void *user, const char *what) {
 }
 
 MachineOptions compilation_machine(Compilation *c, bool calls) {
-    MachineSymbol *symbols = ARENA_ARRAY(c->arena, 5, MachineSymbol);
+    MachineSymbol *symbols = ARENA_ARRAY(c->arena, 6, MachineSymbol);
     symbols[0] = (MachineSymbol){"rnn_rt_pool_run", (uintptr_t)rnn_rt_pool_run};
     symbols[1] = (MachineSymbol){"rnn_rt_pool_barrier", (uintptr_t)rnn_rt_pool_barrier};
-    memcpy(symbols + 2, c->blas, sizeof c->blas);
+    symbols[2] = (MachineSymbol){"rnn_rt_pool_for", (uintptr_t)rnn_rt_pool_for};
+    memcpy(symbols + 3, c->blas, sizeof c->blas);
     c->stage_since = seconds(NULL);
     return (MachineOptions){.target = c->target.machine,
                             .level = c->options->level,

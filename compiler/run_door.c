@@ -12,6 +12,11 @@ static const char pool_door[] =
     "\n/* For rnnc run. */\n"
     "void (*rnnc_pool_run)(struct rnn_rt_pool *, void (*)(void *, int64_t, int64_t), void *);\n"
     "void (*rnnc_pool_barrier)(struct rnn_rt_pool *, int64_t);\n"
+    "struct rnn_rt_pool *(*rnnc_pool_for)(struct rnn_rt_pool *, int64_t, int64_t);\n"
+    "struct rnn_rt_pool *rnn_rt_pool_for(struct rnn_rt_pool *pool, int64_t ns, int64_t barriers) "
+    "{\n"
+    "    return rnnc_pool_for(pool, ns, barriers);\n"
+    "}\n"
     "void rnn_rt_pool_run(struct rnn_rt_pool *pool,\n"
     "                     void (*function)(void *context, int64_t thread, int64_t threads),\n"
     "                     void *context) {\n"
@@ -56,9 +61,11 @@ void run_door(const Compilation *c, Text *code) {
 void run_open_door(const Compilation *c, void *handle) {
     void (*run)(RtPool *, RtPoolFunction *, void *) = rnn_rt_pool_run;
     void (*barrier)(RtPool *, int64_t) = rnn_rt_pool_barrier;
+    RtPool *(*choose)(RtPool *, int64_t, int64_t) = rnn_rt_pool_for;
     uintptr_t gemm = (uintptr_t)c->blas[is_double(c)].address;
     void *run_at = dlsym(handle, "rnnc_pool_run"), *barrier_at = dlsym(handle, "rnnc_pool_barrier");
-    void *gemm_at = dlsym(handle, "rnnc_gemm");
+    void *gemm_at = dlsym(handle, "rnnc_gemm"), *for_at = dlsym(handle, "rnnc_pool_for");
+    if (for_at) memcpy(for_at, &choose, sizeof choose);
     if (run_at) memcpy(run_at, &run, sizeof run);
     if (barrier_at) memcpy(barrier_at, &barrier, sizeof barrier);
     if (gemm_at) memcpy(gemm_at, &gemm, sizeof gemm);

@@ -550,6 +550,12 @@ int rnn_rt_pool_threads(const RtPool *pool);
 typedef void RtPoolFunction(void *context, int64_t thread, int64_t threads);
 void rnn_rt_pool_run(RtPool *pool, RtPoolFunction *function, void *context);
 
+/* Those who do a piece of work sooner: the pool, or NULL, one thread. `ns` is what one thread takes
+ * for it, about, `barriers` how often all would meet meanwhile. What a barrier costs is measured
+ * again and again, since it changes with where the threads run and what else does; threads that
+ * sleep are woken where the work is worth it, or as much was done without them. */
+RtPool *rnn_rt_pool_for(RtPool *pool, int64_t ns, int64_t barriers);
+
 /* From inside of a region, by each of its threads with its own number, all as often: returns when
  * all have come. What any wrote before is seen by all behind it. */
 void rnn_rt_pool_barrier(RtPool *pool, int64_t thread);

@@ -17,8 +17,14 @@ enum {
     LINE = 128,                /* bytes that travel between cores together: pairs of cache lines */
     SPINS_BEFORE_YIELD = 2000, /* turns of a wait, where each thread has a core */
     SPINS_IF_CROWDED = 20,     /* where some have not: who is waited for may want this one */
-    IDLE_NS = 200000           /* an idle thread spins that long before it sleeps */
+    IDLE_NS = 200000,          /* an idle thread spins that long before it sleeps */
+    WAKE_NS = 70000,           /* until one that sleeps has begun */
+    MEASURE_NS = 10000000,     /* a barrier is measured as often */
+    FAR_NS = 300               /* one between cores that share no cache */
 };
+
+/* The share of one thread's time that all may take and still be asked. */
+#define MOST (15.0 / 16)
 
 /* What one thread tells the others; nobody else writes here. */
 typedef struct RtPoolLine {
@@ -45,6 +51,11 @@ struct rnn_rt_pool {
     unsigned round; /* regions begun */
     bool ending;
     unsigned sleeping;
+    /* Of the caller, to choose between one thread and all. */
+    double barrier_ns;     /* the last that was measured; 0: none yet */
+    int64_t measure_at;    /* not before */
+    int64_t busy_until;    /* the end of the last piece of work, about */
+    double lost_ns;        /* since others sleep, by pieces that were too small to wake them */
     pthread_mutex_t mutex; /* around sleep alone */
     pthread_cond_t wake;
 #ifdef __linux__
@@ -159,7 +170,7 @@ enum { ROUNDS = 31, BARRIERS = 64 };
 typedef struct Measure {
     RtPool *pool;
     double ns[ROUNDS];
-    int rounds;
+    int rounds, most, barriers;
     bool enough;
 } Measure;
 
@@ -169,11 +180,11 @@ static void measure(void *context, int64_t thread, int64_t threads) {
     (void)threads;
     for (bool enough = false; !enough;) {
         int64_t since = clock_ns();
-        for (int i = 0; i < BARRIERS; i++) rnn_rt_pool_barrier(m->pool, thread);
+        for (int i = 0; i < m->barriers; i++) rnn_rt_pool_barrier(m->pool, thread);
         if (thread == 0) {
             int64_t now = clock_ns();
-            m->ns[m->rounds++] = (double)(now - since) / BARRIERS;
-            m->enough = m->rounds == ROUNDS || now - begin > 20000000;
+            m->ns[m->rounds++] = (double)(now - since) / m->barriers;
+            m->enough = m->rounds == m->most || now - begin > 20000000;
         }
         rnn_rt_pool_barrier(m->pool, thread);
         enough = m->enough;
@@ -182,7 +193,7 @@ static void measure(void *context, int64_t thread, int64_t threads) {
 }
 
 double rnn_rt_pool_barrier_ns(RtPool *pool) {
-    Measure m = {.pool = pool};
+    Measure m = {.pool = pool, .most = ROUNDS, .barriers = BARRIERS};
     if (rnn_rt_pool_threads(pool) == 1) return 0;
     rnn_rt_pool_run(pool, measure, &m);
     for (int i = 1; i < m.rounds; i++)
@@ -192,6 +203,57 @@ double rnn_rt_pool_barrier_ns(RtPool *pool) {
             m.ns[k - 1] = swap;
         }
     return m.ns[m.rounds / 2];
+}
+
+/* ---- One thread or all -------------------------------------------------------------------- */
+
+/* The least of a few pairs, which costs some microseconds: once all have met they do run, whatever
+ * else wants their processors. */
+static void measure_again(RtPool *pool, int64_t now) {
+    Measure m = {.pool = pool, .most = 8, .barriers = 2};
+    rnn_rt_pool_run(pool, measure, &m);
+    pool->barrier_ns = m.ns[0];
+    for (int i = 1; i < m.rounds; i++)
+        if (m.ns[i] < pool->barrier_ns) pool->barrier_ns = m.ns[i];
+    int64_t took = clock_ns() - now;
+    pool->measure_at = now + (took < MEASURE_NS / 100  ? MEASURE_NS
+                              : took < MEASURE_NS / 10 ? 100 * took
+                                                       : 10 * MEASURE_NS);
+}
+
+/* What all take for what one does in `one`: begin and end are a meeting each, and at each what the
+ * others wrote travels, too. */
+static double time_of_all(const RtPool *pool, double one, int64_t barriers, double barrier_ns) {
+    return one / pool->threads + 2.5 * barrier_ns * ((double)barriers + 2);
+}
+
+/* As with skis, which one rents until that has cost as much as a pair: those who sleep are woken
+ * for what gains more than that costs, or when so much was lost without them. */
+static bool worth_waking(RtPool *pool, double one, double all) {
+    if (all + WAKE_NS < one) return true;
+    pool->lost_ns += one - all;
+    if (pool->lost_ns < WAKE_NS) return false;
+    pool->lost_ns = 0;
+    return true;
+}
+
+RtPool *rnn_rt_pool_for(RtPool *pool, int64_t ns, int64_t barriers) {
+    if (rnn_rt_pool_threads(pool) == 1) return NULL;
+    int64_t now = clock_ns();
+    bool asleep = __atomic_load_n(&pool->sleeping, __ATOMIC_RELAXED) != 0;
+    bool old = now >= pool->measure_at;
+    if (now - pool->busy_until > IDLE_NS) pool->lost_ns = 0;
+    pool->busy_until = now + ns;
+    /* Nobody is woken for a measurement alone: as long as they sleep, better times are hoped for.
+     */
+    if (old && asleep) {
+        double all = time_of_all(pool, (double)ns, barriers, FAR_NS);
+        if (all > MOST * (double)ns || !worth_waking(pool, (double)ns, all)) return NULL;
+    }
+    if (old) measure_again(pool, now);
+    double all = time_of_all(pool, (double)ns, barriers, pool->barrier_ns);
+    if (all > MOST * (double)ns) return NULL;
+    return old || !asleep || worth_waking(pool, (double)ns, all) ? pool : NULL;
 }
 
 /* ---- Pools -------------------------------------------------------------------------------- */

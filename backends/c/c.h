@@ -92,6 +92,7 @@ typedef struct EmitC {
     const bool *loads;       /* [buffers]: outside of regions; NULL: there is no pool */
     int region_count;
     bool any_region;    /* in the module */
+    bool any_choice;    /* of them, one that may run on one thread */
     bool any_gemm;      /* the same */
     const char *pool;   /* the pool, as it is called where we are */
     const char *thread; /* within a region: its variable */
@@ -158,7 +159,7 @@ void c_function(EmitC *c, const LFunction *function);
 /* region.c */
 void c_region(EmitC *c, const LStmt *region);
 void c_barrier(EmitC *c);
-void c_pool_prototypes(Text *out);
+void c_pool_prototypes(Text *out, bool choices);
 
 /* gemm.c */
 void c_gemm(EmitC *c, const LStmt *s);

@@ -110,7 +110,7 @@ static bool emit(const Interface *interface_, const BackendOptions *options, Tex
     text_printf(out, "#include \"%s\"\n\n", options->header_name);
     c_prelude(&c.uses, module, out);
     print_params(interface_, out);
-    if (c.any_region) c_pool_prototypes(out);
+    if (c.any_region) c_pool_prototypes(out, c.any_choice);
     if (c.any_gemm) c_gemm_prototype(module->real, out);
     print_static_prototypes(module, out);
     text_puts(out, text_string(&functions));

@@ -66,6 +66,7 @@ static bool repeats(const LExpr *e, int place) {
     if (e->kind == LE_LANE) return true; /* not repeated, but a subscript wants a name before it */
     if (e->kind == LE_SPLAT)
         return !(e->a->kind == LE_LOAD && is_plain(e->a->a)) && e->a->kind != LE_LANE;
+    if (e->kind == LE_LOAD) return e->integer != 0;
     if (e->kind != LE_OP) return false;
     if (e->op == SOP_MIN || e->op == SOP_MAX || c_by_lane(e)) return true;
     if (e->lanes == 1) return false;
@@ -127,6 +128,17 @@ void c_element(EmitC *c, Text *out, int buffer, const LExpr *index, int lanes, b
     text_puts(out, "]");
 }
 
+static void load_apart(EmitC *c, Text *out, const LExpr *e) {
+    text_printf(out, "(%s){", c_type(c, e->type, e->lanes));
+    for (int lane = 0; lane < e->lanes; lane++) {
+        text_printf(out, "%s%s[", lane ? ", " : "", c->buffers[e->buffer]);
+        c_print(c, out, e->a, lane ? B_ADD : B_ANY);
+        if (lane) text_printf(out, " + %" PRId64, lane * e->integer);
+        text_puts(out, "]");
+    }
+    text_puts(out, "}");
+}
+
 void c_print(EmitC *c, Text *out, const LExpr *e, Binding around) {
     if (!is_leaf(e)) {
         const char *name = node_of(c, e)->name;
@@ -150,6 +162,10 @@ void c_print(EmitC *c, Text *out, const LExpr *e, Binding around) {
         return;
     case LE_VAR: text_puts(out, c->vars[e->var]); return;
     case LE_LOAD:
+        if (e->integer) {
+            load_apart(c, out, e);
+            return;
+        }
         c_open(out, e->lanes > 1 ? B_UNARY : B_POST, around);
         c_element(c, out, e->buffer, e->a, e->lanes, e->aligned, false);
         c_close(out, e->lanes > 1 ? B_UNARY : B_POST, around);

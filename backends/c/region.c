@@ -17,7 +17,7 @@ static void put_field(Text *line, const char *type, const char *name) {
 /* One thing that is taken along: its field, how the function reads it, what the caller puts there.
  */
 static void take(EmitC *c, Text *fields, Text *values, const char *type, const char *own_type,
-                 const char *region, const char *name) {
+                 const char *region, const char *name, const char *value) {
     Text *out = c->out, field = text_new(c->arena), own = text_new(c->arena);
     put_field(&field, type, name);
     text_puts(&field, ";");
@@ -27,26 +27,27 @@ static void take(EmitC *c, Text *fields, Text *values, const char *type, const c
     put_field(&own, own_type, name);
     text_printf(&own, " = %s->%s;", region, name);
     c_line(c, &own);
-    text_printf(values, "%s%s", values->length ? ", " : "", name);
+    text_printf(values, "%s%s", values->length ? ", " : "", value);
 }
 
 /* The head of the function: everything from outside under the name that it has there. */
-static void take_all(EmitC *c, const LiveRegion *in, const char *region, Text *fields,
-                     Text *values) {
+static void take_all(EmitC *c, const LiveRegion *in, const char *region, const char *pool,
+                     Text *fields, Text *values) {
     const LFunction *f = c->function;
     if (in->barriers)
         take(c, fields, values, "struct rnn_rt_pool *", "struct rnn_rt_pool *const", region,
-             c->pool);
+             c->pool, pool);
     for (int v = 0; v < f->vars.count; v++) {
         if (!in->vars[v]) continue;
         const char *type = c_type(c, f->vars.at[v].type, f->vars.at[v].lanes);
-        take(c, fields, values, type, arena_printf(c->arena, "const %s", type), region, c->vars[v]);
+        take(c, fields, values, type, arena_printf(c->arena, "const %s", type), region, c->vars[v],
+             c->vars[v]);
     }
     for (int b = 0; b < f->buffers.count; b++) {
         if (!in->buffers[b]) continue;
         bool parted = !(in->barriers && f->buffers.at[b].written);
         take(c, fields, values, c_buffer_type(c, b, false), c_buffer_type(c, b, parted), region,
-             c->buffers[b]);
+             c->buffers[b], c->buffers[b]);
     }
 }
 
@@ -66,7 +67,7 @@ static void declare_own(EmitC *c, const LStmt *s, bool declare) {
 }
 
 static void print_function(EmitC *c, const LStmt *s, const LiveRegion *in, const char *name,
-                           Text *values) {
+                           const char *pool, Text *values) {
     Text *outer = c->out, body = text_new(c->arena), fields = text_new(c->arena);
     int depth = c->depth, visible = c_visible(c);
     const char **buffers =
@@ -78,7 +79,7 @@ static void print_function(EmitC *c, const LStmt *s, const LiveRegion *in, const
     c->vars[s->var2] = threads;
     c->out = &body;
     c->depth = 1;
-    take_all(c, in, region, &fields, values);
+    take_all(c, in, region, pool, &fields, values);
     if (!c->live.vars[s->var] && !in->barriers)
         c_put(c, arena_printf(c->arena, "(void)%s;", thread));
     if (!c->live.vars[s->var2]) c_put(c, arena_printf(c->arena, "(void)%s;", threads));
@@ -107,26 +108,44 @@ static void print_function(EmitC *c, const LStmt *s, const LiveRegion *in, const
     c_leave(c, visible);
 }
 
+/* Those who run the region: all threads, or none but the caller where that is faster. */
+static void choose(EmitC *c, const LStmt *s, const char *pool) {
+    c_expr_begin(c);
+    c_expr_count(c, s->low);
+    c_expr_count(c, s->high);
+    c_expr_prepare(c, s->low, NULL);
+    c_expr_prepare(c, s->high, NULL);
+    Text line = text_new(c->arena);
+    text_printf(&line, "struct rnn_rt_pool *const %s = rnn_rt_pool_for(%s, ", pool, c->pool);
+    c_expr(c, &line, s->low);
+    text_puts(&line, ", ");
+    c_expr(c, &line, s->high);
+    text_puts(&line, ");");
+    c_line(c, &line);
+}
+
 void c_region(EmitC *c, const LStmt *s) {
     LiveRegion in = live_region(c->arena, &c->live, c->function, s);
     Text values = text_new(c->arena);
     const char *name =
         arena_printf(c->arena, "%s_region_%d", identifier_symbol(c->module, c->function->name),
                      ++c->region_count);
-    c->any_region = true;
-    print_function(c, s, &in, name, &values);
-    if (!values.length) {
-        c_put(c, arena_printf(c->arena, "rnn_rt_pool_run(%s, %s, NULL);", c->pool, name));
-        return;
-    }
     int visible = c_visible(c);
-    const char *region = c_declare(c, "region");
-    c_put(c, "{");
-    c->depth++;
-    c_put(c, arena_printf(c->arena, "struct %s %s = {%s};", name, region, text_string(&values)));
-    c_put(c, arena_printf(c->arena, "rnn_rt_pool_run(%s, %s, &%s);", c->pool, name, region));
-    c->depth--;
-    c_put(c, "}");
+    const char *pool = s->low ? c_declare(c, "team") : c->pool;
+    c->any_region = true;
+    c->any_choice |= s->low != NULL;
+    print_function(c, s, &in, name, pool, &values);
+    const char *region = values.length ? c_declare(c, "region") : NULL;
+    if (region || s->low) c_put(c, "{");
+    c->depth += region || s->low;
+    if (s->low) choose(c, s, pool);
+    if (region)
+        c_put(c,
+              arena_printf(c->arena, "struct %s %s = {%s};", name, region, text_string(&values)));
+    c_put(c, arena_printf(c->arena, "rnn_rt_pool_run(%s, %s, %s%s);", pool, name, region ? "&" : "",
+                          region ? region : "NULL"));
+    c->depth -= region || s->low;
+    if (region || s->low) c_put(c, "}");
     c_leave(c, visible);
 }
 
@@ -134,10 +153,12 @@ void c_barrier(EmitC *c) {
     c_put(c, arena_printf(c->arena, "rnn_rt_pool_barrier(%s, %s);", c->pool, c->thread));
 }
 
-void c_pool_prototypes(Text *out) {
-    text_puts(out, "\n/* Of the runtime, librnn_rt. */\n"
-                   "struct rnn_rt_pool;\n"
-                   "void rnn_rt_pool_run(struct rnn_rt_pool *pool,\n"
+void c_pool_prototypes(Text *out, bool choices) {
+    text_puts(out, "\n/* Of the runtime, librnn_rt. */\nstruct rnn_rt_pool;\n");
+    if (choices)
+        text_puts(out, "struct rnn_rt_pool *rnn_rt_pool_for(struct rnn_rt_pool *pool, int64_t ns,\n"
+                       "                                    int64_t barriers);\n");
+    text_puts(out, "void rnn_rt_pool_run(struct rnn_rt_pool *pool,\n"
                    "                     void (*function)(void *context, int64_t thread, int64_t "
                    "threads),\n"
                    "                     void *context);\n"

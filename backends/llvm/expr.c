@@ -40,7 +40,22 @@ void llvm_access(EmitLlvm *e, LLVMValueRef access, int buffer, int lanes, bool a
         LLVMSetMetadata(access, LLVMGetMDKindIDInContext(e->context, "tbaa", 4), e->marks[buffer]);
 }
 
+static LLVMValueRef load_apart(EmitLlvm *e, const LExpr *expr) {
+    LLVMTypeRef element = llvm_element(e, expr->type);
+    LLVMValueRef first = llvm_address(e, expr->buffer, expr->a);
+    LLVMValueRef all = LLVMGetPoison(llvm_type(e, expr->type, expr->lanes));
+    for (int lane = 0; lane < expr->lanes; lane++) {
+        LLVMValueRef by = llvm_integer(e, LT_I64, lane * expr->integer);
+        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->builder, element, first, &by, 1, "");
+        LLVMValueRef one = LLVMBuildLoad2(e->builder, element, at, "");
+        llvm_access(e, one, expr->buffer, 1, false);
+        all = LLVMBuildInsertElement(e->builder, all, one, llvm_integer(e, LT_I64, lane), "");
+    }
+    return all;
+}
+
 static LLVMValueRef load(EmitLlvm *e, const LExpr *expr) {
+    if (expr->integer) return load_apart(e, expr);
     LLVMValueRef value = LLVMBuildLoad2(e->builder, llvm_type(e, expr->type, expr->lanes),
                                         llvm_address(e, expr->buffer, expr->a), "");
     llvm_access(e, value, expr->buffer, expr->lanes, expr->aligned);

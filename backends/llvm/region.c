@@ -159,6 +159,18 @@ LLVMValueRef llvm_runtime(EmitLlvm *e, const char *name, LLVMTypeRef type) {
     return known ? known : LLVMAddFunction(e->out, name, type);
 }
 
+/* Those who run the region: all threads, or none but the caller where that is faster. */
+static LLVMValueRef choose(EmitLlvm *e, const LStmt *s, LLVMValueRef pool) {
+    if (!s->low) return pool;
+    LLVMTypeRef pointer = LLVMPointerTypeInContext(e->context, 0),
+                integer = llvm_element(e, LT_I64);
+    LLVMTypeRef given[] = {pointer, integer, integer};
+    LLVMTypeRef type = LLVMFunctionType(pointer, given, 3, false);
+    LLVMValueRef ns = llvm_expr(e, s->low);
+    LLVMValueRef args[] = {pool, ns, llvm_expr(e, s->high)};
+    return LLVMBuildCall2(e->builder, type, runtime(e, "rnn_rt_pool_for", type), args, 3, "team");
+}
+
 void llvm_region(EmitLlvm *e, const LStmt *s) {
     LLVMTypeRef none = llvm_element(e, LT_VOID), integer = llvm_element(e, LT_I64);
     LLVMTypeRef pointer = LLVMPointerTypeInContext(e->context, 0);
@@ -167,7 +179,7 @@ void llvm_region(EmitLlvm *e, const LStmt *s) {
     LLVMTypeRef run_type = LLVMFunctionType(none, given, 3, false);
     Region r = {.stmt = s, .in = live_region(e->arena, &e->live, e->function, s)};
     lay_out(e, &r);
-    LLVMValueRef pool = LLVMGetParam(e->self, (unsigned)loop_pool(e->function));
+    LLVMValueRef pool = choose(e, s, LLVMGetParam(e->self, (unsigned)loop_pool(e->function)));
     LLVMValueRef shared = r.at = llvm_room(e, r.type, "region");
     fill(e, &r, pool);
     LLVMValueRef args[] = {pool, define(e, &r, region_type), shared};

@@ -195,7 +195,7 @@ static int32_t compile_expr(Compiler *c, const LExpr *e, int32_t dst) {
         ins.code = EV_LOAD;
         ins.a = operand(c, e->a);
         ins.b = e->buffer;
-        ins.c = e->aligned;
+        ins.c = e->integer ? -(int32_t)e->integer : e->aligned;
         break;
     case LE_OP: ins = op_instruction(c, e); break;
     case LE_SPLAT:
@@ -254,7 +254,10 @@ static void compile_if(Compiler *c, const LStmt *s) {
     patch(c, end);
 }
 
+/* Always on all threads: what the region may cost is evaluated for its checks alone. */
 static void compile_region(Compiler *c, const LStmt *s) {
+    if (s->low) compile_expr(c, s->low, EV_NONE);
+    if (s->low) compile_expr(c, s->high, EV_NONE);
     int begin =
         emit(c, (EvIns){.code = EV_REGION, .d = c->to->vars[s->var], .a = c->to->vars[s->var2]});
     compile_block(c, &s->body);

@@ -9,38 +9,44 @@
 #endif
 
 /* One operation on lanes: D and T are the types of the result and of the operands. */
-#define LANES(D, T, expr)                                          \
-    do {                                                           \
-        D *d = (D *)(void *)(r + i->d);                            \
-        const T *a = (const T *)(const void *)(r + i->a);          \
-        const T *b = (const T *)(const void *)(r + i->b);          \
-        const T *c = (const T *)(const void *)(r + i->c);          \
-        (void)b, (void)c;                                          \
-        for (int n = 0; n < i->lanes; n++) d[n] = (D)(expr);       \
+#define LANES(D, T, expr)                                                                          \
+    do {                                                                                           \
+        D *d = (D *)(void *)(r + i->d);                                                            \
+        const T *a = (const T *)(const void *)(r + i->a);                                          \
+        const T *b = (const T *)(const void *)(r + i->b);                                          \
+        const T *c = (const T *)(const void *)(r + i->c);                                          \
+        (void)b, (void)c;                                                                          \
+        for (int n = 0; n < i->lanes; n++) d[n] = (D)(expr);                                       \
     } while (0)
 
-#define BOTH_FLOATS(op, expr32, expr64)                            \
-    case op##_F32: LANES(float, float, expr32); break;             \
+#define BOTH_FLOATS(op, expr32, expr64)                                                            \
+    case op##_F32: LANES(float, float, expr32); break;                                             \
     case op##_F64: LANES(double, double, expr64); break;
 
 /* Integers wrap: computed without sign. */
-#define BOTH_INTS(op, expr)                                        \
-    case op##_I32: LANES(int32_t, uint32_t, expr); break;          \
-    case op##_I64: LANES(int64_t, uint64_t, expr); break;
+#define BOTH_INTS(op, expr)                                                                        \
+    case op##_I32: LANES(int32_t, uint32_t, expr); break;                                          \
+    case op##_I64:                                                                                 \
+        LANES(int64_t, uint64_t, expr);                                                            \
+        break;
 
-#define ALL_SIGNED(op, expr)                                       \
-    BOTH_FLOATS(op, expr, expr)                                    \
-    case op##_I32: LANES(int32_t, int32_t, expr); break;           \
-    case op##_I64: LANES(int64_t, int64_t, expr); break;
+#define ALL_SIGNED(op, expr)                                                                       \
+    BOTH_FLOATS(op, expr, expr)                                                                    \
+    case op##_I32: LANES(int32_t, int32_t, expr); break;                                           \
+    case op##_I64:                                                                                 \
+        LANES(int64_t, int64_t, expr);                                                             \
+        break;
 
-#define COMPARISON(op, sign)                                       \
-    case op##_F32: LANES(int32_t, float, a[n] sign b[n]); break;   \
-    case op##_F64: LANES(int64_t, double, a[n] sign b[n]); break;  \
-    case op##_I32: LANES(int32_t, int32_t, a[n] sign b[n]); break; \
-    case op##_I64: LANES(int64_t, int64_t, a[n] sign b[n]); break;
+#define COMPARISON(op, sign)                                                                       \
+    case op##_F32: LANES(int32_t, float, a[n] sign b[n]); break;                                   \
+    case op##_F64: LANES(int64_t, double, a[n] sign b[n]); break;                                  \
+    case op##_I32: LANES(int32_t, int32_t, a[n] sign b[n]); break;                                 \
+    case op##_I64:                                                                                 \
+        LANES(int64_t, int64_t, a[n] sign b[n]);                                                   \
+        break;
 
-#define BOTH_MASKS(op, expr)                                       \
-    case op##_M32: LANES(int32_t, int32_t, expr); break;           \
+#define BOTH_MASKS(op, expr)                                                                       \
+    case op##_M32: LANES(int32_t, int32_t, expr); break;                                           \
     case op##_M64: LANES(int64_t, int64_t, expr); break;
 
 /* Divisor and dividend as the table of operations wants them. */
@@ -66,10 +72,8 @@ static bool divides(EvRun *run, const char *r, const EvIns *i, bool is_wide) {
     return true;
 }
 
-static bool load(EvRun *run, EvFunction *f, const EvIns *i) {
+static bool load(EvRun *run, EvFunction *f, const EvIns *i, int64_t index) {
     EvBuffer *b = &f->buffers[i->b];
-    int64_t index;
-    memcpy(&index, f->regs + i->a, 8);
     if (index < 0 || index >= b->limit || b->limit - index < i->lanes)
         if (!eval_touch(run, f, i->b, index, i->lanes)) return false;
     const char *from = b->base + index * b->size;
@@ -87,6 +91,21 @@ static bool load(EvRun *run, EvFunction *f, const EvIns *i) {
     }
     if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, i->lanes, false)) return false;
     memcpy(f->regs + i->d, from, (size_t)bytes);
+    return true;
+}
+
+/* Lanes that lie apart (c is negative: by how much), one after the other. */
+static bool load_lanes(EvRun *run, EvFunction *f, const EvIns *i) {
+    EvIns one = *i;
+    int64_t index;
+    memcpy(&index, f->regs + i->a, 8);
+    if (i->c >= 0) return load(run, f, i, index);
+    one.lanes = 1;
+    one.c = 0;
+    for (int lane = 0; lane < i->lanes; lane++, index -= i->c) {
+        if (!load(run, f, &one, index)) return false;
+        one.d += (int32_t)f->buffers[i->b].size;
+    }
     return true;
 }
 
@@ -266,7 +285,7 @@ EvStop eval_execute(EvRun *run, EvFunction *f, int from, int64_t *result, int *a
         case EV_MOVE: memmove(r + i->d, r + i->a, (size_t)i->c); break;
         case EV_SPLAT: splat(r, i); break;
         case EV_LOAD:
-            if (!load(run, f, i)) return EV_FAILED;
+            if (!load_lanes(run, f, i)) return EV_FAILED;
             break;
         case EV_STORE:
             if (!store(run, f, i)) return EV_FAILED;

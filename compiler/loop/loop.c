@@ -68,6 +68,13 @@ LExpr *loop_load(LoopModule *module, const LFunction *function, int buffer, LExp
     return e;
 }
 
+LExpr *loop_load_apart(LoopModule *module, const LFunction *function, int buffer, LExpr *index,
+                       int lanes, int64_t apart) {
+    LExpr *e = loop_load(module, function, buffer, index, lanes, false);
+    e->integer = apart;
+    return e;
+}
+
 LExpr *loop_convert(LoopModule *module, ScalarOp op, LoopType to, LExpr *a) {
     LExpr *e = new_expr(module, LE_OP, to, a->lanes);
     e->op = op;

@@ -62,7 +62,7 @@ typedef enum LExprKind {
     LE_INT,   /* integer, of type I32 or I64; lanes 1 */
     LE_VAR,   /* var */
     LE_LOAD,  /* `lanes` consecutive elements of `buffer` from index a; aligned: index*size is a
-                 multiple of lanes*size */
+                 multiple of lanes*size; or, where `integer` is not 0, so far apart */
     LE_OP,    /* op on a, b, c, all of the expression's lanes */
     LE_SPLAT, /* a (lanes 1) in every lane */
     LE_LANE   /* lane `integer` of a, lanes 1 */
@@ -92,7 +92,9 @@ typedef enum LStmtKind {
     LS_BREAK,   /* leaves the innermost LS_FOR */
     LS_RETURN,  /* value, or NULL in a void function */
     LS_PARALLEL, /* a region: body once on every thread of the function's pool, var is the thread,
-                  * var2 the number of threads; without a pool once, as thread 0 of 1 */
+                  * var2 the number of threads; without a pool once, as thread 0 of 1. `low`, where
+                  * it is not NULL: one thread needs about so many ns, and meets others at `high`
+                  * barriers; as thread 0 of 1, too, where the runtime finds that faster */
     LS_BARRIER,  /* all threads of the region meet */
     LS_CALL,     /* a function of the same module: callee, args (for a pointer: a LOAD of one lane,
                   * whose address is meant; element 0 of an argument: what was
@@ -247,6 +249,9 @@ LExpr *loop_int_of(LoopModule *module, LoopType type, int64_t value);
 LExpr *loop_var(LoopModule *module, const LFunction *function, int var);
 LExpr *loop_load(LoopModule *module, const LFunction *function, int buffer, LExpr *index, int lanes,
                  bool aligned);
+/* Elements that lie `apart`, at least 2, from each other, in the lanes of a vector. */
+LExpr *loop_load_apart(LoopModule *module, const LFunction *function, int buffer, LExpr *index,
+                       int lanes, int64_t apart);
 LExpr *loop_op(LoopModule *module, ScalarOp op, LExpr *a, LExpr *b, LExpr *c);
 LExpr *loop_convert(LoopModule *module, ScalarOp op, LoopType to, LExpr *a); /* CONVERT, BITCAST */
 LExpr *loop_splat(LoopModule *module, LExpr *a, int lanes);

@@ -94,18 +94,26 @@ static void sum_tile(RowOp *op, LBlock *out, Tile *tile) {
         }
 }
 
-/* Loops over what a step of `width` divides from `from` on; returns where it ended. */
+/* Loops over what a step of `width` divides from `from` on, or a thread's share of them; returns
+ * where it ended. */
 static int64_t blocks(RowOp *op, LBlock **out, const char *name, int64_t from, int64_t count,
-                      int64_t width, LExpr **at) {
-    LoopModule *m = op->fn->lower->module;
+                      int64_t width, bool shared, LExpr **at) {
+    Fn *fn = op->fn;
+    LoopModule *m = fn->lower->module;
     int64_t to = from + (count - from) / width * width;
     if (to - from > width) {
-        LStmt *loop =
-            loop_for(m, op->fn->fn, *out, name, loop_int(m, from), loop_int(m, to), width);
-        *at = loop_var(m, op->fn->fn, loop->var);
+        LExpr *low = loop_int(m, from), *high = loop_int(m, to);
+        if (shared && fn->split) {
+            lower_share(fn, *out, loop_int(m, (to - from) / width), &low, &high);
+            low = loop_add(m, loop_int(m, from), loop_mul(m, low, loop_int(m, width)));
+            high = loop_add(m, loop_int(m, from), loop_mul(m, high, loop_int(m, width)));
+        }
+        LStmt *loop = loop_for(m, fn->fn, *out, name, low, high, width);
+        *at = loop_var(m, fn->fn, loop->var);
         *out = &loop->body;
     } else {
         *at = loop_int(m, from);
+        if (shared && fn->split) *out = lower_first_thread(fn, *out, false);
     }
     return to;
 }
@@ -114,14 +122,27 @@ static void sum_columns(RowOp *op, LBlock *out, LExpr *row, int rows, int64_t co
     int lanes = op->fn->lower->lanes;
     const int vectors[] = {TILE_VECTORS, 1, 1}, widths[] = {lanes, lanes, 1};
     int64_t done = 0;
+    bool shared = op->value->uses.count != 2;
     for (int level = lanes > 1 ? 0 : 2; level < 3 && done < columns; level++) {
         Tile tile = {.row = row, .rows = rows, .vectors = vectors[level], .lanes = widths[level]};
         int64_t width = (int64_t)tile.vectors * tile.lanes;
         if (columns - done < width) continue;
         LBlock *body = out;
-        done = blocks(op, &body, "i", done, columns, width, &tile.column);
+        done = blocks(op, &body, "i", done, columns, width, shared, &tile.column);
         sum_tile(op, body, &tile);
     }
+}
+
+/* Threads have elements of their own. */
+static LBlock *sum_region(RowOp *op) {
+    Fn *fn = op->fn;
+    LoopModule *m = fn->lower->module;
+    const Value *value = op->value;
+    if (value->op != OP_TSUM || !schedule_over_batch(value) || !lower_may_thread(fn))
+        return op->out;
+    LExpr *rows =
+        loop_mul(m, fn->longest[fn->lower->graph->indices.at[value->attr->index].axis], fn->batch);
+    return lower_rows_region(fn, op->out, loop_mul(m, rows, loop_int(m, value->count / 5 + 1)));
 }
 
 void row_sum(RowOp *op) {
@@ -129,11 +150,13 @@ void row_sum(RowOp *op) {
     bool outer = value->uses.count == 2;
     int64_t rows = outer ? value->type.shape.dim[0] : 1;
     int64_t columns = outer ? value->type.shape.dim[1] : value->count, done = 0;
+    LBlock *out = sum_region(op);
     for (int height = outer ? TILE_ROWS : 1; height > 0 && done < rows; height -= TILE_ROWS - 1) {
         if (rows - done < height) continue;
-        LBlock *body = op->out;
+        LBlock *body = out;
         LExpr *row;
-        done = blocks(op, &body, "r", done, rows, height, &row);
+        done = blocks(op, &body, "r", done, rows, height, outer, &row);
         sum_columns(op, body, row, height, columns);
     }
+    if (out != op->out) lower_end_region(op->fn);
 }

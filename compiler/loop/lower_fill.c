@@ -349,14 +349,34 @@ static LExpr *input_element(Fn *fn, const Value *value, const Row *row, LExpr *i
     return e->type == type ? e : loop_convert(m, SOP_CONVERT, type, e);
 }
 
-void lower_copy_inputs(Fn *fn, LBlock *out) {
+static bool is_copied(const Fn *fn, const Value *value) {
+    return value->live && value->kind == VALUE_INPUT && fn->places[value->id].buffer >= 0 &&
+           fn->inputs[value->slot].buffer >= 0; /* a reset has those without time only */
+}
+
+/* Numbers that inputs over all sequences have. */
+static LExpr *numbers_of_inputs(Fn *fn) {
+    const Schedule *schedule = fn->lower->schedule;
+    Size all = size_constant(0);
+    for (int v = 0; v < schedule->values.count; v++) {
+        const Value *value = schedule->values.at[v];
+        if (!is_copied(fn, value)) continue;
+        Size rows = size_times(size_symbol(0), size_constant(value->count));
+        for (int d = 0; d < value->domain_count; d++)
+            rows = size_times(rows,
+                              size_symbol(1 + fn->lower->graph->indices.at[value->domain[d]].axis));
+        all = size_plus(all, rows);
+    }
+    return size_expr(fn, all);
+}
+
+static void copy_inputs(Fn *fn, LBlock *out) {
     LoopModule *m = fn->lower->module;
     const Schedule *schedule = fn->lower->schedule;
     for (int v = 0; v < schedule->values.count; v++) {
         const Value *value = schedule->values.at[v];
         const RowPlace *place = &fn->places[v];
-        if (!value->live || value->kind != VALUE_INPUT || place->buffer < 0) continue;
-        if (fn->inputs[value->slot].buffer < 0) continue; /* a reset has those without time only */
+        if (!is_copied(fn, value)) continue;
         lower_at(fn->lower, value->span);
         Row row;
         LBlock *taken = value->domain_count ? lower_on_tick(fn, out, value, value->domain[0]) : out;
@@ -394,6 +414,15 @@ void lower_copy_inputs(Fn *fn, LBlock *out) {
         }
         for (int d = 0; d < value->domain_count; d++) fn->map_position[value->domain[d]] = NULL;
     }
+}
+
+void lower_copy_inputs(Fn *fn, LBlock *out) {
+    bool any = false;
+    for (int v = 0; v < fn->lower->schedule->values.count; v++)
+        any = any || is_copied(fn, fn->lower->schedule->values.at[v]);
+    bool region = any && fn->sequence && lower_may_thread(fn);
+    copy_inputs(fn, region ? lower_rows_region(fn, out, numbers_of_inputs(fn)) : out);
+    if (region) lower_end_region(fn);
     lower_hold_outside(fn, out, -1, 0);
 }
 
@@ -458,13 +487,17 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
         LExpr *wanted = loop_op(m, SOP_NE, loop_var(m, fn->fn, fn->fn->args.at[arg].var),
                                 loop_int_of(m, LT_I32, 0), NULL);
         LBlock *out = lower_if(fn, start, wanted);
+        bool region = fn->sequence && port->index_count && lower_may_thread(fn);
+        if (region)
+            out = lower_rows_region(fn, out,
+                                    size_expr(fn, size_times(rows, size_constant(value->count))));
         LExpr *index = loop_int(m, 0), *valid = NULL;
         for (int d = 0; d < port->index_count && !fn->step; d++) {
             int i = port->indices[d], axis = lower->graph->indices.at[i].axis;
             LExpr *bound = fn->extent[axis];
             if (fn->begin) bound = loop_min(m, bound, loop_sub(m, fn->steps, fn->begin));
-            LStmt *loop = loop_for(m, fn->fn, out, lower->graph->indices.at[i].name, loop_int(m, 0),
-                                   bound, 1);
+            LStmt *loop =
+                lower_split_loop(fn, out, lower->graph->indices.at[i].name, bound, d == 0);
             fn->map_position[i] = loop_var(m, fn->fn, loop->var);
             index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index,
                              lower_in_sequence(fn, fn->map_position[i]));
@@ -509,5 +542,6 @@ void lower_copy_outputs(Fn *fn, LBlock *start) {
             loop_store(m, into, buffer, loop_add(m, index, i), e, false);
         }
         for (int d = 0; d < port->index_count; d++) fn->map_position[port->indices[d]] = NULL;
+        if (region) lower_end_region(fn);
     }
 }

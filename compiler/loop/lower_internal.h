@@ -174,6 +174,7 @@ typedef struct Fn {
     LExpr *row_low, *row_high; /* sequences that families compute */
     LExpr *own_low, *own_high; /* sequences that row operations compute */
     LExpr *meet;               /* do threads wait for each other after each stage? */
+    bool split;                /* does each have a share of the outermost loop over rows? */
     int scratch;               /* LOCAL buffer for accumulators, -1 */
     int64_t scratch_count;
 } Fn;
@@ -237,16 +238,24 @@ LExpr *lower_along(Fn *fn, const RowPlace *place, LExpr *index);
 /* Regions, where they pay: `out` itself where not. Over all positions, of a family in so many
  * groups of tiles; over a loop of the schedule. */
 bool lower_may_thread(const Fn *fn);
-bool lower_pack_on_threads(const Fn *fn);
-LBlock *lower_region(Fn *fn, LBlock *out); /* whose body splits itself */
+/* Whose body splits itself; for work of about so many ns on one thread, with barriers (NULL: none)
+ * if all run it. */
+LBlock *lower_region(Fn *fn, LBlock *out, LExpr *ns, LExpr *barriers);
+/* For work over all rows, of which `split` gives each thread some: so many numbers are moved. */
+LBlock *lower_rows_region(Fn *fn, LBlock *out, LExpr *numbers);
+/* Of `each` multiply-adds, or numbers that are copied or added up, for each of `count`. */
+LExpr *lower_ns_of_products(Fn *fn, LExpr *count, int64_t each);
+LExpr *lower_ns_of_moves(Fn *fn, LExpr *count, int64_t each);
 LBlock *lower_flat_region(Fn *fn, LBlock *out, const Family *family, int64_t groups, LExpr *rows);
 LBlock *lower_loop_region(Fn *fn, LBlock *out, const SNest *nest, bool single);
 void lower_end_region(Fn *fn);
 /* The share of a thread: of rows, in tiles of `rows`, between *low and *high; of groups. Outside of
  * a region, or where the other is split: all. */
 void lower_share_rows(Fn *fn, LBlock *out, int rows, LExpr **low, LExpr **high);
+/* Over `count` of something: the share of a thread, where it is the outermost of split loops. */
+LStmt *lower_split_loop(Fn *fn, LBlock *out, const char *name, LExpr *count, bool outermost);
 void lower_share_groups(Fn *fn, LBlock *out, int64_t count, LExpr **low, LExpr **high);
-void lower_share(Fn *fn, LBlock *out, int64_t count, LExpr **low, LExpr **high); /* of anything */
+void lower_share(Fn *fn, LBlock *out, LExpr *count, LExpr **low, LExpr **high); /* of anything */
 /* A barrier where threads have blocks of units of their own. */
 void lower_meet(Fn *fn, LBlock *out);
 /* What no thread may do twice. `begins`: behind a barrier. */

@@ -296,7 +296,7 @@ static void tiles(Outer *o, LBlock *out, const Group *group) {
         lower_at(o->fn->lower, value->span);
         if (whole) {
             LExpr *low, *high, *each = loop_int(m, OUTER_ROWS);
-            lower_share(o->fn, out, count, &low, &high);
+            lower_share(o->fn, out, loop_int(m, count), &low, &high);
             LStmt *over = loop_for(m, o->fn->fn, out, "r", loop_mul(m, low, each),
                                    loop_mul(m, high, each), OUTER_ROWS);
             tile_row(o, &over->body, value, loop_var(m, o->fn->fn, over->var), OUTER_ROWS, group);
@@ -328,15 +328,27 @@ static void panels(Outer *o, LBlock *out) {
     if (whole + last.rests > 0) tiles(o, out, &last);
 }
 
+/* By each thread what it adds to. */
 static void clear(Outer *o, LBlock *out) {
     Fn *fn = o->fn;
     LoopModule *m = fn->lower->module;
     for (int i = 0; i < o->values.count; i++) {
         const Value *value = o->values.at[i];
         if (fn->added[value->id]) continue;
-        LStmt *all = loop_for(m, fn->fn, out, "i", loop_int(m, 0), loop_int(m, value->count), 1);
-        lower_store(fn, &all->body, value, o->row, loop_var(m, fn->fn, all->var),
-                    lower_real(fn->lower, 0, 1));
+        int64_t columns = value->type.shape.dim[1], rows = value->type.shape.dim[0];
+        int64_t whole = rows / OUTER_ROWS * OUTER_ROWS;
+        LExpr *low, *high, *each = loop_int(m, OUTER_ROWS * columns);
+        lower_share(fn, out, loop_int(m, rows / OUTER_ROWS), &low, &high);
+        low = loop_mul(m, low, each);
+        high = loop_mul(m, high, each);
+        for (int part = 0; part < 2; part++) {
+            LBlock *into = part ? lower_first_thread(fn, out, false) : out;
+            LStmt *all = loop_for(m, fn->fn, into, "i", part ? loop_int(m, whole * columns) : low,
+                                  part ? loop_int(m, value->count) : high, 1);
+            lower_store(fn, &all->body, value, o->row, loop_var(m, fn->fn, all->var),
+                        lower_real(fn->lower, 0, 1));
+            if (whole == rows) break;
+        }
     }
 }
 
@@ -355,7 +367,11 @@ static bool together(const Fn *fn, const Value *a, const Value *b) {
 LBlock *outer_region(Outer *o, LBlock *out) {
     Fn *fn = o->fn;
     LoopModule *m = fn->lower->module;
-    out = lower_region(fn, out);
+    int64_t numbers = 0;
+    for (int i = 0; i < o->values.count; i++) numbers += o->values.at[i]->count;
+    LExpr *steps = fn->longest[fn->lower->graph->indices.at[o->first->attr->index].axis];
+    LExpr *ns = lower_ns_of_products(fn, loop_mul(m, steps, fn->batch), numbers);
+    out = lower_region(fn, out, ns, NULL);
     LExpr *most = loop_int(m, fn->lower->options.threads);
     fn->threads = lower_let(fn, out, "busy", loop_min(m, fn->threads, most));
     out = &loop_if(m, out, loop_op(m, SOP_LT, fn->thread, fn->threads, NULL))->body;
@@ -424,10 +440,10 @@ bool row_outer(RowOp *op, const Block *block) {
                                         .written = true,
                                         .layout = "[row][lanes]"});
     if (fn->panel_side >= 0 && copies_side(lower, o.first)) o.side = loop_int(m, 0);
-    clear(&o, op->out);
     bool region = lower_may_thread(fn);
     LBlock *out = op->out;
     if (region) out = outer_region(&o, out);
+    clear(&o, out);
     LExpr *begin, *end;
     out = outer_blocks(&o, out, &begin, &end);
     outer_list_rows(&o, out, begin, end);

@@ -107,7 +107,7 @@ static void multiply(Outer *o, LBlock *out, const Value *value, Side d, Side x, 
     LoopModule *m = fn->lower->module;
     int64_t added = fn->added[value->id], columns = value->type.shape.dim[1];
     LExpr *low, *high;
-    lower_share(fn, out, value->type.shape.dim[0], &low, &high);
+    lower_share(fn, out, loop_int(m, value->type.shape.dim[0]), &low, &high);
     LExpr *begin = added ? loop_int(m, added - 1) : lower_row(fn, value, value, -1, o->row);
     int buffer = added ? lower_gradients_buffer(fn) : fn->places[value->id].buffer;
     LExpr *args[GEMM_ARGS] = {[GEMM_ROWS] = loop_sub(m, high, low),

@@ -2,10 +2,10 @@
  * the code that puts them there. */
 #include "loop/lower_internal.h"
 
-enum { PACKED_ROWS = 8 }; /* of a matrix that are transposed together */
-
 /* --- packed weights
  * --------------------------------------------------------------------------------------------- */
+
+enum { MOST_APART = 1 << 20 }; /* of the units of a block, in a vector that is loaded at once */
 
 typedef struct PlainScan {
     Lower *lower;
@@ -71,10 +71,13 @@ typedef struct Packed {
     bool minus;
 } Packed;
 
-/* A parameter, as its product takes it. */
+/* A parameter, as its product takes it; or those of `lanes` units, which lie side by side in a
+ * transposed matrix only. Lines of weights are written whole: that is what packing costs. */
 static void pack_number(Fn *fn, LBlock *out, const Packed *p, LExpr *to, LExpr *from, int lanes) {
     LoopModule *m = fn->lower->module;
-    LExpr *w = loop_load(m, fn->fn, p->params, from, lanes, false);
+    int64_t apart = p->product->view.stride[0];
+    LExpr *w = lanes > 1 && apart > 1 ? loop_load_apart(m, fn->fn, p->params, from, lanes, apart)
+                                      : loop_load(m, fn->fn, p->params, from, lanes, false);
     if (p->minus) w = loop_op(m, SOP_NEG, w, NULL, NULL);
     loop_store(m, out, fn->weights, to, w, lanes > 1);
 }
@@ -101,7 +104,7 @@ static void pack_blocks(Fn *fn, LBlock *out, const Packed *p, const Family *fami
     const View *view = &p->product->view;
     int64_t lanes = p->lanes, row = (int64_t)p->width * lanes;
     LExpr *low, *high;
-    lower_share(fn, out, end - first, &low, &high);
+    lower_share(fn, out, loop_int(m, end - first), &low, &high);
     LStmt *over = loop_for(m, fn->fn, out, "q", loop_add(m, low, loop_int(m, first)),
                            loop_add(m, high, loop_int(m, first)), 1);
     LExpr *q = loop_var(m, fn->fn, over->var);
@@ -118,28 +121,14 @@ static void pack_blocks(Fn *fn, LBlock *out, const Packed *p, const Family *fami
         loop_add(m, loop_int(m, lower->interface_->param_offsets.at[view->param] + view->offset),
                  loop_mul(m, unit, loop_int(m, view->stride[0])));
     from = lower_let(fn, body, "from", from);
-    /* The units of a block lie side by side in a transposed matrix; else a few rows at a time, so
-     * that the lines of all stay in the cache whatever their stride. */
-    bool whole = (origin + end) * lanes <= family->count;
-    bool vectors = whole && view->stride[0] == 1;
-    int64_t rows = whole && !vectors && lanes > PACKED_ROWS ? PACKED_ROWS : lanes;
-    for (int64_t first_lane = 0; first_lane < lanes; first_lane += rows) {
-        LStmt *ks = loop_for(m, fn->fn, body, "k", loop_int(m, 0), loop_int(m, view->dim[1]), 1);
-        LExpr *k = loop_var(m, fn->fn, ks->var);
-        LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, p->nb * row)));
-        LExpr *at = loop_add(m, from, loop_mul(m, k, loop_int(m, view->stride[1])));
-        if (vectors) {
-            pack_number(fn, &ks->body, p, to, at, (int)lanes);
-        } else if (!whole) {
-            pack_last(fn, &ks->body, p, to, at, unit, family->count);
-        } else {
-            to = lower_let(fn, &ks->body, "to", to);
-            at = lower_let(fn, &ks->body, "at", at);
-            for (int64_t l = first_lane; l < first_lane + rows; l++)
-                pack_number(fn, &ks->body, p, loop_add(m, to, loop_int(m, l)),
-                            loop_add(m, at, loop_int(m, l * view->stride[0])), 1);
-        }
-    }
+    LStmt *ks = loop_for(m, fn->fn, body, "k", loop_int(m, 0), loop_int(m, view->dim[1]), 1);
+    LExpr *k = loop_var(m, fn->fn, ks->var);
+    LExpr *to = loop_add(m, start, loop_mul(m, k, loop_int(m, p->nb * row)));
+    LExpr *at = loop_add(m, from, loop_mul(m, k, loop_int(m, view->stride[1])));
+    if ((origin + end) * lanes <= family->count && view->stride[0] < MOST_APART)
+        pack_number(fn, &ks->body, p, to, at, (int)lanes);
+    else
+        pack_last(fn, &ks->body, p, to, at, unit, family->count);
 }
 
 /* Blocks `origin` and those behind it, which lie in groups of nb; the last one of the family may
@@ -149,8 +138,7 @@ static void pack_product(Fn *fn, LBlock *out, const Packed *p, const Family *fam
     lower_at(fn->lower, p->product->span);
     int64_t whole = (origin + blocks) * p->lanes > family->count ? blocks - 1 : blocks;
     if (whole) pack_blocks(fn, out, p, family, origin, 0, whole);
-    if (whole < blocks)
-        pack_blocks(fn, out, p, family, origin, whole, blocks);
+    if (whole < blocks) pack_blocks(fn, out, p, family, origin, whole, blocks);
 }
 
 static void pack_family(Fn *fn, LBlock *out, int params, const Block *block, const Family *family) {
@@ -241,10 +229,13 @@ void lower_weights_in_work(Fn *fn, int work_argument) {
 
 void lower_pack_into(Fn *fn, LBlock *out, int params) {
     const Schedule *schedule = fn->lower->schedule;
-    bool region = lower_pack_on_threads(fn);
+    bool region = lower_may_thread(fn);
     LBlock *whole = out;
     fn->params = params;
-    if (region) out = lower_region(fn, out);
+    if (region) {
+        LExpr *one = loop_int(fn->lower->module, 1);
+        out = lower_region(fn, out, lower_ns_of_moves(fn, one, fn->lower->weight_count), NULL);
+    }
     for (int b = 0; b < schedule->blocks.count; b++)
         for (int f = 0; f < schedule->blocks.at[b]->families.count; f++) {
             const Family *family = schedule->families.at[schedule->blocks.at[b]->families.at[f]];

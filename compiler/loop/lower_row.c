@@ -5,13 +5,13 @@
 
 LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row) {
     LoopModule *m = fn->lower->module;
+    int maps = 0;
     if (!fn->step) {
         int map[MAX_DOMAIN];
-        int maps = schedule_map_domain(fn->lower->schedule, value, map);
+        maps = schedule_map_domain(fn->lower->schedule, value, map);
         for (int d = 0; d < maps; d++) {
             const Index *index = &fn->lower->graph->indices.at[map[d]];
-            LStmt *loop =
-                loop_for(m, fn->fn, out, index->name, loop_int(m, 0), fn->longest[index->axis], 1);
+            LStmt *loop = lower_split_loop(fn, out, index->name, fn->longest[index->axis], d == 0);
             fn->map_position[map[d]] = loop_var(m, fn->fn, loop->var);
             out = &loop->body;
         }
@@ -22,6 +22,7 @@ LBlock *lower_rows(Fn *fn, LBlock *out, const Value *value, Row *row) {
     if (lower_batched(fn, value)) {
         LExpr *low = fn->own_low ? fn->own_low : loop_int(m, 0);
         LExpr *high = fn->own_low ? fn->own_high : fn->batch;
+        if (fn->split && !maps) lower_share(fn, out, fn->batch, &low, &high);
         LStmt *loop = loop_for(m, fn->fn, out, "b", low, high, 1);
         row->b = loop_var(m, fn->fn, loop->var);
         out = &loop->body;

@@ -71,16 +71,18 @@ void lower_store_loss(Fn *fn, LBlock *out) {
 }
 
 /* buffer[to + i] += value[i] at a row. */
-static void add_row(Fn *fn, LBlock *out, const Value *value, const Row *row, int buffer,
-                    LExpr *to) {
+static void add_row(Fn *fn, LBlock *out, const Value *value, const Row *row, int buffer, LExpr *to,
+                    bool outermost) {
     Lower *lower = fn->lower;
     LoopModule *m = lower->module;
     Use use = {value->id, -1};
     LExpr *i = loop_int(m, 0);
     if (value->count > 1) {
-        LStmt *loop = loop_for(m, fn->fn, out, "i", i, loop_int(m, value->count), 1);
+        LStmt *loop = lower_split_loop(fn, out, "i", loop_int(m, value->count), outermost);
         i = loop_var(m, fn->fn, loop->var);
         out = &loop->body;
+    } else if (outermost) {
+        out = lower_first_thread(fn, out, false);
     }
     LExpr *at = loop_add(m, to, i);
     LExpr *e = lower_element(fn, out, value, &use, row, i, 1, WANT_REAL);
@@ -106,13 +108,22 @@ static void add_params(Fn *fn, LBlock *start) {
     const Interface *in = lower->interface_;
     int arg = lower_arg(fn, ROLE_GRADS, 0), buffer = lower_gradients_buffer(fn);
     LBlock *out = lower_if(fn, start, given(fn, arg));
+    int64_t numbers = 0;
+    for (int p = 0; p < lower->graph->params.count; p++) {
+        const Value *value = port_value(fn, PORT_PARAM_GRAD, p);
+        if (value && !fn->added[value->id]) numbers += value->count;
+    }
+    bool region = numbers && lower_may_thread(fn);
+    if (region) out = lower_rows_region(fn, out, loop_int(m, numbers));
     Row row = {.b = loop_int(m, 0)};
     for (int p = 0; p < lower->graph->params.count; p++) {
         const Value *value = port_value(fn, PORT_PARAM_GRAD, p);
         if (!value || fn->added[value->id]) continue;
         lower_at(lower, value->span);
-        add_row(fn, out, value, &row, buffer, loop_int(m, in->param_offsets.at[p]));
+        LExpr *to = loop_int(m, in->param_offsets.at[p]);
+        add_row(fn, out, value, &row, buffer, to, true);
     }
+    if (region) lower_end_region(fn);
 }
 
 static void add_input(Fn *fn, LBlock *start, const GraphPort *port, const Value *value) {
@@ -133,16 +144,19 @@ static void add_input(Fn *fn, LBlock *start, const GraphPort *port, const Value 
                                    ? lower_all_steps(fn, value->count)
                                    : size_expr(fn, size_times(rows, size_constant(value->count))),
                       .layout = lower_shape_text(lower, port, false)});
-    LStmt *each =
-        loop_for(m, fn->fn, lower_if(fn, start, given(fn, arg)), "b", loop_int(m, 0), fn->batch, 1);
+    LBlock *whole = lower_if(fn, start, given(fn, arg));
+    bool region = lower_may_thread(fn);
+    if (region)
+        whole = lower_rows_region(fn, whole,
+                                  size_expr(fn, size_times(rows, size_constant(value->count))));
+    LStmt *each = lower_split_loop(fn, whole, "b", fn->batch, !port->index_count);
     Row row = {.b = loop_var(m, fn->fn, each->var)};
     LBlock *out = &each->body;
     LExpr *index = loop_int(m, 0);
     for (int d = 0; d < port->index_count; d++) {
         int i = port->indices[d], axis = lower->graph->indices.at[i].axis;
         LExpr *length = lower_let(fn, out, "length", lower_length(fn, NULL, axis, row.b));
-        LStmt *loop =
-            loop_for(m, fn->fn, out, lower->graph->indices.at[i].name, loop_int(m, 0), length, 1);
+        LStmt *loop = lower_split_loop(fn, out, lower->graph->indices.at[i].name, length, d == 0);
         fn->map_position[i] = loop_var(m, fn->fn, loop->var);
         index = loop_add(m, d ? loop_mul(m, index, fn->extent[axis]) : index,
                          lower_in_sequence(fn, fn->map_position[i]));
@@ -150,8 +164,9 @@ static void add_input(Fn *fn, LBlock *start, const GraphPort *port, const Value 
     }
     index =
         loop_mul(m, loop_add(m, loop_mul(m, index, fn->batch), row.b), loop_int(m, value->count));
-    add_row(fn, out, value, &row, buffer, lower_let(fn, out, "to", index));
+    add_row(fn, out, value, &row, buffer, lower_let(fn, out, "to", index), false);
     for (int d = 0; d < port->index_count; d++) fn->map_position[port->indices[d]] = NULL;
+    if (region) lower_end_region(fn);
 }
 
 void lower_add_gradients(Fn *fn, LBlock *out) {

@@ -84,6 +84,13 @@ static void read_parallel(Reader *r, LBlock *block) {
     s->var = parse_new_var(&r->p, LT_I64, 1, false);
     parse_expect(&r->p, "of");
     s->var2 = parse_new_var(&r->p, LT_I64, 1, false);
+    if (parse_accept(&r->p, "for")) {
+        s->low = parse_expr(&r->p);
+        parse_expect(&r->p, "ns");
+        parse_expect(&r->p, "with");
+        s->high = parse_expr(&r->p);
+        parse_expect(&r->p, "barriers");
+    }
     read_block(r, &s->body);
 }
 

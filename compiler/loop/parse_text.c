@@ -350,23 +350,27 @@ static Part parse_call(Parser *p, Token at, ScalarOp op, const LoopType *to) {
     return part(p, at, e, height + 1);
 }
 
-/* `load.f32x8.aligned w#0[index]`, the word being read. */
+/* `load.f32x8.aligned w#0[index]`, `load.f32x8.by100 w#0[index]`, the word being read. */
 static Part parse_load(Parser *p, Token at, const char *word) {
     char type_word[16] = "";
     const char *rest = word + strlen("load.");
     size_t length = strcspn(rest, ".");
     bool aligned = strcmp(rest + length, ".aligned") == 0;
+    char *end = NULL;
+    int64_t apart =
+        strncmp(rest + length, ".by", 3) == 0 ? strtoll(rest + length + 3, &end, 10) : 0;
     LoopType type = LT_F32;
     int lanes = 1;
     if (length < sizeof type_word) memcpy(type_word, rest, length);
-    if (!type_of(type_word, &type, &lanes) || (rest[length] && !aligned))
-        parse_error(p, at, "%.40s is no load", word);
+    bool known = !rest[length] || aligned || (end && !*end && apart > 0);
+    if (!type_of(type_word, &type, &lanes) || !known) parse_error(p, at, "%.40s is no load", word);
     int buffer = parse_buffer(p);
     parse_expect(p, "[");
     Part index = parse_sum(p);
     parse_expect(p, "]");
     if (p->failed) return (Part){loop_int(p->module, 0), 0};
     LExpr *e = loop_load(p->module, p->function, buffer, index.expr, lanes, aligned);
+    e->integer = apart;
     if (e->type != type)
         parse_error(p, at, "load of %s from a buffer of %s", loop_type_text(type),
                     loop_type_text(e->type));

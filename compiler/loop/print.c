@@ -145,6 +145,7 @@ static void print_expr(Printer *p, const LExpr *e, int binding) {
     case LE_LOAD:
         text_puts(out, "load.");
         print_type(out, e->type, e->lanes);
+        if (e->integer) text_printf(out, ".by%" PRId64, e->integer);
         text_puts(out, e->aligned ? ".aligned " : " ");
         print_buffer(p, e->buffer);
         text_puts(out, "[");
@@ -294,6 +295,13 @@ static void print_stmt(Printer *p, const LStmt *s, int depth) {
         print_var(p, s->var);
         text_puts(out, " of ");
         print_var(p, s->var2);
+        if (s->low) {
+            text_puts(out, " for ");
+            print_expr(p, s->low, 0);
+            text_puts(out, " ns with ");
+            print_expr(p, s->high, 0);
+            text_puts(out, " barriers");
+        }
         text_puts(out, " ");
         print_body(p, &s->body, depth);
         break;

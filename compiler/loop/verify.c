@@ -144,6 +144,8 @@ static void check_for(Check *c, const LStmt *s) {
 static void check_parallel(Check *c, const LStmt *s) {
     int errors = c->diags->errors;
     if (c->in_parallel) check_fail(c, "a parallel region lies in another");
+    if (s->low) (void)check_index(c, s->low, "the time of a region");
+    if (s->low) (void)check_index(c, s->high, "the number of barriers");
     for (int i = 0; i < c->function->vars.count; i++)
         c->vars[i].from_outside = c->vars[i].scope == SCOPE_VISIBLE;
     declare(c, s->var, LT_I64, 1, false);

@@ -74,12 +74,20 @@ bool check_access(Check *c, int buffer, const LExpr *index, int lanes, bool alig
     return true;
 }
 
+enum { MOST_APART = 1 << 24 };
+
 static bool check_load(Check *c, const LExpr *e) {
     if (c->args_only) {
         check_fail(c, "the extent of a buffer reads memory");
         return false;
     }
-    if (!check_access(c, e->buffer, e->a, e->lanes, e->aligned)) return false;
+    if (e->integer && (e->integer < 2 || e->integer > MOST_APART || e->lanes == 1 || e->aligned)) {
+        check_fail(c, "load of %d lanes that are %lld elements apart", e->lanes,
+                   (long long)e->integer);
+        return false;
+    }
+    int across = e->integer ? (e->lanes - 1) * (int)e->integer + 1 : e->lanes;
+    if (!check_access(c, e->buffer, e->a, across, e->aligned)) return false;
     const LBuffer *b = &c->function->buffers.at[e->buffer];
     if (b->type != e->type) {
         check_fail(c, "load of %s from %s, which holds %s", loop_type_text(e->type), b->name,

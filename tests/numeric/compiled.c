@@ -49,6 +49,11 @@ static const char pool_door[] =
     "typedef void PoolFunction(void *, int64_t, int64_t);\n"
     "void (*door_run)(struct rnn_rt_pool *, PoolFunction *, void *);\n"
     "void (*door_barrier)(struct rnn_rt_pool *, int64_t);\n"
+    "struct rnn_rt_pool *(*door_for)(struct rnn_rt_pool *, int64_t, int64_t);\n"
+    "struct rnn_rt_pool *rnn_rt_pool_for(struct rnn_rt_pool *p, int64_t ns, int64_t barriers);\n"
+    "struct rnn_rt_pool *rnn_rt_pool_for(struct rnn_rt_pool *p, int64_t ns, int64_t barriers) {\n"
+    "    return door_for(p, ns, barriers);\n"
+    "}\n"
     "void rnn_rt_pool_run(struct rnn_rt_pool *p, PoolFunction *f, void *context);\n"
     "void rnn_rt_pool_barrier(struct rnn_rt_pool *p, int64_t thread);\n"
     "void rnn_rt_pool_run(struct rnn_rt_pool *p, PoolFunction *f, void *context) {\n"
@@ -61,7 +66,10 @@ static const char pool_door[] =
 static void open_door(void *handle) {
     void (*run)(RtPool *, RtPoolFunction *, void *) = rnn_rt_pool_run;
     void (*barrier)(RtPool *, int64_t) = rnn_rt_pool_barrier;
+    RtPool *(*choose)(RtPool *, int64_t, int64_t) = rnn_rt_pool_for;
     void *run_at = dlsym(handle, "door_run"), *barrier_at = dlsym(handle, "door_barrier");
+    void *for_at = dlsym(handle, "door_for");
+    if (for_at) memcpy(for_at, &choose, sizeof choose);
     if (run_at) memcpy(run_at, &run, sizeof run);
     if (barrier_at) memcpy(barrier_at, &barrier, sizeof barrier);
 }

@@ -54,10 +54,11 @@ Engine *machine_engine(Arena *arena, const Compiler *compiler, Built *const *mod
         const Built *built = code->models[m] = models[m];
         const MachineTarget *target = target_machine(arena, built->in->module->target.name);
         assert_non_null(target);
-        MachineSymbol *symbols = ARENA_ARRAY(arena, 5, MachineSymbol);
+        MachineSymbol *symbols = ARENA_ARRAY(arena, 6, MachineSymbol);
         symbols[0] = (MachineSymbol){"rnn_rt_pool_run", (uintptr_t)rnn_rt_pool_run};
         symbols[1] = (MachineSymbol){"rnn_rt_pool_barrier", (uintptr_t)rnn_rt_pool_barrier};
-        if (loop_has_gemm(built->in->module) && !machine_blas(arena, symbols + 2, &why)) {
+        symbols[2] = (MachineSymbol){"rnn_rt_pool_for", (uintptr_t)rnn_rt_pool_for};
+        if (loop_has_gemm(built->in->module) && !machine_blas(arena, symbols + 3, &why)) {
             *missing = true;
             return NULL;
         }

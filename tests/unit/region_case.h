@@ -44,7 +44,7 @@ static const char region_program[] =
     "                store.aligned old#2[u.10*8] = select(up.5, lift.4, splat(f32(0.5), 8))\n"
     "            }\n"
     "        }\n"
-    "        parallel thread.11 of threads.12 {\n"
+    "        parallel thread.11 of threads.12 for units.0*steps.1 ns with steps.1*2 barriers {\n"
     "            let from.13: i64 = div(blocks.3*thread.11, threads.12)*8\n"
     "            let to.14: i64 = div(blocks.3*(thread.11 + 1), threads.12)*8\n"
     "            for s.15 in 0 to steps.1 {\n"

@@ -52,6 +52,10 @@ static void verifies(void **state) {
     body("return i32(0)", "return from a parallel region");
     body("break", "break outside of a loop");
     body("parallel a.5 of b.6 { }", "a parallel region lies in another");
+    with(", pool: pool", "", "parallel a.5 of b.6 for f32(1) ns with 2 barriers { }",
+         "the time of a region is f32x1 and should be one i64");
+    with(", pool: pool", "", "parallel a.5 of b.6 for 1 ns with f32(2) barriers { }",
+         "the number of barriers is f32x1 and should be one i64");
     with(", pool: pool", "", "barrier", "barrier outside of a parallel region");
     with(", pool: pool", "", "set m.1 = t.2", "");
     with(", pool: pool, other: pool", "", "", "a second pool other");

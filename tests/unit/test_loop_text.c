@@ -36,10 +36,14 @@ static const char sample[] =
     "    store again#4[0] = select(m.7, bitcast.f32(shl(bitcast.i32(acc.4), splat(i32(23), 8))), "
     "load.3)\n"
     "    store tmp#1[3] = convert.f64(lane(acc.4, 7))\n"
+    "    store gates#3[0] = load.f32x8.by100 l1.h#0[batch.1*2]\n"
     "    parallel thread.8 of threads.9 {\n"
     "        barrier\n"
     "        call result.10: i64 = size(thread.8, load.f32 gates#3[8])\n"
     "        call size(thread.8, load.f32 gates#3[8])\n"
+    "    }\n"
+    "    parallel thread.11 of threads.12 for batch.1*3 ns with batch.1 + 1 barriers {\n"
+    "        barrier\n"
     "    }\n"
     "    return i32(-2)\n"
     "}\n"
@@ -66,7 +70,7 @@ static void round_trip(void **state) {
     LoopModule *m = loop_parse(x->arena, x->names, &source, diags);
     if (!m) fail_msg("%s at %u", diags->list.at[0]->message, diags->list.at[0]->span.begin);
     assert_string_equal(printed(x, m), sample);
-    assert_int_equal(m->functions.at[0]->vars.count, 11);
+    assert_int_equal(m->functions.at[0]->vars.count, 13);
     assert_string_equal(m->functions.at[0]->doc, "all\x01steps");
     assert_true(m->functions.at[0]->body.at[6]->kind == LS_STORE);
     done(x);
@@ -179,6 +183,8 @@ static void errors_have_places(void **state) {
     refused("load.f32x8.aligned gates", "load.f64x8.aligned gates", "load.f64x8",
             "load of f64 from a buffer of f32");
     refused("load.f32x8.aligned gates", "load.f32x8.algned gates", "load.f32x8", "is no load");
+    refused("load.f32x8.by100", "load.f32x8.by", "load.f32x8", "is no load");
+    refused("load.f32x8.by100", "load.f32x8.by-7", "load.f32x8", "is no load");
     refused("acc.4, splat(f32(-nan), 8))", "acc.4 + splat(f32(-nan), 8))", "+",
             "infix operators are for i64");
     refused("            break\n", "            brake\n", "brake", "begins no statement");

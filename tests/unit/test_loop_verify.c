@@ -163,6 +163,10 @@ static void memory(void **state) {
            "aligned access of 8 lanes to p, which is not aligned so far");
     broken("let a.8: f32x8 = load.f32x8.aligned q#1[4]",
            "aligned access at 4, not a multiple of 8 lanes");
+    broken("let a.8: f32x8 = load.f32x8.by2 q#1[1]", NULL);
+    broken("let a.8: f32x8 = load.f32x8.by2 q#1[2]", "index 2 with 15 lanes is outside of q");
+    broken("let a.8: f32x8 = load.f32x8.by1 q#1[0]", "load of 8 lanes that are 1 elements apart");
+    broken("let a.8: f32 = load.f32.by2 q#1[0]", "load of 1 lanes that are 2 elements apart");
     broken("store.aligned q#1[4] = v.3", "aligned access at 4, not a multiple of 8 lanes");
     broken("let a.8: f64 = load.f64 l#3[4]", "index 4 with 1 lanes is outside of l");
 }

@@ -5,9 +5,10 @@
 #include "targets.h"
 
 static const MachineSymbol *symbols(Case *x) {
-    MachineSymbol *list = ARENA_ARRAY(x->arena, 3, MachineSymbol);
+    MachineSymbol *list = ARENA_ARRAY(x->arena, 4, MachineSymbol);
     list[0] = (MachineSymbol){"rnn_rt_pool_run", (uintptr_t)rnn_rt_pool_run};
     list[1] = (MachineSymbol){"rnn_rt_pool_barrier", (uintptr_t)rnn_rt_pool_barrier};
+    list[2] = (MachineSymbol){"rnn_rt_pool_for", (uintptr_t)rnn_rt_pool_for};
     return list;
 }
 
@@ -83,6 +84,7 @@ static void text_of_code(void **state) {
         assert_null(strstr(text, "region_3"));
         assert_non_null(strstr(text, "declare void @rnn_rt_pool_run(ptr, ptr, ptr)"));
         assert_non_null(strstr(text, "declare void @rnn_rt_pool_barrier(ptr, i64)"));
+        assert_non_null(strstr(text, "declare ptr @rnn_rt_pool_for(ptr, i64, i64)"));
     }
     case_done(x);
 }

@@ -180,6 +180,27 @@ static void measures(void **state) {
     }
 }
 
+/* Much work on all threads, little and such that meets often on one; none without a pool. */
+static void chooses(void **state) {
+    (void)state;
+    RtPool *pool = make(3), *one = make(1);
+    for (int i = 0; i < 200; i++) {
+        assert_ptr_equal(rnn_rt_pool_for(pool, INT64_C(1) << 50, 1), pool);
+        assert_null(rnn_rt_pool_for(pool, INT64_C(1) << 50, INT64_C(1) << 50));
+        assert_null(rnn_rt_pool_for(pool, 1, 0));
+        assert_null(rnn_rt_pool_for(one, INT64_C(1) << 50, 0));
+        assert_null(rnn_rt_pool_for(NULL, INT64_C(1) << 50, 0));
+        if (i % 20 == 0) rest(1);
+    }
+    /* Who runs alone meets nobody. */
+    Steps s = {.pool = rnn_rt_pool_for(pool, 1, 10), .apart = 1, .steps = 10};
+    rnn_rt_pool_run(s.pool, recur, &s);
+    assert_int_equal(s.wrong[0], 0);
+    assert_int_equal(s.rows[0][0], 10);
+    rnn_rt_pool_destroy(pool);
+    rnn_rt_pool_destroy(one);
+}
+
 static void refuses(void **state) {
     (void)state;
     RtPool *pool = (RtPool *)state;
@@ -240,6 +261,7 @@ int main(void) {
         cmocka_unit_test(many_pools),
         cmocka_unit_test(none_is_one),
         cmocka_unit_test(measures),
+        cmocka_unit_test(chooses),
         cmocka_unit_test(refuses),
 #ifdef __linux__
         cmocka_unit_test(stays_on_cores),
