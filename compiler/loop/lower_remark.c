@@ -270,11 +270,12 @@ void lower_remark_loop(Fn *fn, const SNest *nest, bool single, bool units, int64
                      bytes < least ? "fewer than the" : "of at least", least >> 10);
     if (single && !units)
         remark_missed(remarks, REMARK_THREADS, span,
-                      "the loop over %s at batch 1: %s KB from which a barrier pays", axis,
+                      "the loop over %s at batch 1: %s KB from which a barrier may pay", axis,
                       weights);
     else if (single)
         remark_done(remarks, REMARK_THREADS, span,
-                    "the loop over %s at batch 1: blocks of units, %d barrier%s a step (%s KB)",
+                    "the loop over %s at batch 1: blocks of units, %d barrier%s a step, if the "
+                    "pool is fast enough (%s KB)",
                     axis, stages, plural(stages), weights);
     else if (!units)
         remark_done(remarks, REMARK_THREADS, span,
