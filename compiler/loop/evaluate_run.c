@@ -89,7 +89,8 @@ static bool load(EvRun *run, EvFunction *f, const EvIns *i, int64_t index) {
                                     f->function->buffers.at[i->b].name, (long long)index);
         return false;
     }
-    if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, i->lanes, false)) return false;
+    if (run->thread >= 0 && b->shared && !eval_meet(run, f, i, index, i->lanes, false))
+        return false;
     memcpy(f->regs + i->d, from, (size_t)bytes);
     return true;
 }
