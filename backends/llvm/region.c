@@ -168,7 +168,8 @@ static LLVMValueRef choose(EmitLlvm *e, const LStmt *s, LLVMValueRef pool) {
     LLVMTypeRef type = LLVMFunctionType(pointer, given, 3, false);
     LLVMValueRef ns = llvm_expr(e, s->low);
     LLVMValueRef args[] = {pool, ns, llvm_expr(e, s->high)};
-    return LLVMBuildCall2(e->builder, type, runtime(e, "rnn_rt_pool_for", type), args, 3, "team");
+    return LLVMBuildCall2(e->builder, type, llvm_runtime(e, "rnn_rt_pool_for", type), args, 3,
+                          "team");
 }
 
 void llvm_region(EmitLlvm *e, const LStmt *s) {
