@@ -34,7 +34,7 @@ STRICT = ("-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wsh
 LONG, CLANG_LONG = 1 << 20, ["-Wno-uninitialized", "-Wno-sometimes-uninitialized"]
 # What a freestanding compiler may call for a copy or a fill.
 ALLOWED = {"memcpy", "memset"}
-POOL = {"rnn_rt_pool_run", "rnn_rt_pool_barrier"}  # what code with threads calls, beside that
+POOL = {"rnn_rt_pool_for", "rnn_rt_pool_run", "rnn_rt_pool_barrier"}  # what code with threads calls, beside that
 # Answers that are no defect: what is not compiled yet, and sizes that a file leaves open.
 REFUSED = ("[E-LOWER]", "[E-SIZEARG]", "[E-GRAD]")
 TRAINED = "_trained"   # in the prefix of a model in train mode, with loss and grad
