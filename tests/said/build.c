@@ -74,7 +74,7 @@ static Built *lower(Arena *arena, Names *names, const Graph *graph, const Said *
     passes_axes_needed(graph, needed);
     const PassOptions passes = {
         .names = said->passes, .name_count = said->pass_count, .verify_each = true};
-    Choices choices;
+    Choices choices = {0};
     memcpy(choices.off, said->off, sizeof choices.off);
     LowerOptions how = {
         .target = said->target, .real = said->real, .prefix = "said", .axes_needed = needed};

@@ -68,6 +68,14 @@ static void pools(void **state) {
     }
 }
 
+/* The region that may run on one thread, which finds no race, runs on all. */
+static void always(char *text) {
+    static const char cost[] = " for units.0*steps.1 ns with steps.1*2 barriers";
+    char *at = strstr(text, cost);
+    assert_non_null(at);
+    memmove(at, at + sizeof cost - 1, strlen(at + sizeof cost - 1) + 1);
+}
+
 static void regions(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++)
@@ -75,6 +83,7 @@ static void regions(void **state) {
             if (i == 1 && !barriers) continue; /* clang looks at no access of 32 bytes */
             static char text[sizeof region_program + 100];
             snprintf(text, sizeof text, region_program, barriers ? "barrier" : "", "barrier");
+            always(text);
             Case *x = parsed(text);
             if (has_tsan(x, compilers[i])) {
                 emit(x);
