@@ -8,10 +8,9 @@
 #include "loop/lower_internal.h"
 
 enum {
-    UNIT_BYTES = 64 << 10,  /* weights of a step from which a barrier a stage may pay */
-    SECOND_CACHE = 1 << 20, /* bytes */
-    FLAT_NS = 3500,         /* of work without barriers, that pays even between far cores */
-    ROWS_EACH = 4           /* sequences a thread from which none need to meet */
+    UNIT_BYTES = 64 << 10, /* weights of a step from which a barrier a stage may pay */
+    FLAT_NS = 3500,        /* of work without barriers, that pays even between far cores */
+    ROWS_EACH = 4          /* sequences a thread from which none need to meet */
 };
 
 bool lower_may_thread(const Fn *fn) {
@@ -67,7 +66,7 @@ LExpr *lower_ns_of_moves(Fn *fn, LExpr *count, int64_t each) {
 /* Of a step at batch 1, for its weights have to come from a cache. */
 static int64_t ns_of_weights(const Fn *fn, int64_t bytes) {
     int64_t rate = fn->lower->lanes > 1 ? 30 * fn->lower->lanes : 8;
-    int64_t most = bytes > SECOND_CACHE ? 130 : 240;
+    int64_t most = bytes > fn->lower->options.target.l2_bytes ? 130 : 240;
     return bytes / (rate < most ? rate : most);
 }
 
